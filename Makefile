@@ -1,0 +1,53 @@
+# Newsstand's verbs. Each sets up what it needs (.venv, and a server where one is used), and is quick the next time.
+
+PYTHON := .venv/bin/python
+SOURCES := src tests $(wildcard benchmarks)
+
+.PHONY: help demo test oldest check bench format requirements clean setup servers
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup servers  ## a throw-away server, real nodes, the whole story in a minute (ARGS="--help" for its options)
+	@.venv/bin/newsstand demo $(ARGS)
+
+test: setup  ## every test, those with a real server too (ARGS="-k word" chooses)
+	@sh scripts/servers.sh || { test -z "$$CI" && echo "Tests that need a server are skipped." >&2; }
+	$(PYTHON) -m pytest $(ARGS)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory oldest)
+
+oldest: setup  ## the tests of the trigger with the oldest slixmpp that is supported
+	@sh scripts/setup.sh .venv-oldest requirements/oldest.txt
+	.venv-oldest/bin/python -m pytest -q tests/integration/test_trigger*.py tests/integration/test_following.py
+
+check: setup  ## what to run before a commit: style, types, imports, unit tests; under a minute
+	$(PYTHON) -m ruff check $(SOURCES)
+	$(PYTHON) -m ruff format --check $(SOURCES)
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports --no-cache
+	$(PYTHON) -m pytest -q tests/unit
+
+bench: setup servers  ## the benchmarks (ARGS="--help" for their options)
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+format: setup  ## puts the code in order
+	$(PYTHON) -m ruff check --fix-only --quiet $(SOURCES)
+	$(PYTHON) -m ruff format --quiet $(SOURCES)
+
+COMPILE := .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	--custom-compile-command "make requirements"
+requirements: setup  ## compiles the pinned requirements (ARGS=--upgrade for newer ones)
+	$(COMPILE) $(ARGS) pyproject.toml -o requirements/run.txt
+	$(COMPILE) $(ARGS) -c requirements/run.txt pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) $(ARGS) -c requirements/oldest.in pyproject.toml requirements/dev.in -o requirements/oldest.txt
+
+clean:  ## removes all that the other verbs made
+	rm -rf .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup:
+	@sh scripts/setup.sh
+
+servers:
+	@sh scripts/servers.sh

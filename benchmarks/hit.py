@@ -1,0 +1,106 @@
+"""A read through slixmpp, answered by the copy, against the same read answered by Prosody (SQL, Nagle off).
+
+From the request to its elements: `xep_0060.get_items(…)` awaited, and the items counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement
+
+from slixmpp import ClientXMPP
+
+import newsstand.slixmpp
+from benchmarks.measure import Ratio, compare
+from newsstand.demo.prosody import Prosody
+from newsstand.model import Origin
+
+NS_ATOM = "http://www.w3.org/2005/Atom"
+BODY = "The quick brown fox jumps over the lazy dog. " * 17
+PIPELINE = 100
+
+
+async def run() -> list[Ratio]:
+    assert newsstand.slixmpp.Newsstand.name == "newsstand"
+    async with Prosody(accounts=("romeo", "juliet"), admins=("romeo",)) as server:
+        writer = await _log_in(server, "romeo")
+        with tempfile.TemporaryDirectory() as folder:
+            reader = await _log_in(server, "juliet", f"sqlite:///{folder}/news.db")
+            results = [
+                await _measure(server, writer, reader, "large", 5_000, target=1 / 10, times=40),
+                await _measure(server, writer, reader, "small", 20, target=1 / 8, times=100),
+            ]
+            await reader.plugin["newsstand"].close()
+            for client in (reader, writer):
+                await client.disconnect()
+    return results
+
+
+async def _measure(
+    server: Prosody, writer: Any, reader: Any, node: str, count: int, *, target: float, times: int
+) -> Ratio:
+    await _fill(server, writer, node, count)
+    await reader.plugin["xep_0060"].get_items(server.pubsub, node, max_items=1)
+    replica = reader.plugin["newsstand"].replica
+    await replica.settled()
+
+    async def read(client: Any) -> Any:
+        iq = await client.plugin["xep_0060"].get_items(server.pubsub, node, max_items=20)
+        assert len(iq.xml[0][0]) == min(20, count)
+        return iq
+
+    hit = await read(reader)
+    assert hit.newsstand.origin is Origin.COPY
+    assert not hit.newsstand.stale
+    return await compare(
+        f"slixmpp: last 20 of {count:,}, a hit / Prosody",
+        lambda: read(reader),
+        lambda: read(writer),
+        target=target,
+        times=times,
+    )
+
+
+async def _fill(server: Prosody, writer: Any, node: str, count: int) -> None:
+    pubsub = writer.plugin["xep_0060"]
+    form = writer.plugin["xep_0004"].make_form(ftype="submit")
+    form.add_field(var="pubsub#max_items", value=str(count + 10))
+    await pubsub.create_node(server.pubsub, node, config=form)
+    for start in range(0, count, PIPELINE):
+        await asyncio.gather(
+            *(
+                pubsub.publish(server.pubsub, node, id=f"i{i}", payload=_entry(i))
+                for i in range(start, min(start + PIPELINE, count))
+            )
+        )
+
+
+def _entry(number: int) -> Element:
+    entry = Element(f"{{{NS_ATOM}}}entry")
+    SubElement(entry, f"{{{NS_ATOM}}}title").text = f"Post {number}"
+    SubElement(entry, f"{{{NS_ATOM}}}id").text = f"tag:localhost,2026:{number}"
+    SubElement(entry, f"{{{NS_ATOM}}}content").text = f"{BODY}{number}"
+    return entry
+
+
+async def _log_in(server: Prosody, account: str, database: str | None = None) -> Any:
+    client: Any = ClientXMPP(
+        server.jid(account),
+        server.password,
+        plugin_config={"feature_mechanisms": {"unencrypted_plain": True, "use_mech": "PLAIN"}},
+    )
+    client.enable_plaintext = True
+    client.enable_starttls = client.enable_direct_tls = False
+    for plugin in ("xep_0004", "xep_0060"):
+        client.register_plugin(plugin)
+    if database is not None:
+        client.register_plugin("newsstand", {"database": database})
+        await client.plugin["newsstand"].ready()
+    began: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    client.add_event_handler("session_start", lambda _: began.set_result(None))
+    client.connect(server.host, server.port)
+    await asyncio.wait_for(began, 15)
+    client.send_presence()
+    return client

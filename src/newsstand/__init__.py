@@ -1,0 +1,48 @@
+"""Newsstand: a live, local, queryable copy of the XMPP PubSub nodes that a program reads."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from newsstand.analysis import Analyser, Analysis
+    from newsstand.errors import NewsstandError
+    from newsstand.model import Answer, Item, Origin, Page, Policy
+    from newsstand.replica import Replica
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Analyser",
+    "Analysis",
+    "Answer",
+    "Item",
+    "NewsstandError",
+    "Origin",
+    "Page",
+    "Policy",
+    "Replica",
+    "__version__",
+]
+
+# Imported when asked for: the replica brings SQLAlchemy along, which a quarter of a second of every command line's
+# start would go into, whether it needs it or not.
+_ROOMS = {
+    "Analyser": "analysis",
+    "Analysis": "analysis",
+    "NewsstandError": "errors",
+    "Answer": "model",
+    "Item": "model",
+    "Origin": "model",
+    "Page": "model",
+    "Policy": "model",
+    "Replica": "replica",
+}
+
+
+def __getattr__(name: str) -> Any:
+    room = _ROOMS.get(name)
+    if room is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{room}"), name)

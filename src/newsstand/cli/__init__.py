@@ -1,0 +1,85 @@
+"""The command line: `newsstand COMMAND …`. The only room, with the demo, that prints.
+
+Each command is imported when it runs, and imports slixmpp, Alembic or rich only where it needs them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from newsstand.cli import output
+from newsstand.cli.arguments import parser
+from newsstand.errors import NewsstandError
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command, and return the exit code: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.
+
+    Errors are one line on stderr; with `-v` their traceback comes before it."""
+    output.write_anything()
+    try:
+        args = parser().parse_args(argv)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    with _logging(args.verbose):
+        return _run(args)
+
+
+def _run(args: Any) -> int:
+    try:
+        code: int = args.find()(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _forget_stdout()
+        return PIPE_CLOSED
+    except NewsstandError as error:
+        return _failed(str(error), args.verbose)
+    except Exception as error:  # a fault of ours: still one line, and how to see the rest
+        return _failed(f"this should not happen: {error!r}; -v shows where", args.verbose)
+    return code
+
+
+def _failed(message: str, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exc()
+    output.say(message)
+    return 1
+
+
+@contextlib.contextmanager
+def _logging(verbose: bool) -> Iterator[None]:
+    """With -v the log goes to stderr; without, nowhere: an error is told once, in one line."""
+    root = logging.getLogger()
+    handler: logging.Handler = logging.StreamHandler() if verbose else logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    before = root.level, logging.getLogger("newsstand").level
+    root.addHandler(handler)
+    if verbose:
+        # Not slixmpp's DEBUG: it writes out the stream, and with it the login.
+        root.setLevel(logging.INFO)
+        logging.getLogger("newsstand").setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before[0])
+        logging.getLogger("newsstand").setLevel(before[1])
+
+
+def _forget_stdout() -> None:
+    """Nobody reads any more: what is still buffered must not fail once more when Python ends."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

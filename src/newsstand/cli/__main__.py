@@ -1,0 +1,7 @@
+"""`python -m newsstand.cli`."""
+
+import sys
+
+from newsstand.cli import main
+
+sys.exit(main())

@@ -1,0 +1,200 @@
+"""The commands and their options. Each command names the function that does it, which is imported only then."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+from typing import Any, NoReturn
+
+DESCRIPTION = "A live, local, queryable copy of the XMPP PubSub nodes that a program reads."
+EPILOG = """\
+The database is --database, else $NEWSSTAND_DATABASE, else newsstand/newsstand.db in $XDG_DATA_HOME (~/.local/share).
+The account is --account, else $NEWSSTAND_ACCOUNT; commands that only read take the only one in the database.
+The password comes from --password-file, else from $CREDENTIALS_DIRECTORY/newsstand-password, else it is asked for.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells of wrong usage in one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"newsstand: {message}; see {self.prog} --help\n")
+
+
+class Version(argparse.Action):
+    """Looked up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"newsstand {version('newsstand')}")
+        parser.exit()
+
+
+def parser() -> argparse.ArgumentParser:
+    top = Parser(prog="newsstand", description=DESCRIPTION, epilog=EPILOG)
+    top.add_argument("--version", action=Version, nargs=0, help="show the version")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_demo(commands)
+    _add_get(commands)
+    _add_sync(commands)
+    _add_nodes(commands)
+    _add_search(commands)
+    _add_db(commands)
+    return top
+
+
+def _does(where: str) -> Any:
+    """What `args.find` holds: it imports the function that does the command."""
+    module, _, name = where.partition(":")
+
+    def find() -> Any:
+        return getattr(importlib.import_module(f"newsstand.cli.{module}"), name)
+
+    return find
+
+
+def _verbose() -> Parser:
+    options = Parser(add_help=False)
+    options.add_argument("-v", "--verbose", action="store_true", help="log to stderr, and show tracebacks")
+    return options
+
+
+def _database() -> Parser:
+    options = Parser(add_help=False, parents=[_verbose()])
+    options.add_argument("--database", metavar="URL", help="the database, as sqlite:///path/to/news.db")
+    return options
+
+
+def _local() -> Parser:
+    """Options of every command that has to do with an account."""
+    options = Parser(add_help=False, parents=[_database()])
+    options.add_argument("--account", metavar="JID", help="the account whose copy is meant")
+    return options
+
+
+def _connecting() -> Parser:
+    """Options of commands that log in."""
+    options = Parser(add_help=False, parents=[_local()])
+    group = options.add_argument_group("connection")
+    group.add_argument("--password-file", metavar="FILE", help="a file whose first line is the password")
+    group.add_argument("--server", metavar="HOST:PORT", help="the server, where the account's domain does not tell")
+    group.add_argument("--ca-file", metavar="FILE", help="certificates (PEM) to trust besides the system's")
+    group.add_argument("--plaintext", action="store_true", help="do not encrypt; only for a server on loopback")
+    group.add_argument(
+        "--timeout", metavar="SECONDS", type=_seconds, default=30.0, help="for connecting and logging in (30)"
+    )
+    return options
+
+
+def _add_demo(commands: Any) -> None:
+    command = commands.add_parser(
+        "demo",
+        parents=[_verbose()],
+        help="a throw-away server, real nodes, the whole story in a minute",
+        description="Starts a throw-away server, fills it, and shows what a copy does for a program.",
+    )
+    command.add_argument("--json", action="store_true", help="the figures as one JSON document")
+    command.set_defaults(find=_does("demo:demo"))
+
+
+def _add_node(command: argparse.ArgumentParser) -> None:
+    command.add_argument("service", metavar="SERVICE", help="the JID of the service; for PEP, of the account")
+    command.add_argument("node", metavar="NODE", help="the name of the node")
+
+
+def _add_get(commands: Any) -> None:
+    command = commands.add_parser(
+        "get",
+        parents=[_connecting()],
+        help="the items of a node",
+        description="Shows the items of a node. Where its service cannot be reached, a complete copy answers.",
+    )
+    _add_node(command)
+    what = command.add_mutually_exclusive_group()
+    what.add_argument("--id", metavar="ID", action="append", default=[], help="only this item; may be given again")
+    what.add_argument("--max", metavar="N", type=_positive, help="only the newest N")
+    whom = command.add_mutually_exclusive_group()
+    whom.add_argument("--offline", action="store_true", help="only from the copy; nothing is connected")
+    whom.add_argument("--refresh", action="store_true", help="only from the service")
+    command.add_argument("--json", action="store_true", help="one JSON document, with the XML of each item")
+    command.add_argument("--secrets", action="store_true", help="with the passwords of bookmarks in that XML")
+    command.set_defaults(find=_does("items:get"))
+
+
+def _add_sync(commands: Any) -> None:
+    command = commands.add_parser(
+        "sync",
+        parents=[_connecting()],
+        help="bring the copy of a node up to its service",
+        description="Subscribes to the node, lists it completely, and stores what is new.",
+    )
+    _add_node(command)
+    command.set_defaults(find=_does("nodes:sync"))
+
+
+def _add_nodes(commands: Any) -> None:
+    command = commands.add_parser("nodes", parents=[_local()], help="the nodes that are known, and how well")
+    command.add_argument("--json", action="store_true", help="one JSON document")
+    command.set_defaults(find=_does("nodes:nodes"))
+
+
+def _add_search(commands: Any) -> None:
+    command = commands.add_parser(
+        "search",
+        parents=[_local()],
+        help="items of all copies, newest first",
+        description="Items that hold every word of TEXT (case and diacritics do not matter), newest first.",
+    )
+    command.add_argument("text", metavar="TEXT", nargs="?", help="words to look for")
+    command.add_argument("--type", metavar="T", help="of nodes of this type, such as blog")
+    command.add_argument("--service", metavar="S", help="of this service")
+    command.add_argument("--node", metavar="N", help="of nodes of this name")
+    command.add_argument(
+        "--where",
+        metavar=("FIELD", "OP", "VALUE"),
+        nargs=3,
+        action="append",
+        default=[],
+        help="a parsed field equals a value: author.name = Juliet, autojoin = true, year = 1597, year = '\"1597\"' "
+        "(as text); may be given again",
+    )
+    command.add_argument("--limit", metavar="N", type=_positive, default=20, help="at most so many, up to 1000 (20)")
+    command.add_argument("--after", metavar="CURSOR", type=int, help="the page after the one that named this cursor")
+    command.add_argument("--json", action="store_true", help="one JSON document")
+    command.set_defaults(find=_does("items:search"))
+
+
+def _add_db(commands: Any) -> None:
+    command = commands.add_parser("db", help="the database's schema")
+    verbs = command.add_subparsers(dest="verb", metavar="VERB", required=True)
+    current = verbs.add_parser("current", parents=[_database()], help="the revision it is at; changes nothing")
+    current.set_defaults(find=_does("db:current"))
+    upgrade = verbs.add_parser("upgrade", parents=[_database()], help="to the newest revision; makes it if need be")
+    upgrade.set_defaults(find=_does("db:upgrade"))
+    downgrade = verbs.add_parser("downgrade", parents=[_database()], help="back to an older revision")
+    downgrade.add_argument("revision", metavar="REV", help="a revision, or base: none of our tables is left")
+    downgrade.add_argument("--yes", action="store_true", help="yes, drop the whole copy (base)")
+    downgrade.set_defaults(find=_does("db:downgrade"))
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not number > 0 or not math.isfinite(number):
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return number
+
+
+_positive.__name__ = "number"  # argparse names the type of what it could not read
+_seconds.__name__ = "number"

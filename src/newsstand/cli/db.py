@@ -1,0 +1,63 @@
+"""`newsstand db`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from newsstand.cli.places import database_url
+from newsstand.errors import ConfigurationError
+from newsstand.storage.database import find_revision, migrate
+from newsstand.storage.schema import revisions
+
+
+def current(args: Any) -> int:
+    at = asyncio.run(find_revision(database_url(args)))
+    print(f"revision {at or 'none'}, newest known {revisions()[-1]}: {state(at, revisions())}")
+    return 0
+
+
+def state(at: str | None, known: list[str]) -> str:
+    """In words, with what to do about it. Pure."""
+    if at is None:
+        return "empty; `newsstand db upgrade` fills in the tables, as does every program that opens it"
+    if at == known[-1]:
+        return "up to date"
+    if at in known:
+        return "older; `newsstand db upgrade` brings it up to date, as does every program that opens it"
+    return "newer than this Newsstand; install the one that made it"
+
+
+def upgrade(args: Any) -> int:
+    url = database_url(args, make_folder=True)
+    before, after = asyncio.run(_upgrade(url))
+    print(f"at revision {after} already" if before == after else f"from {before or 'none'} to {after}")
+    return 0
+
+
+async def _upgrade(url: str) -> tuple[str | None, str | None]:
+    try:
+        before = await find_revision(url)
+    except ConfigurationError:  # no file yet, or a wrong URL: of that `migrate` tells
+        before = None
+    await migrate(url, "head")
+    return before, await find_revision(url)
+
+
+def downgrade(args: Any) -> int:
+    target, known = args.revision, revisions()
+    if target not in (*known, "base"):
+        raise ConfigurationError(f"there is no revision {target!r}; there are {', '.join(known)}, and base")
+    if target == "base" and not args.yes:
+        raise ConfigurationError("base drops the whole copy: every table of ours; say --yes if that is meant")
+    before = asyncio.run(_downgrade(database_url(args), target, known))
+    print(f"at revision {target} already" if before == target else f"from {before} to {target}")
+    return 0
+
+
+async def _downgrade(url: str, target: str, known: list[str]) -> str:
+    before = await find_revision(url) or "base"
+    if (before in known and target in known and target > before) or (before == "base" and target != "base"):
+        raise ConfigurationError(f"the database is at {before}: `newsstand db upgrade` goes forward")
+    await migrate(url, target)
+    return before

@@ -1,0 +1,221 @@
+"""`newsstand get` and `newsstand search`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from newsstand.cli import output, payloads
+from newsstand.cli.addresses import bare_jid
+from newsstand.cli.conditions import conditions
+from newsstand.cli.places import reading
+from newsstand.cli.wording import explained
+from newsstand.errors import Disconnected, NewsstandError, NotInCopy
+from newsstand.model import Answer, Item, NodeKey, NodeRecord, Origin, Policy
+from newsstand.replica import Replica
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An item as it is shown."""
+
+    item: Item
+    type: str | None
+    parsed: Any
+
+    @property
+    def date(self) -> str:
+        return output.moment(self.item.recency) or payloads.date(self.parsed)
+
+    def facts(self) -> dict[str, Any]:
+        """For a program. Without the XML: it may hold secrets."""
+        item = self.item
+        return {
+            "account": item.key.account,
+            "service": item.key.service,
+            "node": item.key.node,
+            "id": item.id,
+            "type": self.type,
+            "publisher": item.publisher,
+            "date": self.date or None,
+            "first_seen": output.moment(item.first_seen),
+            "parsed": self.parsed,
+            "parse_error": item.parse_error,
+        }
+
+
+# get -------------------------------------------------------------------------------------------------------------
+
+
+def get(args: Any) -> int:
+    service = bare_jid(args.service)
+    if args.offline:
+        answer, types = asyncio.run(_get_offline(args, service))
+    else:
+        from newsstand.cli.session import Login
+
+        login = Login.of(args)
+        answer, types = asyncio.run(_get(args, login, service))
+    shown = [_shown(item, types) for item in answer.items]
+    if args.json:
+        output.print_json(_answer_facts(args, service, answer, shown))
+    else:
+        _show(shown)
+        _tell_origin(answer)
+        _tell_missing(args.id, answer)
+    return 0
+
+
+Types = dict[NodeKey, "str | None"]
+
+
+def _types(records: Sequence[NodeRecord]) -> Types:
+    return {record.key: record.type for record in records}
+
+
+async def _get_offline(args: Any, service: str) -> tuple[Answer, Types]:
+    async with reading(args) as (replica, account):
+        if account is None:
+            raise NotInCopy(f"the database holds no node yet: `newsstand sync {service} {args.node}` makes a copy")
+        return await _ask(replica, args, account, service, Policy.ONLY_COPY), _types(replica.nodes())
+
+
+async def _get(args: Any, login: Any, service: str) -> tuple[Answer, Types]:
+    from newsstand.cli.session import opened
+
+    policy = Policy.ONLY_SERVICE if args.refresh else Policy.ASK_WHEN_STALE
+    async with opened(login, args) as client:
+        try:
+            await client.begin()
+        except Disconnected as error:
+            if args.refresh:
+                raise
+            answer = await _stand_in(client.replica, args, login.account, service, error)
+        else:
+            answer = await _ask(client.replica, args, login.account, service, policy)
+        return answer, _types(client.replica.nodes())
+
+
+async def _stand_in(replica: Replica, args: Any, account: str, service: str, trouble: Disconnected) -> Answer:
+    """There is no session: a complete copy answers, or else the trouble is what there is to tell."""
+    try:
+        answer = await _ask(replica, args, account, service, Policy.ONLY_COPY)
+    except NotInCopy:
+        raise trouble from None
+    output.say(str(trouble))
+    return answer
+
+
+async def _ask(replica: Replica, args: Any, account: str, service: str, policy: Policy) -> Answer:
+    try:
+        return await replica.get_items(
+            service, args.node, item_ids=args.id, max_items=args.max, account=account, policy=policy
+        )
+    except NewsstandError as error:
+        raise explained(error, account, service, args.node) from error
+
+
+def _shown(item: Item, types: Types) -> Shown:
+    if item.parsed is not None or item.parse_error is not None:
+        return Shown(item, types.get(item.key), item.parsed)
+    type_, parsed = payloads.read(item.xml, item.key.service, item.key.node)
+    return Shown(item, types.get(item.key) or type_, parsed)
+
+
+def _answer_facts(args: Any, service: str, answer: Answer, shown: Sequence[Shown]) -> dict[str, Any]:
+    items = []
+    for each in shown:
+        xml, withheld = (each.item.xml, False) if args.secrets else payloads.without_passwords(each.item.xml)
+        items.append(each.facts() | {"xml": xml} | ({"withheld": ["password"]} if withheld else {}))
+    return {
+        "service": service,
+        "node": args.node,
+        "origin": answer.origin.value,
+        "stale": answer.stale,
+        "complete": answer.complete,
+        "verified_at": output.moment(answer.verified_at),
+        "items": items,
+    }
+
+
+def _tell_origin(answer: Answer) -> None:
+    if answer.origin is Origin.COPY and answer.stale:
+        when = output.since(answer.verified_at, time.time_ns() // 1000)
+        output.say(f"this is the copy, compared with the service {when}; it may be out of date")
+
+
+def _tell_missing(asked: Sequence[str], answer: Answer) -> None:
+    there = {item.id for item in answer.items}
+    if missing := [repr(id_) for id_ in asked if id_ not in there]:
+        output.say(f"no such item: {', '.join(missing)}")
+
+
+# search ----------------------------------------------------------------------------------------------------------
+
+
+def search(args: Any) -> int:
+    where = conditions(map(tuple, args.where))
+    service = bare_jid(args.service) if args.service else None
+    return asyncio.run(_search(args, service, where))
+
+
+async def _search(args: Any, service: str | None, where: dict[str, Any]) -> int:
+    async with reading(args) as (replica, account):
+        page = await replica.search(
+            args.text,
+            type=args.type,
+            service=service,
+            node=args.node,
+            where=where or None,
+            limit=args.limit,
+            after=args.after,
+            account=account,
+        )
+        types = _types(replica.nodes())
+    shown = [Shown(item, types.get(item.key), item.parsed) for item in page.items]
+    if args.json:
+        output.print_json({"items": [each.facts() for each in shown], "next": page.next, "total": page.total})
+        return 0
+    _show(shown)
+    if page.next is not None:
+        output.say(f"{len(shown)} of {page.total}; the next page: --after {page.next}")
+    elif not shown:
+        output.say("nothing found")
+    return 0
+
+
+# Both ------------------------------------------------------------------------------------------------------------
+
+
+def _show(shown: Sequence[Shown]) -> None:
+    """A short block for each at a terminal, a line for each in a pipe: date, type, title, id, service, node,
+    publisher."""
+    if not output.at_terminal():
+        for each in shown:
+            item = each.item
+            title = payloads.title(each.parsed)
+            cells = (each.date, each.type, title, item.id, item.key.service, item.key.node, item.publisher)
+            output.print_row(cell or "" for cell in cells)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for each in shown:
+        item = each.item
+        title = output.short(payloads.title(each.parsed))
+        head = Text.assemble(
+            (output.plain(each.date[:16].replace("T", " ")), "dim"),
+            "  ",
+            (output.plain(each.type or "item"), "cyan"),
+            "  ",
+            (output.plain(title or item.id), "bold"),
+        )
+        rest = [f"{item.key.service} {item.key.node}"]
+        rest += [f"id {item.id}"] if title else []
+        rest += [f"by {item.publisher}"] if item.publisher else []
+        console.print(head)
+        console.print(Text("    " + output.plain(" · ".join(rest)), style="dim"))

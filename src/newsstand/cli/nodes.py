@@ -1,0 +1,122 @@
+"""`newsstand nodes` and `newsstand sync`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from newsstand.cli import output
+from newsstand.cli.addresses import bare_jid
+from newsstand.cli.places import reading
+from newsstand.cli.wording import explained
+from newsstand.errors import NewsstandError
+from newsstand.listing import Progress
+from newsstand.model import NodeRecord
+
+_TITLES = ("service", "node", "type", "state", "items", "verified", "reason")
+
+
+def nodes(args: Any) -> int:
+    found = asyncio.run(_nodes(args))
+    if args.json:
+        output.print_json({"nodes": [_facts(record) for record in found]})
+        return 0
+    now = time.time_ns() // 1000 if output.at_terminal() else None
+    output.print_table(_TITLES, [_row(record, now) for record in found])
+    if not found:
+        output.say("the database holds no node yet: `newsstand sync SERVICE NODE` makes a copy")
+    return 0
+
+
+async def _nodes(args: Any) -> list[NodeRecord]:
+    async with reading(args) as (replica, account):
+        return [record for record in replica.nodes() if account in (None, record.key.account)]
+
+
+def _row(record: NodeRecord, now: int | None) -> list[str]:
+    verified = output.moment(record.verified_at) if now is None else output.since(record.verified_at, now)
+    return [
+        record.key.service,
+        record.key.node,
+        record.type or "",
+        record.state.value,
+        str(record.item_count),
+        verified or "",
+        record.reason or "",
+    ]
+
+
+def _facts(record: NodeRecord) -> dict[str, Any]:
+    return {
+        "account": record.key.account,
+        "service": record.key.service,
+        "node": record.key.node,
+        "type": record.type,
+        "subtype": record.subtype,
+        "analyser": record.analyser,
+        "state": record.state.value,
+        "complete": record.complete,
+        "items": record.item_count,
+        "quarantined": record.quarantined,
+        "verified_at": output.moment(record.verified_at),
+        "reason": record.reason,
+        "revision": record.revision,
+        "subscription": record.subscription.value,
+        "access_model": record.access_model or None,
+        "read_at": output.moment(record.read_at),
+        "retry_at": output.moment(record.retry_at),
+    }
+
+
+def sync(args: Any) -> int:
+    from newsstand.cli.session import Login
+
+    service = bare_jid(args.service)
+    login = Login.of(args)
+    began = time.monotonic()
+    record = asyncio.run(_sync(args, login, service))
+    took = time.monotonic() - began
+    items = "1 item" if record.item_count == 1 else f"{record.item_count} items"
+    print(output.plain(f"{record.key.node} of {service}: {items}, {record.state.value}, in {took:.1f} s"))
+    if record.quarantined:
+        output.say(f"{record.quarantined} of them could not be kept (too deep or too large); the service is asked")
+    return 0
+
+
+async def _sync(args: Any, login: Any, service: str) -> NodeRecord:
+    from newsstand.cli.session import opened
+
+    async with opened(login, args) as client:
+        await client.begin()
+        try:
+            with _progress(args.node) as progress:
+                record = await client.replica.synchronise(service, args.node, account=login.account, progress=progress)
+            await client.replica.settled()  # what is stored is parsed, so that it can be searched
+            return record
+        except NewsstandError as error:
+            raise explained(error, login.account, service, args.node) from error
+
+
+@contextmanager
+def _progress(node: str) -> Iterator[Progress | None]:
+    """A bar on stderr, where that is a terminal."""
+    import sys
+
+    if not output.at_terminal(sys.stderr):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(output.short(output.plain(node)), total=None)
+
+        def report(come: int, total: int | None) -> None:
+            bar.update(task, completed=come, total=total)
+
+        yield report

@@ -1,0 +1,96 @@
+"""What a person or a program gets to see."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+_DIRECTION = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
+SHORT = 100
+_UNITS = ((86_400 * 2, 86_400, "days"), (3_600, 3_600, "h"), (60, 60, "min"), (0, 1, "s"))
+
+
+def write_anything() -> None:
+    """A character that the terminal's encoding lacks is escaped, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def at_terminal(stream: TextIO | None = None) -> bool:
+    return (stream or sys.stdout).isatty()
+
+
+def say(message: str) -> None:
+    """One line on stderr."""
+    print(f"newsstand: {plain(message)}", file=sys.stderr)
+
+
+def print_json(document: Any) -> None:
+    """One document on stdout. Only ASCII where the encoding might not hold more: JSON has its own escapes."""
+    whole = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(document, ensure_ascii=not whole, indent=2 if at_terminal() else None))
+
+
+def print_row(cells: Iterable[str]) -> None:
+    """For a pipe: one line, tabs between."""
+    print("\t".join(plain(cell) for cell in cells))
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table at a terminal; in a pipe a line for each row, without titles."""
+    if not at_terminal():
+        for row in rows:
+            print_row(row)
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))  # Text: brackets in names are no markup
+    Console().print(table)
+
+
+def plain(text: str) -> str:
+    """Text that strangers wrote, on one line, and unable to command a terminal or to turn its direction."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_safe(c) for c in text)
+
+
+def _safe(c: str) -> str:
+    if c in "\t\n\r\v\f\x85\u2028\u2029":
+        return " "
+    if ord(c) in _DIRECTION or unicodedata.category(c) in ("Cc", "Cs"):
+        return "\N{REPLACEMENT CHARACTER}"
+    return c
+
+
+def short(text: str) -> str:
+    """Text of at most SHORT characters, its white space collapsed."""
+    text = " ".join(text.split())
+    return text if len(text) <= SHORT else text[: SHORT - 1].rstrip() + "…"
+
+
+def moment(microseconds: int | None) -> str | None:
+    """RFC 3339, in UTC, to the second."""
+    if not microseconds:
+        return None
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def since(microseconds: int | None, now: int) -> str:
+    """How long ago, in one unit."""
+    if not microseconds:
+        return "never"
+    seconds = max(0, now - microseconds) // 1_000_000
+    return next(f"{seconds // unit} {name} ago" for least, unit, name in _UNITS if seconds >= least)

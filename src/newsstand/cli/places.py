@@ -1,0 +1,78 @@
+"""Which database and which account a command means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from newsstand.cli.addresses import account_jid
+from newsstand.errors import ConfigurationError, DatabaseError
+from newsstand.replica import Replica
+from newsstand.storage.database import check_url, open_database
+
+
+def database_url(args: Any, *, make_folder: bool = False) -> str:
+    """As the help says. With `make_folder`, the folder of the usual place is made, for this user only."""
+    given: str | None = args.database or os.environ.get("NEWSSTAND_DATABASE")
+    if given:
+        return given
+    folder = data_folder()
+    if make_folder:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise DatabaseError(
+                f"cannot make {folder}: {error.strerror}; name another place with --database"
+            ) from error
+    return f"sqlite:///{folder / 'newsstand.db'}"
+
+
+def data_folder() -> Path:
+    """XDG Base Directory: a relative path counts as none."""
+    given = os.environ.get("XDG_DATA_HOME", "")
+    try:
+        base = Path(given) if os.path.isabs(given) else Path.home() / ".local" / "share"
+    except RuntimeError as error:
+        raise ConfigurationError("there is no home folder: name the database with --database") from error
+    return base / "newsstand"
+
+
+def named_account(args: Any) -> str | None:
+    """The account that was named, by option or by environment. Raises ConfigurationError where it is none."""
+    given: str | None = args.account or os.environ.get("NEWSSTAND_ACCOUNT")
+    return account_jid(given) if given else None
+
+
+def chosen_account(named: str | None, known: Iterable[str]) -> str | None:
+    """The account that is read: the named one, or the only one; None where the database knows none."""
+    held = sorted(set(known))
+    if named is not None and held and named not in held:
+        raise ConfigurationError(f"the database holds nothing of {named}, only of {', '.join(held)}")
+    if named is None and len(held) > 1:
+        raise ConfigurationError(f"the database holds copies of {', '.join(held)}: choose one with --account JID")
+    return named or next(iter(held), None)
+
+
+@asynccontextmanager
+async def reading(args: Any) -> AsyncIterator[tuple[Replica, str | None]]:
+    """A replica without a connection, and the account that is meant. A database that does not exist is not made."""
+    named = named_account(args)
+    database = await open_database(_existing(database_url(args)))
+    replica = Replica()
+    try:
+        await replica.open(database)
+        yield replica, chosen_account(named, (record.key.account for record in replica.nodes()))
+    finally:
+        await replica.close()
+        await database.close()
+
+
+def _existing(url: str) -> str:
+    path = Path(check_url(url).database or "")
+    if not os.path.lexists(path):
+        raise DatabaseError(f"there is no database at {path} yet: `newsstand sync` makes one, --database names another")
+    return url

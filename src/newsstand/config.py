@@ -1,0 +1,57 @@
+"""What can be set, with what holds where nothing is said."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from newsstand.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The limits within which nodes are copied. Times are in seconds unless a name says days."""
+
+    max_nodes: int = 2_000
+    """Nodes followed at a time, over all accounts; further ones are read from the service."""
+    max_items: int = 100_000
+    """Items of a node; a larger node is read from the service."""
+    unread_days: int = 30
+    """A node that the program did not read for so long is unsubscribed and dropped."""
+    change_days: int = 30
+    """How long the log of changes is kept."""
+    parallel: int = 4
+    """Nodes that are synchronised at a time."""
+    page_size: int = 200
+    """Items asked for in one page, where a service knows pages (XEP-0059)."""
+    request_timeout: float = 60.0
+    """For each request of ours."""
+    patience: float = 10.0
+    """How long the service may take over a program's read before a stale copy answers."""
+    retry_first: float = 5.0
+    """The pause after a failed synchronisation; it doubles with each failure."""
+    retry_most: float = 3_600.0
+    parser_timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not (value > 0 and math.isfinite(value)):
+                raise ConfigurationError(f"{field.name} must be a number above 0, not {value!r}")
+            if isinstance(field.default, int) and not isinstance(value, int):
+                raise ConfigurationError(f"{field.name} must be a whole number, not {value!r}")
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Settings:
+        """From a mapping. Raises ConfigurationError naming what it does not know, or what cannot be."""
+        known = {field.name: field.default for field in dataclasses.fields(cls)}
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise ConfigurationError(f"unknown setting {', '.join(unknown)}; there are {', '.join(known)}")
+        for name, value in given.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ConfigurationError(f"{name} must be a number, not {value!r}")
+        return cls(**given)

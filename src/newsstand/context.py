@@ -1,0 +1,186 @@
+"""What the parts of a replica share."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+from xml.etree.ElementTree import Element
+
+from newsstand.analysis import Analysers
+from newsstand.config import Settings
+from newsstand.copies import Copies, Copy
+from newsstand.errors import Disconnected
+from newsstand.model import NodeKey
+from newsstand.protocol import bare
+from newsstand.runner import Runner
+from newsstand.storage import nodes
+from newsstand.storage.database import Database
+from newsstand.transport import Session, Transport
+from newsstand.ways import Ways
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], int]
+"""Microseconds since the epoch."""
+
+
+def wall_clock() -> int:
+    return time.time_ns() // 1000
+
+
+class Context:
+    """Of one replica. Lives in one event loop."""
+
+    def __init__(
+        self,
+        database: Database,
+        transport: Transport | None,
+        analysers: Analysers,
+        settings: Settings,
+        clock: Clock = wall_clock,
+    ) -> None:
+        self.database = database
+        self.transport = transport
+        self.analysers = analysers
+        self.settings = settings
+        self.clock = clock
+        self.copies = Copies()
+        self.session = Session.LOST
+        self.session_up = asyncio.Event()
+        self.turns = 0
+        """How often the session changed: what was begun before a turn may have failed because of it."""
+        self.session_number = 0
+        """Goes up with each fresh session: what was begun in an earlier one counts no more."""
+        self.run = Runner(settings.parser_timeout)
+        self.random = random.Random()
+        self._ways: dict[str, Ways] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def speaks_for(self, account: str) -> bool:
+        """Whether this stream's requests are this account's: a database may hold other accounts' copies too, and what
+        one account sees must never become another's copy."""
+        if self.transport is None:
+            return False
+        own = self.transport.own_jid
+        return account == own or (self.transport.is_component and account.endswith(f"@{own}"))
+
+    def serves(self, account: str) -> bool:
+        """Whether the copies of this account are kept by us, and by no other client in this process."""
+        return self.speaks_for(account) and self.database.keeper(self._own_jid) is self
+
+    @property
+    def _own_jid(self) -> str:
+        return self.transport.own_jid if self.transport is not None else ""
+
+    def follow(self, session: Session) -> None:
+        """The stream's session changed."""
+        self.session = session
+        self.turns += 1
+        if session is Session.FRESH:
+            self.session_number += 1
+        keeper = self.database.keeper(self._own_jid)
+        if self.online and (keeper is None or not keeper.online):
+            self.database.keep(self._own_jid, self)
+        if self.connected:
+            self.session_up.set()
+        else:
+            self.session_up.clear()
+
+    @property
+    def connected(self) -> bool:
+        """Whether events reach us."""
+        return self.session in (Session.FRESH, Session.RESUMED)
+
+    @property
+    def online(self) -> bool:
+        """Whether requests can be sent."""
+        return self.session is not Session.LOST
+
+    async def load(self) -> None:
+        """Take over what the database remembers."""
+        self._ways = await self.database.read(nodes.load_ways)
+        for record in await self.database.scan(lambda conn: list(nodes.iter_nodes(conn))):
+            self.copies.add(record)
+
+    async def save(self, copy: Copy, **changes: Any) -> None:
+        """Change what is remembered of a node: first here, so that reads see it at once, then in the database."""
+        copy.update(**changes)
+        saved = await self.database.write(nodes.save, copy.record)
+        if copy.record.id == 0:
+            copy.update(id=saved.id)
+            self.copies.add(copy.record)
+
+    async def ask(
+        self,
+        type: Literal["get", "set"],
+        key: NodeKey,
+        payload: Element,
+        *,
+        on_answer: Callable[[], None] | None = None,
+    ) -> Element:
+        """Send a request about a node, in its account's name. Raises as `Transport.iq`."""
+        if self.transport is None:
+            raise Disconnected("there is no connection to ask on")
+        return await self.transport.iq(
+            type,
+            key.service,
+            payload,
+            # A component speaks for many accounts, a client for one.
+            ifrom=key.account if self.transport.is_component else None,
+            timeout=self.settings.request_timeout,
+            on_answer=on_answer,
+        )
+
+    def ways(self, service: str) -> Ways:
+        """What is known of a service's ways."""
+        return self._ways.get(_ways_key(service), Ways())
+
+    async def learn(self, service: str, before: Ways, after: Ways) -> None:
+        """Remember what was learnt of a service's ways: the difference, because others learn at the same time."""
+        key = _ways_key(service)
+        seen = {
+            field.name: way
+            for field in dataclasses.fields(Ways)
+            if (way := getattr(after, field.name)) is not getattr(before, field.name)
+        }
+        ways = self.ways(service).learn(**seen)
+        if ways != self.ways(service):
+            self._ways[key] = ways
+            await self.database.write(nodes.save_ways, key, ways, self.clock())
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Run in the background. What it raises is logged, never lost."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s failed: %r", task.get_name(), error, exc_info=error)
+
+    async def idle(self) -> None:
+        """Wait until nothing runs in the background."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    async def close(self) -> None:
+        if self.database.keeper(self._own_jid) is self:
+            self.database.keep(self._own_jid, None)
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
+        self.run.close()
+
+
+def _ways_key(service: str) -> str:
+    """PEP services of one domain are one piece of software."""
+    local, at, domain = bare(service).rpartition("@")
+    return f"@{domain}" if at and local else service

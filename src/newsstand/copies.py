@@ -1,0 +1,184 @@
+"""The copies as this process knows them: what the database remembers of each node, and what only this moment
+knows. Mutable, and touched in the event loop only, so that `decide` can be synchronous."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from newsstand.model import (
+    News,
+    NodeKey,
+    NodeRecord,
+    Notification,
+    Published,
+    Retracted,
+    SeenItem,
+    SyncState,
+    Verdict,
+)
+from newsstand.policy import Situation
+
+HISTORY = 50
+"""News above which a change of order teaches nothing."""
+ORDER = 10_000
+"""Items of a node above which its order teaches nothing: comparing orders takes time."""
+
+
+class Told(NamedTuple):
+    """The last word on an item: when, by `Copy.heard`, and what it is now; None where it was retracted."""
+
+    heard: int
+    item: SeenItem | None
+
+
+class Copy:
+    """One node's copy."""
+
+    def __init__(self, record: NodeRecord) -> None:
+        self.record = record
+        self.inbox: list[Notification] = []
+        """Notifications that are not stored yet, oldest first."""
+        self.heard = 0
+        """How many notifications ever came: two equal readings mean that nothing came between."""
+        self.told: dict[str, Told] = {}
+        """What was last said of each item; kept while a write is under way."""
+        self.writing = 0
+        """The program's own writes that the service has not acknowledged."""
+        self.relist = False
+        """Doubt: only a listing can tell what the node holds."""
+        self.refetch: set[str] = set()
+        """Doubt: items whose contents must be asked for."""
+        self.check_ids = False
+        """Doubt: some items may have been evicted."""
+        self.listing = False
+        """A listing is under way: notifications wait for it."""
+        self.subscribed = False
+        """In this session."""
+        self.ends = 0
+        """How often the service said that the subscription, or the node, ended."""
+        self.left = False
+        """The program unsubscribed by itself: not followed again until it asks for it."""
+        self.dropped = False
+        """Forgotten: its rows are no longer its own."""
+        self.disturbed = 0
+        """How many listings in a row could not be believed."""
+        self.rest_until = 0.0
+        """By the loop's clock: before, it is not listed again, so that it does not take all of its service's time."""
+        self.work: asyncio.Task[None] | None = None
+        self.failure: Exception | None = None
+        """Why the last synchronisation failed."""
+        self.removed: deque[str] = deque(maxlen=64)
+        """Items lately removed: their retracts may come twice."""
+        self.order: list[str] | None = None
+        """The ids of the last listing, where its order still teaches something; `history` is the news since."""
+        self.history: list[News] = []
+        self._stored: asyncio.Event = asyncio.Event()
+
+    @property
+    def key(self) -> NodeKey:
+        return self.record.key
+
+    @property
+    def followed(self) -> bool:
+        """Whether notifications of this node concern us."""
+        wanted = self.record.verdict is Verdict.WANTED and self.record.state is not SyncState.GONE
+        return wanted and not self.dropped
+
+    @property
+    def doubtful(self) -> bool:
+        return self.listing or self.relist or self.check_ids or bool(self.refetch)
+
+    def update(self, **changes: Any) -> None:
+        self.record = dataclasses.replace(self.record, **changes)
+
+    def situation(self, connected: bool) -> Situation:
+        record = self.record
+        return Situation(
+            state=record.state if self.followed and not self.left else SyncState.STALE,
+            complete=record.complete,
+            count=record.item_count,
+            connected=connected,
+            arriving=bool(self.inbox),
+            writing=self.writing > 0,
+            doubtful=self.doubtful,
+            quarantined=record.quarantined > 0,
+        )
+
+    def keep_told(self, news: Iterable[News]) -> None:
+        """Keep what was said of items, for when the service answers a write."""
+        for what in news:
+            match what:
+                case Published(items):
+                    self.told.update((item.id, Told(self.heard, item)) for item in items)
+                case Retracted(item_ids):
+                    self.told.update((item_id, Told(self.heard, None)) for item_id in item_ids)
+                case _:
+                    pass
+
+    def told_since(self, heard: int, item_id: str) -> Told | None:
+        """The last word on an item, if it came after `heard`."""
+        told = self.told.get(item_id)
+        return told if told is not None and told.heard > heard else None
+
+    def note(self, told: Notification) -> None:
+        """Keep news for what the next listing's order can teach."""
+        if self.order is not None:
+            self.history += told.news
+            if len(self.history) > HISTORY:
+                self.order = None
+                self.history.clear()
+
+    def remember_order(self, ids: list[str]) -> None:
+        self.order = ids if len(ids) <= ORDER else None
+        self.history.clear()
+
+    def taken(self, count: int) -> None:
+        """The oldest `count` notifications are dealt with."""
+        del self.inbox[:count]
+        if not self.inbox:
+            self._stored.set()
+            self._stored = asyncio.Event()
+
+    async def quiet(self) -> None:
+        """Wait until all that has arrived is stored."""
+        while self.inbox:
+            await self._stored.wait()
+
+
+class Copies:
+    """All copies, by account, service and node."""
+
+    def __init__(self) -> None:
+        self._copies: dict[NodeKey, Copy] = {}
+        self._by_id: dict[int, Copy] = {}
+
+    def find(self, key: NodeKey) -> Copy | None:
+        return self._copies.get(key)
+
+    def by_id(self, node_id: int) -> Copy | None:
+        return self._by_id.get(node_id)
+
+    def add(self, record: NodeRecord) -> Copy:
+        """The copy of this record's node, made if there was none."""
+        copy = self._copies.get(record.key)
+        if copy is None:
+            copy = self._copies[record.key] = Copy(record)
+        copy.record = record
+        self._by_id[record.id] = copy
+        return copy
+
+    def drop(self, copy: Copy) -> None:
+        copy.dropped = True
+        self._copies.pop(copy.key, None)
+        self._by_id.pop(copy.record.id, None)
+
+    def __iter__(self) -> Iterator[Copy]:
+        return iter(list(self._copies.values()))
+
+    @property
+    def followed(self) -> int:
+        return sum(copy.followed for copy in self._copies.values())

@@ -1,0 +1,120 @@
+"""Applies notifications to copies: each once, in order, and only from where they may come."""
+
+from __future__ import annotations
+
+import logging
+from xml.etree.ElementTree import Element
+
+from newsstand.context import Context
+from newsstand.copies import Copy
+from newsstand.errors import DatabaseError
+from newsstand.model import NS_EVENT, Deleted, News, NodeKey, Notification, SubscriptionChanged, SyncState
+from newsstand.notifications import read_message
+from newsstand.reconcile import NewsPlan, doubts_after, plan_news
+from newsstand.synchroniser import Synchroniser
+from newsstand.transport import Session
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+"""Notifications stored in one transaction: planning more at a time would hold the event loop up."""
+
+_EVENT = f"{{{NS_EVENT}}}event"
+
+
+class Follower:
+    """Hears messages, and keeps the copies of live nodes up with them."""
+
+    def __init__(self, context: Context, synchroniser: Synchroniser) -> None:
+        self._context = context
+        self._synchroniser = synchroniser
+        self._busy: set[NodeKey] = set()
+        synchroniser.stored = self.drain
+
+    def hear_message(self, message: Element) -> None:
+        """Take in a message, at once. Only what a followed service says of a node that is followed for the account
+        that it is addressed to counts (XEP-0060, 12.5 leaves the check to the receiver)."""
+        transport = self._context.transport
+        if transport is None or message.find(_EVENT) is None:
+            return
+        for told in read_message(message, transport.own_jid):
+            copy = self._context.copies.find(told.key)
+            if copy is not None and copy.followed:
+                self.hear(copy, told)
+
+    def hear(self, copy: Copy, told: Notification) -> None:
+        """Take in news of a node: from now on reads wait for it."""
+        copy.heard += 1
+        if any(_ends_subscription(news) for news in told.news):
+            copy.subscribed = False  # in whatever state: the next listing subscribes first
+            copy.ends += 1
+        if copy.writing:
+            copy.keep_told(told.news)
+        if copy.listing or copy.record.state is SyncState.LIVE:
+            copy.inbox.append(told)
+            copy.note(told)
+            self.drain(copy)
+        elif any(isinstance(news, Deleted) for news in told.news):
+            self._synchroniser.shut(copy, "the node was deleted")
+            self._context.spawn(self._synchroniser.erase(copy), "closing a node")
+        # A copy that is neither live nor being listed will be listed: that brings it.
+
+    def drain(self, copy: Copy) -> None:
+        """See to it that what a live copy has heard gets applied."""
+        if copy.inbox and not copy.listing and copy.key not in self._busy:
+            self._busy.add(copy.key)
+            self._context.spawn(self._drain(copy), f"following {copy.key.node}")
+
+    async def _drain(self, copy: Copy) -> None:
+        try:
+            while copy.inbox and not copy.listing and copy.record.state is SyncState.LIVE:
+                await self._apply(copy, copy.inbox[:BATCH])
+        except DatabaseError as error:
+            log.warning("news of node %r could not be stored: %s", copy.key.node, error)
+            copy.relist = True
+            copy.taken(len(copy.inbox))
+        finally:
+            self._busy.discard(copy.key)
+        if copy.record.state is not SyncState.LIVE and not copy.listing:
+            copy.taken(len(copy.inbox))
+        if copy.doubtful:
+            self._synchroniser.want(copy)
+
+    async def _apply(self, copy: Copy, batch: list[Notification]) -> None:
+        ways = self._context.ways(copy.key.service)
+        plan = plan_news((n for told in batch for n in told.news), ways, copy.record.shows_publisher)
+        known_gone = set(copy.removed)
+        applied = await self._synchroniser.apply(copy, plan.steps)
+        # From here on without a pause: a read must not see the news taken in and the doubts not yet.
+        doubts = doubts_after(applied, ways, known_gone, unchecked=copy.check_ids)
+        # Stored for the offline, it may come behind newer news; what a resumed session brings along is in order.
+        late = self._context.session is not Session.RESUMED
+        if plan.relist:
+            copy.update(access_model=None)  # the configuration changed: look before the next subscription
+        copy.relist |= doubts.relist or plan.relist or (late and any(told.delayed for told in batch))
+        copy.check_ids |= doubts.check_ids
+        copy.refetch |= plan.refetch
+        copy.update(verified_at=self._context.clock())
+        copy.taken(len(batch))
+        await self._outcome(copy, plan)
+
+    async def _outcome(self, copy: Copy, plan: NewsPlan) -> None:
+        if plan.deleted:
+            await self._synchroniser.close(copy, "the node was deleted")
+        elif plan.subscription not in (None, "subscribed"):
+            # Subscribing again tells whether we may; until then nothing comes.
+            copy.subscribed = False
+            await self._context.save(
+                copy, state=SyncState.STALE, reason=f"the service says: subscription {plan.subscription}"
+            )
+            copy.relist = True
+
+
+def _ends_subscription(news: News) -> bool:
+    match news:
+        case Deleted():
+            return True
+        case SubscriptionChanged(told):
+            return told != "subscribed"
+        case _:
+            return False

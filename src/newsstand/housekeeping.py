@@ -1,0 +1,83 @@
+"""The light foot: what the program does not read any more is dropped, and old log entries with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from newsstand.context import Context
+from newsstand.copies import Copy
+from newsstand.errors import NewsstandError
+from newsstand.model import SyncState
+from newsstand.storage import nodes
+from newsstand.synchroniser import Synchroniser
+
+log = logging.getLogger(__name__)
+
+DAY = 86_400 * 1_000_000
+"""In microseconds."""
+ROUND = 3_600.0
+"""Seconds between two rounds."""
+NOTED = 3_600 * 1_000_000
+"""How much a node's time of reading may lag in the database, in microseconds: it counts in days."""
+
+
+class Housekeeping:
+    """Makes its round when a session begins, and hourly."""
+
+    def __init__(self, context: Context, synchroniser: Synchroniser) -> None:
+        self._context = context
+        self._synchroniser = synchroniser
+        self._timer: asyncio.TimerHandle | None = None
+
+    def was_read(self, copy: Copy) -> None:
+        """The program read this node, now."""
+        now = self._context.clock()
+        if now - (copy.record.read_at or 0) > NOTED:
+            copy.update(read_at=now)
+            self._context.spawn(self._note(copy.record.id, now), "noting a read")
+
+    async def _note(self, node_id: int, now: int) -> None:
+        try:
+            await self._context.database.write(nodes.note_read, node_id, now)
+        except NewsstandError as error:
+            log.info("a read could not be noted: %s", error)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def make_round(self) -> None:
+        """Drop what is unread, prune the log, and set the clock for the next round. What takes time goes on in the
+        background; nothing of a dropped node is served from the first moment on."""
+        self.stop()
+        context = self._context
+        now = context.clock()
+        unread = now - context.settings.unread_days * DAY
+        for copy in context.copies:
+            ours = context.serves(copy.key.account)
+            if ours and (copy.record.read_at or 0) < unread and copy.work is None:
+                followed = copy.followed
+                copy.update(state=SyncState.UNSYNCED, complete=False)
+                context.copies.drop(copy)
+                self._synchroniser.forget(copy)
+                context.spawn(self._forget(copy, followed), f"forgetting {copy.key.node}")
+        context.spawn(self._prune(now - context.settings.change_days * DAY), "pruning the log of changes")
+        self._timer = asyncio.get_running_loop().call_later(ROUND, self.make_round)
+
+    async def _forget(self, copy: Copy, followed: bool) -> None:
+        try:
+            # First, and at once: if the program reads the node again, it must not find the old rows.
+            await self._context.database.write(nodes.remove, copy.record.id)
+            again = self._context.copies.find(copy.key)
+            if followed and (again is None or not again.followed):
+                await self._synchroniser.subscriptions.end(copy)
+        except NewsstandError as error:
+            log.info("node %r could not be forgotten: %s", copy.key.node, error)
+
+    async def _prune(self, before: int) -> None:
+        try:
+            await self._context.database.write(nodes.prune_changes, before)
+        except NewsstandError as error:
+            log.info("the log of changes could not be pruned: %s", error)

@@ -1,0 +1,176 @@
+"""Downloads a node's complete listing, by what its service can do, and checks it.
+
+Never by an iterator that takes an error for the end: every page is asked for, looked at, and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+from newsstand import protocol
+from newsstand.context import Context
+from newsstand.errors import ListingError, StanzaError, Timeout
+from newsstand.model import NodeKey, SeenItem
+from newsstand.ways import Way, Ways
+
+ID_BATCH = 20
+"""Ids in a request: a reply of more than 512 KiB never arrives over some servers' s2s."""
+
+MISSING = {"item-not-found", "gone"}
+"""Errors that say that there is no such node, or item."""
+SMALL = 100
+"""Items of an answer that are taken apart in the event loop."""
+_NO_DISCO = {"service-unavailable", "feature-not-implemented", "forbidden", "not-allowed", "not-authorized"}
+
+OnAnswer = Callable[[], None]
+Progress = Callable[[int, "int | None"], None]
+"""Called with how many items have come, and how many there will be, if that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A complete listing: every item of the node, in the service's order."""
+
+    items: tuple[SeenItem, ...]
+    paged: bool
+    """It took several answers, so what was published between them may be missing."""
+    ways: Ways
+    own_from: Way
+
+    @property
+    def ids(self) -> list[str]:
+        return [item.id for item in self.items]
+
+
+async def download(
+    context: Context, key: NodeKey, ways: Ways, progress: Progress | None = None, on_answer: OnAnswer | None = None
+) -> Listed:
+    """The whole node. One request both asks for the first page and shows whether the service knows pages: one that
+    ignores the `<set/>` has sent everything. `on_answer` is called as each answer arrives. Raises ListingError,
+    StanzaError, Timeout or Disconnected."""
+    try:
+        return await _by_pages(context, key, ways, progress, on_answer)
+    except Timeout:
+        # A remote server drops an answer that is too large, without a word: ask for less at a time. The ids'
+        # order must be known from other nodes of the service.
+        if ways.disco_order not in (Way.NODE_ORDER, Way.REVERSED):
+            raise
+        return await _by_ids(context, key, ways, progress)
+
+
+async def _by_pages(
+    context: Context, key: NodeKey, ways: Ways, progress: Progress | None, on_answer: OnAnswer | None
+) -> Listed:
+    size = context.settings.page_size
+    iq = await request_items(context, key, page=size, on_answer=on_answer)
+    _check_sender(iq, key)
+    page = await _read(iq)
+    own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
+    items = list(page.items)
+    if page.rsm is None:
+        if len(items) > size:
+            ways = ways.learn(paging=Way.IGNORED)
+        _report(progress, items, len(items))
+        return Listed(_checked(context, items), False, ways, own_from)
+    first_count = page.rsm.count
+    if first_count is None:
+        raise ListingError("the service sends pages, and does not say of how many items (XEP-0059, 2.6)")
+    ways = ways.learn(paging=Way.HONOURED)
+    pages = 1
+    while len(items) < first_count:
+        _report(progress, items, first_count)
+        if not page.items or page.rsm.last is None:
+            raise ListingError(f"the listing ended after {len(items)} of {first_count} items")
+        if len(items) > context.settings.max_items:
+            break
+        page = await _read(await request_items(context, key, page=size, after=page.rsm.last))
+        if page.rsm is None or page.rsm.count != first_count:
+            raise ListingError("the number of items changed while they were listed")
+        items += page.items
+        pages += 1
+    if len(items) > first_count:
+        raise ListingError(f"the service listed {len(items)} items and counts {first_count}")
+    _report(progress, items, first_count)
+    return Listed(_checked(context, items), pages > 1, ways, own_from)
+
+
+async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress | None) -> Listed:
+    ids = await list_ids(context, key, ())
+    if ways.disco_order is Way.REVERSED:
+        ids.reverse()
+    found: dict[str, SeenItem] = {}
+    own_from = Way.UNKNOWN
+    for start in range(0, len(ids), ID_BATCH):
+        iq = await request_items(context, key, item_ids=ids[start : start + ID_BATCH])
+        own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
+        found.update((item.id, item) for item in protocol.read_items(iq).items)
+        if progress is not None:
+            progress(len(found), len(ids))
+    if len(found) != len(ids):
+        raise ListingError(f"the service lists {len(ids)} ids and gave {len(found)} items")
+    return Listed(_checked(context, [found[id_] for id_ in ids]), True, ways, own_from)
+
+
+def _check_sender(iq: Element, key: NodeKey) -> None:
+    """Notifications come from the JID as its server spells it. If that is not how we call the service, none of them
+    would ever be found to be about this copy."""
+    answered_by = protocol.bare(iq.get("from") or key.account)
+    if answered_by != key.service:
+        raise ListingError(f"the service calls itself {answered_by}: use that JID")
+
+
+async def _read(iq: Element) -> protocol.Listing:
+    """An answer's items. A large one is taken apart in a thread: it may hold a whole node."""
+    items = protocol.find_items(iq)
+    if items is None or len(items) <= SMALL:
+        return protocol.read_items(iq)
+    return await asyncio.to_thread(protocol.read_items, iq)
+
+
+def _report(progress: Progress | None, items: Sequence[SeenItem], total: int) -> None:
+    if progress is not None:
+        progress(len(items), total)
+
+
+def _checked(context: Context, items: list[SeenItem]) -> tuple[SeenItem, ...]:
+    if len(items) > context.settings.max_items:
+        raise ListingError(f"the node has more than {context.settings.max_items} items (setting max_items)")
+    ids = {item.id for item in items}
+    if len(ids) < len(items):
+        raise ListingError("the service listed an item id twice")
+    if "" in ids:
+        raise ListingError("the service listed an item without an id")
+    return tuple(items)
+
+
+async def list_ids(context: Context, key: NodeKey, listed: Sequence[object]) -> list[str]:
+    """All ids of the node, by another way than the listing: disco#items (XEP-0060, 5.5); where that is refused,
+    a request for one item more than was listed. Raises as `download`."""
+    try:
+        iq = await context.ask("get", key, protocol.disco_items_request(key.node))
+    except StanzaError as error:
+        if error.condition not in _NO_DISCO:
+            raise
+        answer = protocol.read_items(await request_items(context, key, max_items=len(listed) + 1))
+        return [item.id for item in answer.items]
+    if protocol.disco_is_cut(iq):
+        raise ListingError("disco#items of the node is only a part of its ids")
+    return protocol.read_disco_item_ids(iq)
+
+
+async def request_items(
+    context: Context,
+    key: NodeKey,
+    *,
+    item_ids: Sequence[str] = (),
+    max_items: int | None = None,
+    page: int | None = None,
+    after: str | None = None,
+    on_answer: OnAnswer | None = None,
+) -> Element:
+    """The service's own answer."""
+    payload = protocol.items_request(key.node, item_ids=item_ids, max_items=max_items, page=page, after=after)
+    return await context.ask("get", key, payload, on_answer=on_answer)

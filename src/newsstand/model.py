@@ -1,0 +1,297 @@
+"""Frozen values and closed sets, in XMPP's own words. Knows no clock, network or SQL.
+
+Times are integers: microseconds since the epoch, UTC. XML crosses rooms as text of one whole `<item/>`
+element in the namespace of XEP-0060 (`NS_PUBSUB`), its payload inside.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+NS_PUBSUB = "http://jabber.org/protocol/pubsub"
+NS_EVENT = "http://jabber.org/protocol/pubsub#event"
+NS_OWNER = "http://jabber.org/protocol/pubsub#owner"
+NS_RSM = "http://jabber.org/protocol/rsm"
+NS_DISCO_INFO = "http://jabber.org/protocol/disco#info"
+NS_DISCO_ITEMS = "http://jabber.org/protocol/disco#items"
+NS_DATA = "jabber:x:data"
+
+DIGEST_BYTES = 20
+
+
+def digest(text: str) -> bytes:
+    """The key of a name or of an item id: both may be longer than an index holds.
+
+    Lone surrogates, which XML cannot carry but a program may pass, are kept apart rather than refused.
+    """
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).digest()
+
+
+class NodeKey(NamedTuple):
+    """One account's view of one node. `account` and `service` are bare JIDs."""
+
+    account: str
+    service: str
+    node: str
+
+
+class SyncState(enum.StrEnum):
+    """How far a copy of a node can be trusted."""
+
+    UNSYNCED = "unsynced"
+    """Not copied: undecided, or no analyser wants it."""
+    SYNCING = "syncing"
+    """A listing is under way."""
+    LIVE = "live"
+    """A finished, checked listing, and every event since."""
+    STALE = "stale"
+    """It was live; something since may have been missed."""
+    FAILED = "failed"
+    """The last synchronisation failed; it is tried again later."""
+    GONE = "gone"
+    """The node was deleted, or the account may not read it any more."""
+
+
+class Verdict(enum.StrEnum):
+    """What the analysers said of a node."""
+
+    UNDECIDED = "undecided"
+    WANTED = "wanted"
+    UNWANTED = "unwanted"
+
+
+class Subscription(enum.StrEnum):
+    NONE = "none"
+    PENDING = "pending"
+    SUBSCRIBED = "subscribed"
+
+
+class Origin(enum.StrEnum):
+    """Where an answer came from."""
+
+    COPY = "copy"
+    SERVICE = "service"
+
+
+class Policy(enum.StrEnum):
+    """Whom a read asks."""
+
+    ASK_WHEN_STALE = "ask-when-stale"
+    """The copy while it is live; the service otherwise; a stale copy only if the service cannot answer."""
+    ONLY_COPY = "only-copy"
+    ONLY_SERVICE = "only-service"
+
+
+@dataclass(frozen=True, slots=True)
+class Rsm:
+    """A `<set/>` of XEP-0059 in an answer. A field is None where the service left it out."""
+
+    first: str | None = None
+    last: str | None = None
+    count: int | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsRequest:
+    """A request for items that means nothing beyond these fields (XEP-0060, 6.5).
+
+    No ids and no `max_items`: the whole node. `paged` says that a `<set/>` came with it, which only a
+    service that ignores it lets us answer.
+    """
+
+    key: NodeKey
+    item_ids: tuple[str, ...] = ()
+    max_items: int | None = None
+    paged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SeenItem:
+    """An item as a service sent it. `xml` is the whole `<item/>` in `NS_PUBSUB`."""
+
+    id: str
+    xml: str
+    publisher: str | None = None
+    has_payload: bool = True
+    quarantine: str | None = None
+    """Why its XML cannot be kept (too deep, too large); `xml` is empty then, and the service is asked for it."""
+    exact: bool = True
+    """False where the service, asked for it, may well send something else than this (see `protocol.as_listed`)."""
+
+    @property
+    def digest(self) -> bytes:
+        return digest(self.id)
+
+    @property
+    def content_digest(self) -> bytes:
+        return digest(self.xml)
+
+    def says_the_same(self, other: SeenItem) -> bool:
+        """Whether both have the same payload, whatever their ids and publishers."""
+        return self.xml.partition(">")[2] == other.xml.partition(">")[2]
+
+
+class WriteKind(enum.StrEnum):
+    PUBLISH = "publish"
+    RETRACT = "retract"
+    PURGE = "purge"
+    DELETE = "delete"
+    UNSUBSCRIBE = "unsubscribe"
+    OTHER = "other"
+    """Configuration, affiliations, creation: what the node holds may change in ways that only a listing shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """A request of the program's own that may change a node."""
+
+    key: NodeKey
+    kind: WriteKind
+    item_ids: tuple[str, ...] = ()
+    """Of the items retracted."""
+    items: tuple[SeenItem, ...] = ()
+    """Those published. One without an id gets it from the service, in its answer."""
+
+
+class HeldItem(NamedTuple):
+    """What a plan needs to know of an item in the copy."""
+
+    id: str
+    content_digest: bytes
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Items published or overwritten, in the order of the event (XEP-0060, 7.1.2)."""
+
+    items: tuple[SeenItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retracted:
+    item_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """The configuration changed: limits may have removed items, access may have gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionChanged:
+    subscription: str
+
+
+News = Published | Retracted | Purged | Deleted | Configured | SubscriptionChanged
+"""One thing that a notification says of one node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What one message says of one node, in order. `delayed`: it was stored for us (XEP-0203), so newer
+    things may have happened since, in any order."""
+
+    key: NodeKey
+    news: tuple[News, ...]
+    delayed: bool = False
+
+
+class ChangeKind(enum.StrEnum):
+    PUT = "put"
+    """An item is new or has other contents."""
+    RETRACT = "retract"
+    """An item is gone: retracted, purged, or evicted by the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One item's change, as watchers see it."""
+
+    key: NodeKey
+    revision: int
+    kind: ChangeKind
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item of the copy. `recency` and `first_seen` are in microseconds since the epoch; `recency` is unique
+    in a database and orders items of all nodes, newest last. `parsed` is None where no parser knew the payload."""
+
+    key: NodeKey
+    id: str
+    xml: str
+    parsed: Mapping[str, Any] | None
+    publisher: str | None
+    revision: int
+    recency: int
+    first_seen: int
+    parse_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a read brought. `complete`: the copy holds all of the node; of an answer of the service, that all was asked
+    for. `verified_at` is when a finished listing, or the event stream since one, last vouched
+    for it (None for an answer of the service itself); `stale` says that nothing vouches for it now."""
+
+    items: Sequence[Item]
+    origin: Origin
+    verified_at: int | None
+    complete: bool
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some results of a search, newest first. `next` is the cursor for `after=`, None at the end. `total` is how many
+    there are, counted up to 10,000."""
+
+    items: Sequence[Item]
+    next: int | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """What the database remembers of a node."""
+
+    id: int
+    key: NodeKey
+    verdict: Verdict = Verdict.UNDECIDED
+    analyser: str | None = None
+    type: str | None = None
+    subtype: str | None = None
+    analysed_by: bytes | None = None
+    """The fingerprint of the analysers that gave the verdict; another fingerprint makes it void."""
+    state: SyncState = SyncState.UNSYNCED
+    reason: str | None = None
+    complete: bool = False
+    verified_at: int | None = None
+    revision: int = 0
+    subscription: Subscription = Subscription.NONE
+    access_model: str | None = None
+    pubsub_type: str | None = None
+    attempts: int = 0
+    retry_at: int | None = None
+    shows_publisher: bool | None = None
+    """Whether answers of this node name the publisher; None while no item was seen in one."""
+    read_at: int | None = None
+    item_count: int = 0
+    quarantined: int = 0

@@ -1,0 +1,89 @@
+"""Serve, fetch or refuse: what a read of a node comes to. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from newsstand.model import ItemsRequest, Policy, SyncState
+from newsstand.ways import Take, Ways, foresee
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What is known about a node and the way to its service, at one moment."""
+
+    state: SyncState
+    complete: bool
+    count: int
+    connected: bool
+    arriving: bool = False
+    """Notifications have come that are not stored yet."""
+    writing: bool = False
+    """A write of the program's own is not acknowledged yet."""
+    doubtful: bool = False
+    """Something must be looked up before the copy can vouch for itself."""
+    quarantined: bool = False
+    """It holds an item whose XML could not be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Answer from the copy; `wait` until what is arriving is stored."""
+
+    take: Take
+    stale: bool
+    wait: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Ask the service; if it cannot answer, the copy answers `instead`, marked stale."""
+
+    instead: Serve | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The copy alone was asked, and cannot answer."""
+
+    reason: str
+
+
+Decision = Serve | Fetch | Refuse
+
+
+def decide(
+    request: ItemsRequest, situation: Situation | None, ways: Ways, policy: Policy = Policy.ASK_WHEN_STALE
+) -> Decision:
+    """Whom to ask. `situation` is None for a node of which there is no copy."""
+    if policy is Policy.ONLY_SERVICE:
+        return Fetch(None)
+    if situation is None or not situation.complete or situation.state in (SyncState.GONE, SyncState.UNSYNCED):
+        if policy is Policy.ONLY_COPY:
+            return Refuse("the copy holds no complete listing of this node")
+        return Fetch(None)
+    take = foresee(ways, request, situation.count)
+    if policy is Policy.ONLY_COPY:
+        return Serve(take or _nearest(request), stale=not _vouched(situation), wait=situation.arriving)
+    if situation.quarantined:
+        return Fetch(None)
+    if take is None:
+        # The service's way is not known, so this might not equal its own answer. When the service cannot be
+        # reached at all, the same items in the copy's order are worth more than none; but a page of somebody
+        # else's cursor cannot be made up.
+        return Fetch(None if request.paged else Serve(_nearest(request), stale=True))
+    if not _vouched(situation):
+        return Fetch(Serve(take, stale=True))
+    return Serve(take, stale=False, wait=situation.arriving)
+
+
+def _vouched(situation: Situation) -> bool:
+    return (
+        situation.connected and situation.state is SyncState.LIVE and not situation.writing and not situation.doubtful
+    )
+
+
+def _nearest(request: ItemsRequest) -> Take:
+    if request.item_ids:
+        return Take.IDS
+    return Take.ALL if request.max_items is None else Take.LAST

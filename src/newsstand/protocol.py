@@ -1,0 +1,305 @@
+"""XEP-0060 as XML: requests are built and recognised here, answers read. Pure. For notifications, see there.
+
+The semantic layers of XMPP libraries lose data, so this works on elements.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element, SubElement
+from xml.sax.saxutils import quoteattr
+
+from newsstand import xmltext
+from newsstand.model import (
+    NS_DATA,
+    NS_DISCO_INFO,
+    NS_DISCO_ITEMS,
+    NS_OWNER,
+    NS_PUBSUB,
+    NS_RSM,
+    ItemsRequest,
+    NodeKey,
+    Rsm,
+    SeenItem,
+    Subscription,
+    WriteKind,
+    WriteRequest,
+)
+
+MAX_ITEM_BYTES = 1 << 20
+
+_PUBSUB = f"{{{NS_PUBSUB}}}pubsub"
+_OWNER = f"{{{NS_OWNER}}}pubsub"
+_ITEMS = f"{{{NS_PUBSUB}}}items"
+_ITEM = f"{{{NS_PUBSUB}}}item"
+_SET = f"{{{NS_RSM}}}set"
+_BARE = ' xmlns=""'
+"""How `to_text` writes that an element has no namespace although its parent has one."""
+
+
+def bare(jid: str) -> str:
+    return jid.partition("/")[0]
+
+
+def same_jid(jid: str) -> str:
+    """The bare JID as a server would spell it (RFC 7622), as far as that can be said without its tables: two spellings
+    that only a server can tell are the same stay two."""
+    jid = bare(jid)
+    return jid.lower() if jid.isascii() else jid
+
+
+# Requests that a program makes -----------------------------------------------------------------------------
+
+
+def read_request(iq: Element, own_jid: str) -> ItemsRequest | WriteRequest | None:
+    """What a program's IQ asks of a pubsub node, or None where it is none of our business, or holds anything
+    that we do not know the meaning of. `own_jid` stands in for a missing `from` and `to`."""
+    account = bare(iq.get("from") or own_jid)
+    service = iq.get("to") or account
+    if len(iq) != 1 or not account or service != same_jid(service) or account != same_jid(account):
+        return None  # notifications would come from the JID as its server spells it
+    child = iq[0]
+    kind = iq.get("type")
+    if kind == "get" and child.tag == _PUBSUB:
+        return _read_items_request(child, account, service)
+    if kind == "set" and child.tag in (_PUBSUB, _OWNER):
+        return _read_write(child, account, service)
+    return None
+
+
+def _read_items_request(pubsub: Element, account: str, service: str) -> ItemsRequest | None:
+    if not 1 <= len(pubsub) <= 2 or pubsub.attrib or pubsub[0].tag != _ITEMS:
+        return None
+    paged = len(pubsub) == 2
+    if paged and pubsub[1].tag != _SET:
+        return None
+    items = pubsub[0]
+    node = items.get("node")
+    if not node or not items.attrib.keys() <= {"node", "max_items"}:
+        return None
+    ids = []
+    for child in items:
+        item_id = child.get("id")
+        if child.tag != _ITEM or not item_id or len(child.attrib) != 1 or len(child):
+            return None
+        ids.append(item_id)
+    max_items: int | None = None
+    limit = items.get("max_items")
+    if limit is not None:
+        if ids or not (limit.isascii() and limit.isdigit() and len(limit) <= 10 and 0 < int(limit) < 2**31):
+            return None
+        max_items = int(limit)
+    return ItemsRequest(NodeKey(account, service, node), tuple(ids), max_items, paged)
+
+
+def _read_write(pubsub: Element, account: str, service: str) -> WriteRequest | None:
+    for action in pubsub:
+        node = action.get("node")
+        if not node:
+            continue
+        name = action.tag.rpartition("}")[2]
+        key = NodeKey(account, service, node)
+        found = [item for item in action if item.tag == _ITEM]
+        match name:
+            case "publish":
+                return WriteRequest(key, WriteKind.PUBLISH, items=tuple(map(read_item, found)))
+            case "retract":
+                ids = tuple(item_id for item in found if (item_id := item.get("id")))
+                return WriteRequest(key, WriteKind.RETRACT, item_ids=ids)
+            case "purge":
+                return WriteRequest(key, WriteKind.PURGE)
+            case "delete":
+                return WriteRequest(key, WriteKind.DELETE)
+            case "unsubscribe":
+                return WriteRequest(key, WriteKind.UNSUBSCRIBE)
+            case "subscribe" if len(pubsub) == 1:
+                return None  # changes nothing that the node holds, nor what we hear; with options it may
+            case _:
+                return WriteRequest(key, WriteKind.OTHER)
+    return None
+
+
+# Requests that we make -------------------------------------------------------------------------------------
+
+
+def items_request(
+    node: str,
+    *,
+    item_ids: Iterable[str] = (),
+    max_items: int | None = None,
+    after: str | None = None,
+    page: int | None = None,
+) -> Element:
+    """XEP-0060, 6.5; with `page`, a `<set/>` of XEP-0059 beside it."""
+    pubsub = Element(_PUBSUB)
+    items = SubElement(pubsub, _ITEMS, {"node": node})
+    for item_id in item_ids:
+        SubElement(items, _ITEM, {"id": item_id})
+    if max_items is not None:
+        items.set("max_items", str(max_items))
+    if page is not None:
+        rsm = SubElement(pubsub, _SET)
+        SubElement(rsm, f"{{{NS_RSM}}}max").text = str(page)
+        if after is not None:
+            SubElement(rsm, f"{{{NS_RSM}}}after").text = after
+    return pubsub
+
+
+def subscribe_request(node: str, jid: str) -> Element:
+    """XEP-0060, 6.1."""
+    pubsub = Element(_PUBSUB)
+    SubElement(pubsub, f"{{{NS_PUBSUB}}}subscribe", {"node": node, "jid": jid})
+    return pubsub
+
+
+def unsubscribe_request(node: str, jid: str) -> Element:
+    """XEP-0060, 6.2."""
+    pubsub = Element(_PUBSUB)
+    SubElement(pubsub, f"{{{NS_PUBSUB}}}unsubscribe", {"node": node, "jid": jid})
+    return pubsub
+
+
+def disco_items_request(node: str) -> Element:
+    """XEP-0060, 5.5: the ids of a node."""
+    return Element(f"{{{NS_DISCO_ITEMS}}}query", {"node": node})
+
+
+def disco_info_request(node: str) -> Element:
+    """XEP-0060, 5.4: the meta-data of a node."""
+    return Element(f"{{{NS_DISCO_INFO}}}query", {"node": node})
+
+
+# Answers ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    items: tuple[SeenItem, ...]
+    rsm: Rsm | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """What disco#info says of a node (XEP-0060, 5.4). None where it does not."""
+
+    access_model: str | None = None
+    pubsub_type: str | None = None
+
+
+def find_items(iq: Element) -> Element | None:
+    """The `<items/>` of a result."""
+    return iq.find(f"{_PUBSUB}/{_ITEMS}")
+
+
+def read_items(iq: Element) -> Listing:
+    """The items of a result, each as text of its own."""
+    items = find_items(iq)
+    rsm = iq.find(f"{_PUBSUB}/{_SET}")
+    seen = () if items is None else tuple(read_item(child) for child in items if child.tag == _ITEM)
+    return Listing(seen, None if rsm is None else _read_rsm(rsm))
+
+
+def read_item(item: Element) -> SeenItem:
+    """One `<item/>`, of a result or of an event. What cannot be kept safely is marked, not refused: one bad item
+    must not hide the others (hostile input: nesting, size)."""
+    whole = Element(_ITEM, item.attrib)
+    whole.text = item.text
+    whole.extend(item)
+    item_id = item.get("id", "")
+    publisher = item.get("publisher")
+    try:
+        text = xmltext.to_text(whole, max_bytes=MAX_ITEM_BYTES)
+    except xmltext.Unfit as error:
+        return SeenItem(item_id, "", publisher, quarantine=str(error))
+    return SeenItem(item_id, text, publisher, has_payload=len(whole) > 0)
+
+
+def as_listed(item: SeenItem, shows_publisher: bool | None) -> SeenItem:
+    """An item of a notification, as the service would send it when asked. They differ: a notification may name the
+    publisher where an answer does not, may carry attributes that are stored nowhere, and some services store
+    elements of no namespace in their parent's. Where that cannot be foreseen, the item is not `exact`."""
+    if item.quarantine is not None or not item.has_payload:
+        return item
+    shown = item.publisher if shows_publisher else None
+    exact = not (
+        (shows_publisher is None and item.publisher is not None)
+        or (shows_publisher is True and item.publisher is None)
+        or _BARE in item.xml
+    )
+    # `to_text` writes no `>` within a tag, so the first one ends the `<item …>`.
+    content = item.xml.partition(">")[2]
+    publisher = "" if shown is None else f" publisher={quoteattr(shown)}"
+    opening = f"<item xmlns={quoteattr(NS_PUBSUB)} id={quoteattr(item.id)}{publisher}>"
+    return dataclasses.replace(item, xml=opening + content, exact=exact)
+
+
+def shows_publisher(items: Iterable[SeenItem]) -> bool | None:
+    """Whether a listing names publishers, as far as it tells."""
+    shown = {item.publisher is not None for item in items}
+    return shown.pop() if len(shown) == 1 else (True if shown else None)
+
+
+def _read_rsm(rsm: Element) -> Rsm:
+    first = rsm.find(f"{{{NS_RSM}}}first")
+    index = first.get("index") if first is not None else None
+    count = rsm.findtext(f"{{{NS_RSM}}}count")
+    return Rsm(
+        first=first.text if first is not None else None,
+        last=rsm.findtext(f"{{{NS_RSM}}}last"),
+        count=_number(count),
+        index=_number(index),
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+def read_disco_item_ids(iq: Element) -> list[str]:
+    """The item ids that disco#items of a node lists, in the service's order (XEP-0060, 5.5: `name` is the id)."""
+    query = iq.find(f"{{{NS_DISCO_ITEMS}}}query")
+    return [] if query is None else [name for item in query if (name := item.get("name")) is not None]
+
+
+def disco_is_cut(iq: Element) -> bool:
+    """True where the listing says of itself that it is only a page (XEP-0059)."""
+    rsm = iq.find(f"{{{NS_DISCO_ITEMS}}}query/{_SET}")
+    return rsm is not None and (_read_rsm(rsm).count or 0) > len(read_disco_item_ids(iq))
+
+
+def read_disco_info(iq: Element) -> NodeInfo:
+    fields = {
+        field.get("var"): field.findtext(f"{{{NS_DATA}}}value")
+        for field in iq.iterfind(f"{{{NS_DISCO_INFO}}}query/{{{NS_DATA}}}x/{{{NS_DATA}}}field")
+    }
+    return NodeInfo(fields.get("pubsub#access_model"), fields.get("pubsub#type"))
+
+
+def read_subscription(iq: Element) -> Subscription:
+    """What a subscribe request brought. A service may answer with nothing: then it agreed (XEP-0060, 6.1.2)."""
+    element = iq.find(f"{_PUBSUB}/{{{NS_PUBSUB}}}subscription")
+    match element.get("subscription") if element is not None else "subscribed":
+        case "subscribed":
+            return Subscription.SUBSCRIBED
+        case "pending":
+            return Subscription.PENDING
+        case _:
+            return Subscription.NONE
+
+
+def read_published_ids(iq: Element) -> tuple[str, ...]:
+    """The ids that a service gave to what was published (XEP-0060, 7.1.1)."""
+    items = iq.iterfind(f"{_PUBSUB}/{{{NS_PUBSUB}}}publish/{_ITEM}")
+    return tuple(item_id for item in items if (item_id := item.get("id")))
+
+
+def payload_namespaces(items: Iterable[Element]) -> tuple[str, ...]:
+    """The namespaces of the items' payloads, each once, in the order met."""
+    found: dict[str, None] = {}
+    for item in items:
+        for payload in item:
+            if payload.tag[:1] == "{":
+                found[payload.tag[1:].rpartition("}")[0]] = None
+    return tuple(found)

@@ -1,0 +1,221 @@
+"""What changes when a listing or a notification is laid beside the copy. Pure: decides, and does nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from newsstand.errors import ListingError
+from newsstand.model import (
+    Configured,
+    Deleted,
+    HeldItem,
+    News,
+    Published,
+    Purged,
+    Retracted,
+    SeenItem,
+    SubscriptionChanged,
+    digest,
+)
+from newsstand.protocol import as_listed
+from newsstand.ways import Way, Ways
+
+
+class Place(enum.Enum):
+    """Where an item goes in the node's order."""
+
+    LAST = enum.auto()
+    FIRST = enum.auto()
+    KEEP = enum.auto()
+    """Where it was; a new one last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Store an item. `new` is its place if it is not there yet, `overwritten` if it is: an exact position, or a
+    place relative to the others. One that is not `exact` moves, and does not replace what is there."""
+
+    item: SeenItem
+    new: int | Place
+    overwritten: int | Place
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    digest: bytes
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Take items out; those that are not there are reported, not an error."""
+
+    item_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Take all items out."""
+
+
+Step = Put | Move | Remove | Clear
+
+
+def plan_listing(held: Iterable[HeldItem], seen: Sequence[SeenItem]) -> list[Step]:
+    """The steps that make the copy equal to a complete listing, in the listing's order, writing no row that is
+    right already. Raises ListingError when the listing names an item twice."""
+    ours = {item.id: item for item in held}
+    names = {item.id for item in seen}
+    if len(names) < len(seen):
+        raise ListingError("the service listed an item id twice")
+    steps: list[Step] = []
+    gone = tuple(id_ for id_ in ours if id_ not in names)
+    if gone:
+        steps.append(Remove(gone))
+    for item, position in zip(seen, _positions(ours, seen), strict=True):
+        there = ours.get(item.id)
+        if there is None or there.content_digest != item.content_digest:
+            steps.append(Put(item, position, position))
+        elif there.position != position:
+            steps.append(Move(item.digest, position))
+    return steps
+
+
+def _positions(ours: dict[str, HeldItem], seen: Sequence[SeenItem]) -> list[int]:
+    """Rising positions for the listing, keeping as many of ours as a walk from its start can."""
+    lead = 0
+    while lead < len(seen) and seen[lead].id not in ours:
+        lead += 1
+    start = ours[seen[lead].id].position - lead if lead < len(seen) else 0
+    last = start - 1
+    positions = []
+    for item in seen:
+        there = ours.get(item.id)
+        last = there.position if there is not None and there.position > last else last + 1
+        positions.append(last)
+    return positions
+
+
+@dataclass(frozen=True, slots=True)
+class NewsPlan:
+    """What to do about news. The steps are applied first; what follows cannot be known from the news alone."""
+
+    steps: tuple[Step, ...] = ()
+    refetch: frozenset[str] = frozenset()
+    """Ids whose contents did not come along."""
+    relist: bool = False
+    """What the node holds may have changed in ways that were not told."""
+    deleted: bool = False
+    """Whatever came after: a node of the same name is another one, to which nobody is subscribed."""
+    subscription: str | None = None
+
+
+def plan_news(news: Iterable[News], ways: Ways, shows_publisher: bool | None) -> NewsPlan:
+    """The steps for one node's news, in order. An item that must be fetched again is put in its place all the same:
+    the service is asked for it before the node answers from the copy."""
+    steps: list[Step] = []
+    refetch: set[str] = set()
+    relist = deleted = False
+    subscription = None
+    for what in news:
+        match what:
+            case Published(items):
+                for item in items:
+                    listed = as_listed(item, shows_publisher)
+                    # Without a payload it is a notification that leaves it out (XEP-0060, 4.3), or an empty item:
+                    # only the service knows.
+                    if listed.exact and listed.has_payload and listed.quarantine is None:
+                        refetch.discard(item.id)
+                    else:
+                        listed = dataclasses.replace(listed, exact=False)
+                        refetch.add(item.id)
+                    steps.append(put(listed, ways))
+            case Retracted(item_ids):
+                steps.append(Remove(item_ids))
+                refetch.difference_update(item_ids)
+            case Purged():
+                steps = [Clear()]
+                refetch.clear()
+            case Deleted():
+                steps = [Clear()]
+                refetch.clear()
+                deleted = True
+            case Configured():
+                relist = True
+            case SubscriptionChanged(told):
+                subscription = told
+    return NewsPlan(tuple(steps), frozenset(refetch), relist, deleted, subscription)
+
+
+def put(item: SeenItem, ways: Ways) -> Put:
+    """Store an item that was just published, where this service puts it."""
+    return Put(item, _place(ways.new), _place(ways.overwritten))
+
+
+def _place(way: Way) -> Place:
+    match way:
+        case Way.LAST:
+            return Place.LAST
+        case Way.FIRST:
+            return Place.FIRST
+        case _:
+            return Place.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What the steps really did."""
+
+    revision: int
+    count: int
+    """Of the node's items, afterwards."""
+    inserted: tuple[str, ...] = ()
+    overwritten: tuple[str, ...] = ()
+    """Items that were there before, changed or not."""
+    removed: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+    """Items to be removed that were not there."""
+    quarantined: int = 0
+    grew: bool = False
+    """An item was inserted, even if it is gone again: meanwhile another may have been evicted for it."""
+    kept_in_place: bool = False
+    """An item that was there was put, and kept its place because no other was named."""
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.inserted or self.overwritten or self.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """What must be looked up before the copy may answer again."""
+
+    relist: bool = False
+    check_ids: bool = False
+
+    def __bool__(self) -> bool:
+        return self.relist or self.check_ids
+
+
+def doubts_after(applied: Applied, ways: Ways, known_gone: Collection[str] = (), *, unchecked: bool = False) -> Doubts:
+    """What news that were applied leave open: services evict items past `max_items` and say nothing
+    (so after an insertion the ids are checked); an item whose new place is not known puts the order in doubt;
+    the retract of an item that never was there names something else, unless it is lately `known_gone`: then the
+    service said it twice. And while it is `unchecked` whether something was evicted, an item that we hold may be a new
+    one to the service, with a new one's place."""
+    unplaced = applied.inserted and ways.new not in (Way.LAST, Way.FIRST)
+    unmoved = applied.kept_in_place and ways.overwritten in (Way.UNKNOWN, Way.VARIES)
+    perhaps_new = applied.overwritten and (unchecked or applied.grew) and ways.new is not ways.overwritten
+    unexplained = any(id_ not in known_gone and id_ not in applied.removed for id_ in applied.missed)
+    return Doubts(
+        relist=bool(applied.count > 1 and (unplaced or unmoved or perhaps_new)) or unexplained,
+        check_ids=applied.grew,
+    )
+
+
+def ids_differ(held_ids: Iterable[str], listed: Iterable[str]) -> bool:
+    """Whether two listings name different items, whatever their order."""
+    return {digest(id_) for id_ in held_ids} != {digest(id_) for id_ in listed}

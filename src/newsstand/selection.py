@@ -1,0 +1,166 @@
+"""Decides which nodes are followed: those that the program read, and that an analyser wants."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from xml.etree.ElementTree import Element
+
+from newsstand import xmltext
+from newsstand.analysis import Analysis, Decided, analyse
+from newsstand.context import Context
+from newsstand.copies import Copy
+from newsstand.errors import NewsstandError, ParseError
+from newsstand.model import NodeKey, NodeRecord, SyncState, Verdict
+from newsstand.protocol import payload_namespaces, read_item
+from newsstand.storage import items, nodes
+from newsstand.synchroniser import Synchroniser
+
+log = logging.getLogger(__name__)
+
+SHOWN = 3
+"""How many items of an answer an analyser's `match` gets to see."""
+
+
+class Selection:
+    """Analyses nodes; each is analysed once, until the analysers change."""
+
+    def __init__(self, context: Context, synchroniser: Synchroniser) -> None:
+        self._context = context
+        self._synchroniser = synchroniser
+        self._busy: set[NodeKey] = set()
+        self._reconsidering = False
+
+    def is_settled(self, copy: Copy | None) -> bool:
+        """Whether an answer of this node's service would tell us nothing that matters."""
+        if copy is None or copy.record.state is SyncState.GONE:
+            return False
+        if copy.record.verdict is Verdict.UNDECIDED:
+            return False
+        return copy.record.analysed_by == self._context.analysers.fingerprint
+
+    def observe(self, key: NodeKey, answered: Sequence[Element]) -> None:
+        """The service answered a read of the program with these `<item/>`s."""
+        copy = self._context.copies.find(key)
+        if key in self._busy or self.is_settled(copy) or (copy is not None and copy.left):
+            return
+        self._busy.add(key)
+        # Taken now: the tree is the program's, which may change it.
+        namespaces = payload_namespaces(answered)
+        shown = [seen.xml for seen in map(read_item, answered[:SHOWN]) if seen.xml]
+        self._context.spawn(self._consider(key, namespaces, shown), f"analysing {key.node}")
+
+    async def _consider(self, key: NodeKey, namespaces: tuple[str, ...], shown: list[str]) -> None:
+        try:
+            await self.judge(key, namespaces, shown)
+        except NewsstandError as error:
+            log.info("node %r of %s was not analysed: %s", key.node, key.service, error)
+        finally:
+            self._busy.discard(key)
+        copy = self._context.copies.find(key)
+        if copy is not None and copy.followed:
+            self._synchroniser.want(copy)
+
+    async def judge(
+        self, key: NodeKey, namespaces: tuple[str, ...], shown: Sequence[str], *, asked_for: bool = False
+    ) -> Copy | None:
+        """Let the analysers judge, and remember what they say; None where they cannot tell yet. `asked_for`: the
+        program wants this node, whatever they say."""
+        context = self._context
+        copy = context.copies.find(key)
+        record = copy.record if copy is not None else NodeRecord(0, key)
+        copy = copy if copy is not None else Copy(record)
+        # Wanted by no analyser: the program asked for it before, and nobody took that back.
+        asked_for = asked_for or (record.verdict is Verdict.WANTED and record.analyser is None)
+        fingerprint = context.analysers.fingerprint
+        decided: Decided | None
+        reason = None
+        try:
+            decided = await analyse(
+                context.analysers,
+                Analysis(
+                    key.service,
+                    key.node,
+                    namespaces,
+                    record.pubsub_type,
+                    tuple(xmltext.parse([xml]) for xml in shown),
+                ),
+                lambda: self._pubsub_type(copy),
+                context.run,
+            )
+        except ParseError as error:
+            decided, reason = Decided(None, Analysis(key.service, key.node)), str(error)
+        if decided is None and not asked_for:
+            if copy.record.pubsub_type != record.pubsub_type:
+                await context.save(copy)  # undecided, but its type was asked for, and is not asked for again
+            return None
+        wanted = asked_for or (decided is not None and decided.analysis.to_sync and decided.analyser is not None)
+        if wanted and not copy.followed and context.copies.followed >= context.settings.max_nodes:
+            wanted, fingerprint = False, b""  # looked at again once there is room
+            reason = f"{context.settings.max_nodes} nodes are followed already (setting max_nodes)"
+        return await self._remember(copy, decided, wanted, fingerprint, reason)
+
+    async def _remember(
+        self, copy: Copy, decided: Decided | None, wanted: bool, fingerprint: bytes, reason: str | None
+    ) -> Copy:
+        context = self._context
+        analyser = decided.analyser if decided is not None else None
+        state = copy.record.state
+        if wanted and state in (SyncState.UNSYNCED, SyncState.GONE):
+            state = SyncState.STALE
+        dropped = copy.followed and not wanted
+        await context.save(
+            copy,
+            verdict=Verdict.WANTED if wanted else Verdict.UNWANTED,
+            analyser=analyser.name if analyser is not None else None,
+            type=decided.analysis.type if decided is not None else None,
+            subtype=decided.analysis.subtype if decided is not None else None,
+            analysed_by=fingerprint,
+            state=state if wanted else SyncState.UNSYNCED,
+            complete=copy.record.complete and wanted,
+            reason=reason,
+            read_at=context.clock(),
+        )
+        kept = context.copies.find(copy.key)
+        assert kept is not None
+        if dropped:
+            await self._synchroniser.subscriptions.end(kept)
+            await context.database.write(nodes.erase_items, kept.record.id)
+        elif wanted and kept.record.item_count:
+            version = analyser.version if analyser is not None else None
+            name = analyser.name if analyser is not None else None
+            if await context.database.write(items.mark_to_parse, kept.record.id, name, version):
+                self._synchroniser.parse(kept)
+        return kept
+
+    async def _pubsub_type(self, copy: Copy) -> str:
+        """Asked once a node, and remembered even where the node is not wanted."""
+        info = await self._synchroniser.subscriptions.node_info(copy)
+        copy.update(access_model=info.access_model or "", pubsub_type=info.pubsub_type or "")
+        return info.pubsub_type or ""
+
+    def reconsider(self) -> None:
+        """The analysers changed: look again at what is followed. Several changes at once cost one look."""
+        if not self._reconsidering:
+            self._reconsidering = True
+            self._context.spawn(self._reconsider(), "looking at the analysers' verdicts anew")
+
+    async def _reconsider(self) -> None:
+        await asyncio.sleep(0)  # let the program register what else it has
+        self._reconsidering = False
+        for copy in self._context.copies:
+            if self._context.serves(copy.key.account):
+                try:
+                    await self.again(copy)
+                except NewsstandError as error:
+                    log.info("node %r could not be judged anew: %s", copy.key.node, error)
+
+    async def again(self, copy: Copy) -> None:
+        """Judge a followed node by what is stored of it, when the analysers are others than when it was judged."""
+        if self.is_settled(copy) or not copy.followed:
+            return
+        stored = await self._context.database.read(items.xml_of_last, copy.record.id, SHOWN)
+        elements = [xmltext.parse([xml]) for xml in stored if xml]
+        if elements:
+            await self.judge(copy.key, payload_namespaces(elements), stored)

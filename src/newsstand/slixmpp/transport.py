@@ -1,0 +1,206 @@
+"""The port of `newsstand.transport`, on a slixmpp client or component."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Literal
+from xml.etree.ElementTree import Element
+
+from slixmpp.exceptions import IqError, IqTimeout
+from slixmpp.stanza import Iq, Message, Presence
+from slixmpp.xmlstream.xmlstream import NotConnectedError
+
+from newsstand.errors import Disconnected, StanzaError, Timeout
+from newsstand.transport import Session
+
+log = logging.getLogger(__name__)
+
+_STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
+
+
+class SlixmppTransport:
+    """See `newsstand.transport.Transport` for what it promises."""
+
+    def __init__(self, xmpp: Any) -> None:
+        self.xmpp = xmpp
+        self._message_listeners: list[Callable[[Element], None]] = []
+        self._session_listeners: list[Callable[[Session], None]] = []
+        self._present = False
+        self._heard = False
+        """Whether events reached us in the session that is, or was last."""
+        self._session = Session.LOST
+        self._lost: asyncio.Future[None] | None = None
+        if xmpp.session_bind_event.is_set():
+            # Registered in the middle of a session. Whether presence was sent in it, nobody tells: until the next one.
+            self._present = self.is_component
+            self._session = Session.FRESH if self._present else Session.DEAF
+        xmpp.add_filter("in", self._incoming)
+        xmpp.add_filter("out_sync", self._outgoing)
+        for event, handler in self._handlers():
+            xmpp.add_event_handler(event, handler)
+
+    def _handlers(self) -> list[tuple[str, Callable[[Any], None]]]:
+        return [
+            ("session_start", self._on_start),
+            ("session_resumed", self._on_resumed),
+            ("disconnected", self._on_lost),
+            ("session_end", self._on_lost),
+        ]
+
+    def close(self) -> None:
+        """Take all hooks out again."""
+        for event, handler in self._handlers():
+            self.xmpp.del_event_handler(event, handler)
+        for mode, hook in (("in", self._incoming), ("out_sync", self._outgoing)):
+            try:
+                self.xmpp.del_filter(mode, hook)
+            except ValueError:
+                continue  # closed twice
+        self._message_listeners.clear()
+        self._session_listeners.clear()
+
+    @property
+    def own_jid(self) -> str:
+        bound = self.xmpp.boundjid.bare
+        return str(bound or self.xmpp.requested_jid.bare)
+
+    @property
+    def is_component(self) -> bool:
+        return bool(self.xmpp.is_component)
+
+    @property
+    def session(self) -> Session:
+        return self._session
+
+    async def iq(
+        self,
+        type: Literal["get", "set"],
+        to: str,
+        payload: Element,
+        *,
+        ifrom: str | None = None,
+        timeout: float | None = None,
+        on_answer: Callable[[], None] | None = None,
+    ) -> Element:
+        if self._session is Session.LOST:
+            raise Disconnected("there is no session with the server")
+        iq = Iq(self.xmpp, sto=to, stype=type, sfrom=ifrom)  # not the stream's factory: the trigger stays out
+        iq.xml.append(payload)
+        lost = self._lost_future()
+        try:
+            reply = iq.send(callback=lambda _: on_answer() if on_answer else None, timeout=timeout)
+        except NotConnectedError as error:
+            raise Disconnected("there is no stream") from error
+        try:
+            await asyncio.wait({reply, lost}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            answered = reply.done()
+            if not answered:
+                reply.cancel()  # else slixmpp's time-out would be reported as an exception that nobody took
+        if not answered:
+            raise Disconnected("the stream ended before the answer came")
+        try:
+            result: Element = reply.result().xml
+        except IqTimeout as error:
+            raise Timeout(f"no answer from {to} within {timeout:g} s") from error
+        except IqError as error:
+            raise stanza_error(error.iq.xml) from error
+        return result
+
+    def _lost_future(self) -> asyncio.Future[None]:
+        if self._lost is None or self._lost.done():
+            self._lost = asyncio.get_running_loop().create_future()
+        return self._lost
+
+    def on_message(self, listener: Callable[[Element], None]) -> None:
+        self._message_listeners.append(listener)
+
+    def on_session(self, listener: Callable[[Session], None]) -> None:
+        self._session_listeners.append(listener)
+        if self._session is not Session.LOST:
+            listener(Session.FRESH if self._present else Session.DEAF)
+
+    # Hooks into slixmpp. None of them may raise, and the filters must hand on what they got: a stanza that
+    # vanished here would not be counted by XEP-0198.
+
+    def _incoming(self, stanza: Any) -> Any:
+        if isinstance(stanza, Message):
+            for listener in self._message_listeners:
+                try:
+                    listener(stanza.xml)
+                except Exception:  # a fault of ours must not cost the program its message
+                    log.exception("a message could not be read")
+        return stanza
+
+    def _outgoing(self, stanza: Any) -> Any:
+        if isinstance(stanza, Presence) and not stanza.xml.get("to"):
+            kind = stanza.xml.get("type")
+            if kind is None:
+                self._present = _priority(stanza.xml) >= 0
+            elif kind == "unavailable":
+                self._present = False
+            else:
+                return stanza
+            if self._session is not Session.LOST:
+                self._tell(Session.FRESH if self._present else Session.DEAF)
+        return stanza
+
+    def _on_start(self, _: Any) -> None:
+        # A component gets its messages without presence; a client's earlier presence died with its session.
+        self._present = self.is_component
+        self._tell(Session.LOST)
+        self._tell(Session.FRESH if self._present else Session.DEAF)
+
+    def _on_resumed(self, _: Any) -> None:
+        if not self._present:
+            self._tell(Session.DEAF)
+        else:
+            # Where the session was deaf before, its resumption brings nothing of what it did not hear.
+            self._tell(Session.RESUMED if self._heard else Session.FRESH)
+
+    def _on_lost(self, _: Any) -> None:
+        self._tell(Session.LOST)
+
+    def _tell(self, session: Session) -> None:
+        if session is not Session.LOST:
+            self._heard = session is not Session.DEAF
+        went_on = session is Session.FRESH and self._session is Session.RESUMED
+        if session is self._session or went_on:
+            return  # presence sent again in a session that hears events already
+        self._session = session
+        if session is Session.LOST and self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
+        for listener in self._session_listeners:
+            try:
+                listener(session)
+            except Exception:  # a fault of ours must not end the program's session
+                log.exception("the session's change could not be followed")
+
+
+def _priority(presence: Element) -> int:
+    for child in presence:
+        if child.tag.endswith("}priority"):
+            try:
+                return int(child.text or 0)
+            except ValueError:
+                return 0
+    return 0
+
+
+def stanza_error(iq: Element) -> StanzaError:
+    """An error `<iq/>` as ours (RFC 6120, 8.3)."""
+    for error in iq:
+        if error.tag.rpartition("}")[2] != "error":
+            continue
+        condition, app_condition, text = "undefined-condition", None, ""
+        for child in error:
+            if child.tag == f"{_STANZAS}text":
+                text = child.text or ""
+            elif child.tag.startswith(_STANZAS):
+                condition = child.tag[len(_STANZAS) :]
+            else:
+                app_condition = child.tag.rpartition("}")[2]
+        return StanzaError(error.get("type") or "cancel", condition, app_condition, text)
+    return StanzaError("cancel", "undefined-condition")

@@ -1,0 +1,262 @@
+"""What changes the items of a copy: the steps of a plan, carried out. A function of a connection; it never commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, true, update
+
+from newsstand.model import ChangeKind, SeenItem, digest
+from newsstand.reconcile import Applied, Clear, Move, Place, Put, Remove, Step
+from newsstand.storage.keys import check_text, chunks, free_recencies
+from newsstand.storage.mapping import ItemChange, PubsubItem, PubsubNode, table
+
+_item = table(PubsubItem)
+_node = table(PubsubNode)
+_change = table(ItemChange)
+
+_OF_NODE = _item.c.node_id == bindparam("b_node")
+_INSERT = insert(_item)
+_UPDATE = (
+    update(_item)
+    .where(_OF_NODE, _item.c.digest == bindparam("b_digest"))
+    .values(
+        xml=bindparam("xml"),
+        content_digest=bindparam("content_digest"),
+        quarantine=bindparam("quarantine"),
+        publisher=bindparam("publisher"),
+        position=bindparam("position"),
+        revision=bindparam("revision"),
+        updated=bindparam("updated"),
+        to_parse=true(),
+    )
+)
+_MOVE = update(_item).where(_OF_NODE, _item.c.digest == bindparam("b_digest")).values(position=bindparam("position"))
+_DELETE = delete(_item).where(_OF_NODE, _item.c.digest == bindparam("b_digest"))
+_ROWS = select(_item.c.digest, _item.c.item_id, _item.c.content_digest, _item.c.position, _item.c.quarantine).where(
+    _OF_NODE
+)
+_ROWS_BY_KEY = _ROWS.where(_item.c.digest.in_(bindparam("b_digests", expanding=True)))
+_EXTENT = select(func.min(_item.c.position), func.max(_item.c.position)).where(_OF_NODE)
+_STANDING = select(_node.c.revision, _node.c.item_count, _node.c.quarantined).where(_node.c.id == bindparam("b_node"))
+
+
+class _Stored(NamedTuple):
+    """What the database has of an item."""
+
+    content_digest: bytes
+    position: int
+    quarantined: bool
+
+
+@dataclass(slots=True)
+class _Row:
+    """An item while steps are applied."""
+
+    item_id: str
+    content_digest: bytes
+    position: int
+    stored: _Stored | None
+    new: SeenItem | None = None
+    """Its contents, where a step brought some."""
+
+    @property
+    def changed(self) -> bool:
+        return self.stored is None or self.stored.content_digest != self.content_digest
+
+    @property
+    def moved(self) -> bool:
+        return self.stored is not None and self.stored.position != self.position
+
+    @property
+    def was_quarantined(self) -> bool:
+        return self.stored is not None and self.stored.quarantined
+
+
+@dataclass(slots=True)
+class _Work:
+    rows: dict[bytes, _Row]
+    first: int
+    last: int
+    inserted: dict[str, None] = field(default_factory=dict)
+    overwritten: dict[str, None] = field(default_factory=dict)
+    removed: dict[str, None] = field(default_factory=dict)
+    missed: list[str] = field(default_factory=list)
+    deleted: dict[bytes, _Row] = field(default_factory=dict)
+    grew: bool = False
+    kept_in_place: bool = False
+
+    def place(self, wanted: int | Place, row: _Row | None) -> int:
+        if isinstance(wanted, int):
+            position = wanted
+        elif row is not None and self._is_there(wanted, row):
+            position = row.position
+        elif wanted is Place.FIRST:
+            position = self.first - 1
+        else:
+            position = self.last + 1
+        self.first, self.last = min(self.first, position), max(self.last, position)
+        return position
+
+    def _is_there(self, wanted: Place, row: _Row) -> bool:
+        match wanted:
+            case Place.KEEP:
+                return True
+            case Place.FIRST:
+                return row.position == self.first
+            case Place.LAST:
+                return row.position == self.last
+
+    def put(self, step: Put) -> None:
+        item, key = step.item, step.item.digest
+        row = self.rows.get(key)
+        position = self.place(step.new if row is None else step.overwritten, row)
+        if row is None:
+            was = self.deleted.pop(key, None)
+            stored = was.stored if was is not None else None
+            self.rows[key] = _Row(item.id, item.content_digest, position, stored, new=item)
+            self.inserted[item.id] = None
+            self.grew = True
+            return
+        row.position = position
+        self.kept_in_place |= step.overwritten is Place.KEEP
+        if item.exact and row.content_digest != item.content_digest:
+            row.content_digest, row.new = item.content_digest, item
+        if item.id not in self.inserted:
+            self.overwritten[item.id] = None
+
+    def remove(self, key: bytes, item_id: str) -> None:
+        row = self.rows.pop(key, None)
+        if row is None:
+            self.missed.append(item_id)
+            return
+        if row.stored is not None:
+            self.deleted[key] = row
+        self.inserted.pop(row.item_id, None)
+        self.overwritten.pop(row.item_id, None)
+        self.removed[row.item_id] = None
+
+
+def apply(conn: Connection, node_id: int, steps: Sequence[Step], now: int) -> Applied:
+    """Carry out the steps in order: items, words, log and revision together. A row that is right already is not
+    written. `now` is in microseconds since the epoch."""
+    work = _load(conn, node_id, steps)
+    for step in steps:
+        match step:
+            case Put():
+                work.put(step)
+            case Remove(item_ids):
+                for item_id in item_ids:
+                    work.remove(digest(item_id), item_id)
+            case Clear():
+                for key, row in list(work.rows.items()):
+                    work.remove(key, row.item_id)
+            case Move(key, position):
+                row = work.rows[key]
+                row.position = work.place(position, row)
+    revision, count, quarantined = _write(conn, node_id, work, now)
+    return Applied(
+        revision=revision,
+        count=count,
+        inserted=tuple(work.inserted),
+        overwritten=tuple(work.overwritten),
+        removed=tuple(work.removed),
+        missed=tuple(work.missed),
+        quarantined=quarantined,
+        grew=work.grew,
+        kept_in_place=work.kept_in_place,
+    )
+
+
+def _load(conn: Connection, node_id: int, steps: Sequence[Step]) -> _Work:
+    if any(isinstance(step, Clear) for step in steps):
+        found = list(conn.execute(_ROWS, {"b_node": node_id}))
+    else:
+        keys: dict[bytes, None] = {}
+        for step in steps:
+            match step:
+                case Put(item):
+                    keys[item.digest] = None
+                case Remove(item_ids):
+                    keys.update((digest(item_id), None) for item_id in item_ids)
+                case Move(key):
+                    keys[key] = None
+        found = []
+        for chunk in chunks(list(keys)):
+            found += conn.execute(_ROWS_BY_KEY, {"b_node": node_id, "b_digests": chunk})
+    first, last = conn.execute(_EXTENT, {"b_node": node_id}).one()
+    rows = {}
+    for key, item_id, content, position, quarantine in found:
+        rows[key] = _Row(item_id, content, position, _Stored(content, position, quarantine is not None))
+    return _Work(rows, 0 if first is None else first, -1 if last is None else last)
+
+
+def _write(conn: Connection, node_id: int, work: _Work, now: int) -> tuple[int, int, int]:
+    """Returns the node's revision, items and items in quarantine afterwards."""
+    changed = [(key, row) for key, row in work.rows.items() if row.changed]
+    moved = [(key, row) for key, row in work.rows.items() if row.moved and not row.changed]
+    revision, count, quarantined = conn.execute(_STANDING, {"b_node": node_id}).one()
+    if not (changed or moved or work.deleted):
+        return revision, count, quarantined
+    revision += 1
+    inserts = [(key, row) for key, row in changed if row.stored is None]
+    updates = [(key, row) for key, row in changed if row.stored is not None]
+    count += len(inserts) - len(work.deleted)
+    quarantined += sum(row.new is not None and row.new.quarantine is not None for _, row in changed)
+    quarantined -= sum(row.was_quarantined for row in (*(row for _, row in changed), *work.deleted.values()))
+    standing = {"revision": revision, "item_count": count, "quarantined": quarantined}
+    conn.execute(update(_node).where(_node.c.id == node_id).values(standing))
+    if work.deleted:
+        conn.execute(_DELETE, [{"b_node": node_id, "b_digest": key} for key in work.deleted])
+    if moved:
+        conn.execute(_MOVE, [{"b_node": node_id, "b_digest": k, "position": r.position} for k, r in moved])
+    changing = {"revision": revision, "updated": now}
+    if updates:
+        conn.execute(_UPDATE, [{"b_node": node_id, "b_digest": k, **changing, **_contents(r)} for k, r in updates])
+    if inserts:
+        conn.execute(_INSERT, _new_rows(conn, node_id, inserts, changing, now))
+    log = [(key, ChangeKind.RETRACT, row.item_id) for key, row in work.deleted.items()]
+    log += [(key, ChangeKind.PUT, row.item_id) for key, row in changed]
+    if log:
+        conn.execute(
+            insert(_change),
+            [
+                {"node_id": node_id, "revision": revision, "digest": k, "kind": kind, "item_id": i, "at": now}
+                for k, kind, i in log
+            ],
+        )
+    return revision, count, quarantined
+
+
+def _new_rows(
+    conn: Connection, node_id: int, inserts: Sequence[tuple[bytes, _Row]], changing: dict[str, int], now: int
+) -> list[dict[str, Any]]:
+    recencies = free_recencies(conn, range(now - len(inserts) + 1, now + 1))
+    return [
+        {
+            "node_id": node_id,
+            "digest": key,
+            "item_id": row.item_id,
+            "recency": recency,
+            "first_seen": now,
+            "to_parse": True,
+            **changing,
+            **_contents(row),
+        }
+        for (key, row), recency in zip(inserts, recencies, strict=True)
+    ]
+
+
+def _contents(row: _Row) -> dict[str, Any]:
+    assert row.new is not None
+    check_text("an item id", row.item_id)
+    check_text("an item", row.new.xml)
+    return {
+        "xml": row.new.xml,
+        "content_digest": row.content_digest,
+        "quarantine": row.new.quarantine,
+        "publisher": row.new.publisher,
+        "position": row.position,
+    }

@@ -1,0 +1,192 @@
+"""One database: opened, created or migrated at start; read in the loop, written by one thread.
+
+See docs/decisions/002-storage.md for why reads are synchronous and writes are not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from urllib.parse import quote
+
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool, QueuePool, StaticPool
+
+from newsstand.errors import ConfigurationError, DatabaseError
+from newsstand.storage import schema
+from newsstand.storage.sqlite import check_url, make_engine, make_file, path_of, translated
+from newsstand.storage.writer import Writer
+
+__all__ = ["Database", "check_url", "find_revision", "migrate", "open_database"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SCANS = 4
+"""How many long reads run at once: a search must not keep others waiting."""
+
+
+async def open_database(url: str) -> Database:
+    """The database at `url`, ready: created where there was none, migrated where it was older. A program's own
+    tables in it are left alone.
+
+    Raises ConfigurationError for a URL that cannot be used, DatabaseNewer, DatabaseLocked, NotADatabase, or
+    DatabaseError.
+    """
+    opening = asyncio.ensure_future(asyncio.to_thread(Database, check_url(url)))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_let_go)  # the thread cannot be stopped
+        raise
+
+
+def _let_go(opening: asyncio.Future[Database]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close_now()
+
+
+async def find_revision(url: str) -> str | None:
+    """The revision that a database is at; None where it holds nothing of ours. Only looks: nothing is created,
+    locked or migrated. Raises ConfigurationError where there is no such file, and as `open_database`."""
+    path = path_of(check_url(url))
+    if not path.is_file():
+        raise ConfigurationError(f"there is no database at {path}")
+
+    def look() -> str | None:
+        engine = create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true", poolclass=NullPool)
+        with translated(path), engine.connect() as conn:
+            return schema.current(conn)
+
+    return await asyncio.to_thread(look)
+
+
+async def migrate(url: str, revision: str) -> None:
+    """Upgrade or downgrade to `revision` ("head", "base" or a number), in one transaction, making the file if there
+    is none. Raises ConfigurationError for a revision that does not exist, and as `open_database`."""
+    parsed = check_url(url)
+    path = path_of(parsed)
+
+    def run() -> None:
+        with translated(path):
+            make_file(path)
+            with make_engine(parsed, "IMMEDIATE", look_only=True).begin() as conn:
+                schema.check_known(conn)
+                schema.move(conn, revision)
+
+    await asyncio.to_thread(run)
+
+
+class Keeper(Protocol):
+    """One that keeps an account's copies up. While it is not `online`, another may take over."""
+
+    @property
+    def online(self) -> bool: ...
+
+
+class Database:
+    """An open database. Statements are functions of a synchronous Connection; they never commit. Used from one
+    event loop."""
+
+    def __init__(self, url: URL) -> None:
+        """Blocks; use `open_database`."""
+        self.url = url
+        self.path: Path = path_of(url)
+        self._closed = False
+        with translated(self.path):
+            self._prepare_file()
+            self._writer = Writer(make_engine(url, "IMMEDIATE"), self.path)
+            try:
+                self._read_engine = make_engine(url, None, pool=StaticPool)
+                self._reader = self._read_engine.connect()
+            except BaseException:
+                self._writer.close()
+                raise
+        self._scan_engine = make_engine(url, "DEFERRED", pool=QueuePool, pool_size=SCANS, max_overflow=0)
+        self._scanner = ThreadPoolExecutor(SCANS, thread_name_prefix="newsstand-scan")
+        self._sessions: Any = None
+        self._keepers: dict[str, Keeper] = {}
+
+    def _prepare_file(self) -> None:
+        """Most often there is nothing to do: then nothing is locked, and Alembic not imported. What is refused is
+        refused by reading alone."""
+        make_file(self.path)
+        with make_engine(self.url, "DEFERRED", look_only=True).connect() as conn:
+            if schema.is_current(conn):
+                return
+        with make_engine(self.url, "IMMEDIATE", look_only=True).connect() as conn:
+            schema.bring_up(conn)
+
+    def keeper(self, account: str) -> Keeper | None:
+        """Who keeps this account's copies, of those in this process: two that both wrote, each sure of what it holds,
+        would both be wrong."""
+        return self._keepers.get(account)
+
+    def keep(self, account: str, keeper: Keeper | None) -> None:
+        """Put somebody, or nobody, in charge of an account's copies."""
+        if keeper is None:
+            self._keepers.pop(account, None)
+        else:
+            self._keepers[account] = keeper
+
+    async def read(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a short read, at once. On SQLite nothing is awaited: it takes microseconds."""
+        return self.read_now(statement, *args, **kwargs)
+
+    def read_now(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._check_open()
+        with translated(self.path):
+            return statement(self._reader, *args, **kwargs)
+
+    async def scan(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a read that may take long, in a thread, on one snapshot."""
+        self._check_open()
+
+        def run() -> T:
+            with translated(self.path), self._scan_engine.begin() as conn:
+                return statement(conn, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._scanner, run)
+
+    async def write(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a change set in a transaction of its own kind: when this returns, it is committed, whole; when it
+        raises, nothing of it is. Writes happen in the order of the calls, also those whose caller was cancelled
+        meanwhile."""
+        return await asyncio.wrap_future(self._writer.submit(lambda conn: statement(conn, *args, **kwargs)))
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """An `AsyncSession` over the mapped classes. It may write: digests, words and revisions follow by
+        themselves. What it holds is committed when the program says so; from its first flush until then nobody
+        else can write."""
+        from newsstand.storage import sessions  # costs 60 ms to import: only programs that use it pay
+
+        self._check_open()
+        if self._sessions is None:
+            self._sessions = sessions.Sessions(self.url)
+        async with self._sessions.open() as session:
+            yield session
+
+    async def close(self) -> None:
+        """Finish what was begun, and let go of the file. May be called again."""
+        if self._sessions is not None:
+            await self._sessions.close()
+        await asyncio.to_thread(self.close_now)
+
+    def close_now(self) -> None:
+        """The same, blocking, where no session was ever opened."""
+        self._closed = True
+        self._writer.close()
+        self._scanner.shutdown()
+        self._scan_engine.dispose()
+        self._reader.close()
+        self._read_engine.dispose()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DatabaseError("the database is closed")

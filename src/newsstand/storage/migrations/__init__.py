@@ -1,0 +1,1 @@
+"""Alembic's folder. New revisions: see README.md here."""

@@ -1,0 +1,102 @@
+"""How Alembic runs here: inside Newsstand's own transaction, or from its command line in this folder.
+
+From the command line, `-x url=sqlite:///some.db` names the database. `revision --autogenerate` needs none: it
+compares the mapping with a database that it makes for the purpose.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import context
+from sqlalchemy import Connection
+
+from newsstand.errors import ConfigurationError
+from newsstand.storage import schema, search
+from newsstand.storage.mapping import PREFIX, Base
+from newsstand.storage.sqlite import check_url, make_engine, make_file, path_of, translated
+
+HERE = Path(__file__).parent
+
+
+def include_name(name: str | None, kind: str, _: Any) -> bool:
+    """Only our tables: a program's own are none of our business, and those that FTS5 keeps are its own."""
+    if kind != "table" or name is None:
+        return True
+    return name.startswith(PREFIX) and not name.startswith(search.FTS_TABLE) and name != schema.VERSION_TABLE
+
+
+def number_revision(_: Any, __: Any, directives: list[Any]) -> None:
+    """Revisions are numbered, so that the newest is known from the files' names."""
+    if directives:
+        newest = max(schema.revisions(), default="0000")
+        directives[0].rev_id = f"{int(newest) + 1:04d}"
+
+
+def run(conn: Connection) -> None:
+    context.configure(
+        connection=conn,
+        target_metadata=Base.metadata,
+        version_table=schema.VERSION_TABLE,
+        include_name=include_name,
+        process_revision_directives=number_revision,
+        render_as_batch=False,
+        transactional_ddl=True,
+        compare_type=True,
+        compare_server_default=True,
+    )
+    context.run_migrations()
+    schema.check_foreign_keys(conn)
+
+
+@contextmanager
+def connection(url: str) -> Iterator[Connection]:
+    parsed = check_url(url)
+    path = path_of(parsed)
+    with translated(path):
+        make_file(path)
+        with make_engine(parsed, "IMMEDIATE", look_only=True).begin() as conn:
+            schema.check_known(conn)
+            yield conn
+
+
+def run_from_command_line() -> None:
+    url = context.get_x_argument(as_dictionary=True).get("url")
+    if url is not None:
+        with connection(url) as conn:
+            run(conn)
+        return
+    options = context.config.cmd_opts
+    if options is None or options.cmd[0].__name__ not in ("revision", "check"):
+        raise ConfigurationError("name the database: alembic -x url=sqlite:///some.db …")
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/at-head.db"
+        subprocess.run(  # noqa: S603 - our own interpreter and file
+            [
+                sys.executable,
+                "-m",
+                "alembic",
+                "-c",
+                HERE / "alembic.ini",
+                "-x",
+                f"url={url}",
+                "upgrade",
+                "head",
+            ],
+            check=True,
+        )
+        with connection(url) as conn:
+            run(conn)
+
+
+given: Connection | None = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    run_from_command_line()

@@ -1,0 +1,134 @@
+"""Statements on accounts, services and nodes. Functions of a connection; they never commit."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Row, bindparam, delete, insert, select, update
+
+from newsstand.model import NodeKey, NodeRecord, Subscription, SyncState, Verdict, digest
+from newsstand.storage.mapping import Account, ItemChange, PubsubItem, PubsubNode, Service, table
+from newsstand.ways import Way, Ways
+
+_node = table(PubsubNode)
+_account = table(Account)
+_item = table(PubsubItem)
+_service = table(Service)
+_change = table(ItemChange)
+
+_SELECT_NODES = select(_account.c.jid, _node).join(_account, _node.c.account_id == _account.c.id)
+_FIND_ACCOUNT = select(_account.c.id).where(_account.c.jid == bindparam("jid"))
+_FIND_NODE = select(_node.c.id).where(
+    _node.c.account_id == bindparam("account_id"),
+    _node.c.service == bindparam("service"),
+    _node.c.name_digest == bindparam("name_digest"),
+)
+
+
+def iter_nodes(conn: Connection) -> Iterator[NodeRecord]:
+    """All nodes that are remembered."""
+    for row in conn.execute(_SELECT_NODES):
+        yield _record(row)
+
+
+def _record(row: Row[Any]) -> NodeRecord:
+    return NodeRecord(
+        id=row.id,
+        key=NodeKey(row.jid, row.service, row.name),
+        verdict=Verdict(row.verdict),
+        analyser=row.analyser,
+        type=row.type,
+        subtype=row.subtype,
+        analysed_by=row.analysed_by,
+        state=SyncState(row.state),
+        reason=row.reason,
+        complete=row.complete,
+        verified_at=row.verified_at,
+        revision=row.revision,
+        subscription=Subscription(row.subscription),
+        access_model=row.access_model,
+        pubsub_type=row.pubsub_type,
+        attempts=row.attempts,
+        retry_at=row.retry_at,
+        shows_publisher=row.shows_publisher,
+        read_at=row.read_at,
+        item_count=row.item_count,
+        quarantined=row.quarantined,
+    )
+
+
+def save(conn: Connection, record: NodeRecord) -> NodeRecord:
+    """Store what is remembered of a node, but for its revision and items, which only `items.apply` changes.
+    A record of id 0 is new, and comes back with its id; it takes the row of its key if there is one."""
+    values = {
+        field.name: getattr(record, field.name)
+        for field in dataclasses.fields(record)
+        if field.name not in ("id", "key", "revision", "item_count", "quarantined")
+    }
+    if record.id:
+        conn.execute(update(_node).where(_node.c.id == record.id).values(values))
+        return record
+    account_id = conn.execute(_FIND_ACCOUNT, {"jid": record.key.account}).scalar()
+    if account_id is None:
+        account_id = _made(conn.execute(insert(_account).values(jid=record.key.account)))
+    name_digest = digest(record.key.node)
+    found = conn.execute(
+        _FIND_NODE, {"account_id": account_id, "service": record.key.service, "name_digest": name_digest}
+    ).scalar()
+    if found is not None:
+        return save(conn, dataclasses.replace(record, id=found))
+    made = conn.execute(
+        insert(_node).values(
+            account_id=account_id,
+            service=record.key.service,
+            name=record.key.node,
+            name_digest=name_digest,
+            **values,
+        )
+    )
+    return dataclasses.replace(record, id=_made(made))
+
+
+def _made(result: CursorResult[Any]) -> int:
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def note_read(conn: Connection, node_id: int, now: int) -> None:
+    """The program read this node."""
+    conn.execute(update(_node).where(_node.c.id == node_id).values(read_at=now))
+
+
+def remove(conn: Connection, node_id: int) -> None:
+    """Forget a node and all that hangs on it: items, words and log go with it."""
+    conn.execute(delete(_node).where(_node.c.id == node_id))
+
+
+def erase_items(conn: Connection, node_id: int) -> None:
+    """Take a node's items out of the copy without a word to watchers: not the service removed them, but we."""
+    conn.execute(delete(_item).where(_item.c.node_id == node_id))
+    conn.execute(update(_node).where(_node.c.id == node_id).values(item_count=0, quarantined=0))
+
+
+def load_ways(conn: Connection) -> dict[str, Ways]:
+    """What was learnt of each service."""
+    names = {field.name for field in dataclasses.fields(Ways)}
+    known = {way.value for way in Way}
+    return {
+        row.jid: Ways(**{k: Way(v) for k, v in row.ways.items() if k in names and v in known})
+        for row in conn.execute(select(_service))
+    }
+
+
+def save_ways(conn: Connection, jid: str, ways: Ways, now: int) -> None:
+    values = {"ways": dataclasses.asdict(ways), "learnt": now}
+    if not conn.execute(update(_service).where(_service.c.jid == jid).values(values)).rowcount:
+        conn.execute(insert(_service).values(jid=jid, **values))
+
+
+def prune_changes(conn: Connection, before: int) -> int:
+    """Drop what the log of changes says of times before `before`."""
+    return conn.execute(delete(_change).where(_change.c.at < before)).rowcount

@@ -1,0 +1,127 @@
+"""Which state the schema is in, and how it is brought to the newest. Alembic is imported only when it is not.
+
+The revisions are numbered files, so the newest is known from their names.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import OperationalError
+
+from newsstand.errors import ConfigurationError, DatabaseError, DatabaseNewer
+from newsstand.storage.mapping import PREFIX
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+VERSION_TABLE = "newsstand_version"
+_REVISION_FILE = re.compile(r"^(\d{4})_\w+\.py$")
+# Alembic keeps the migration that is under way in module globals: two databases cannot be migrated at once.
+_alembic = threading.Lock()
+
+
+def revisions(*folders: Path) -> list[str]:
+    """All revisions that this Newsstand knows, oldest first."""
+    found = [
+        m[1]
+        for folder in folders or (MIGRATIONS / "versions",)
+        for f in folder.iterdir()
+        if (m := _REVISION_FILE.match(f.name))
+    ]
+    return sorted(found)
+
+
+def current(conn: Connection) -> str | None:
+    """The revision that the database is at; None where it holds nothing of ours."""
+    try:
+        return conn.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()
+    except OperationalError as error:
+        if "no such table" in str(error):
+            return None
+        raise
+
+
+def is_current(conn: Connection) -> bool:
+    """Whether nothing is to be done. Only reads. Raises as `check_known`."""
+    with conn.begin():
+        if current(conn) == revisions()[-1]:
+            return True
+        check_known(conn)
+        return False
+
+
+def bring_up(conn: Connection) -> None:
+    """Create or upgrade the schema, in one transaction, under the lock that writing takes. The state is detected
+    again inside: another process may have been faster. Raises DatabaseNewer, or DatabaseError for tables that are
+    called like ours and are not."""
+    with conn.begin():
+        check_known(conn)
+        if current(conn) != revisions()[-1]:
+            move(conn, "head")
+
+
+def check_known(conn: Connection) -> None:
+    """Raises DatabaseNewer or DatabaseError where this Newsstand must not touch the database."""
+    known = revisions()
+    at = current(conn)
+    if at is not None and at not in known:
+        raise DatabaseNewer(
+            f"the database is at revision {at}, and this Newsstand knows none after {known[-1]}: a newer one made "
+            "it. It was not touched; install that one, or name another database"
+        )
+    if at is None:
+        ours = [name for name in inspect(conn).get_table_names() if name.startswith(PREFIX) and name != VERSION_TABLE]
+        if ours:
+            raise DatabaseError(
+                f"the database has tables named like ours ({', '.join(ours[:3])}, …) but no record of their "
+                "revision. It was not touched; name another database"
+            )
+
+
+def move(conn: Connection, revision: str, *, more: Sequence[Path] = ()) -> None:
+    """Upgrade or downgrade to `revision` ("head", "base" or a number) within the caller's transaction. `more`:
+    folders with further revisions. Raises ConfigurationError for a revision that does not exist, DatabaseError
+    where rows would be left that point at nothing."""
+    known = revisions(MIGRATIONS / "versions", *more)
+    target = {"head": known[-1], "base": None}.get(revision, revision)
+    if target is not None and target not in known:
+        raise ConfigurationError(f"there is no revision {revision!r}; there are {', '.join(known)}, head and base")
+    at = current(conn)
+    if target == at:
+        return
+    from alembic import command
+
+    config = _config(conn, more)
+    with _alembic:
+        if (target or "") > (at or ""):
+            command.upgrade(config, revision)
+        else:
+            command.downgrade(config, revision)
+
+
+def check_foreign_keys(conn: Connection) -> None:
+    """SQLite does not watch them while a migration runs. A program's own tables are its own affair. Raises
+    DatabaseError where a row of ours points at nothing."""
+    if conn.dialect.name != "sqlite":
+        return
+    for name in inspect(conn).get_table_names():
+        if name.startswith(PREFIX):
+            broken = conn.exec_driver_sql(f'PRAGMA foreign_key_check("{name}")').first()
+            if broken is not None:
+                raise DatabaseError(f"after the migration {name} would point at what is not in {broken[2]}")
+
+
+def _config(conn: Connection, more: Sequence[Path]) -> Any:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    folders = [str(folder).replace("%", "%%") for folder in (MIGRATIONS / "versions", *more)]
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", "\n".join(folders))
+    config.attributes["connection"] = conn
+    return config

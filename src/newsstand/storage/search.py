@@ -1,0 +1,239 @@
+"""Full text and queries. The one room where the databases differ.
+
+On SQLite, `newsstand_item_fts` is an FTS5 table over `newsstand_item_text` (external content: the words are stored
+once), filled here, a batch at a time, which costs half of what triggers would. Emptied it is by a trigger, whatever
+takes an item away.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    TableClause,
+    bindparam,
+    column,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+)
+
+from newsstand.errors import ConfigurationError
+from newsstand.model import Item, NodeKey, Page
+from newsstand.storage.keys import chunks
+from newsstand.storage.mapping import Account, ItemText, PubsubItem, PubsubNode, table
+from newsstand.words import words
+
+FTS_TABLE = "newsstand_item_fts"
+MAX_TOTAL = 10_000
+"""How far the results of a search are counted."""
+MAX_WORDS = 200
+"""How many different words a search may hold: FTS5 refuses expressions much longer."""
+MAX_SCOPES = 50
+"""How many nodes are looked for within the index; more are filtered afterwards."""
+
+_text = table(ItemText)
+_item = table(PubsubItem)
+_node = table(PubsubNode)
+_account = table(Account)
+
+_fts = TableClause(FTS_TABLE, column("rowid", BigInteger))
+
+_FTS_INSERT = text(f"INSERT INTO {FTS_TABLE}(rowid, scope, terms) VALUES (:docid, :scope, :terms)")
+_TEXT_DELETE = delete(_text).where(
+    _text.c.node_id == bindparam("b_node"), _text.c.digest.in_(bindparam("b_digests", expanding=True))
+)
+
+
+def scope_of(node_id: int) -> str:
+    return f"n{node_id}"
+
+
+def index(conn: Connection, node_id: int, rows: Sequence[tuple[int, bytes, str]]) -> None:
+    """Add the words of items that have none in the index: their recency, digest and terms."""
+    if not rows:
+        return
+    scope = scope_of(node_id)
+    conn.execute(
+        insert(_text),
+        [
+            {"docid": docid, "node_id": node_id, "digest": key, "scope": scope, "terms": terms}
+            for docid, key, terms in rows
+        ],
+    )
+    conn.execute(_FTS_INSERT, [{"docid": docid, "scope": scope, "terms": terms} for docid, _, terms in rows])
+
+
+def unindex(conn: Connection, node_id: int, digests: Sequence[bytes]) -> None:
+    """Take the words of items out; those that have none are passed over."""
+    for keys in chunks(digests):
+        conn.execute(_TEXT_DELETE, {"b_node": node_id, "b_digests": keys})
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to look for; everything given must hold.
+
+    `text`: all of its words, in any order. `where`: fields of the parsed data, by dotted path, each equal to the
+    value given, or, where the field is a list, holding it. `after`: the cursor of the page before.
+    """
+
+    text: str | None = None
+    type: str | None = None
+    service: str | None = None
+    node: str | None = None
+    account: str | None = None
+    where: Mapping[str, str | int | float | bool] | None = None
+    limit: int = 20
+    after: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= 1000:
+            raise ConfigurationError("limit must be between 1 and 1000")
+        for path, value in (self.where or {}).items():
+            json_path(path)
+            _check_value(path, value)
+
+
+def json_path(path: str) -> str:
+    """`author.name` as a JSON path of SQLite. Raises ConfigurationError for what is no path."""
+    keys = path.split(".")
+    if not all(keys) or '"' in path or "\0" in path or any("\ud800" <= c <= "\udfff" for c in path):
+        raise ConfigurationError(f"{path!r} is not a field: write key or key.key, without quotation marks")
+    return "$" + "".join(f".{json.dumps(key, ensure_ascii=False)}" for key in keys)
+
+
+def _check_value(path: str, value: object) -> None:
+    match value:
+        case bool():
+            return
+        case int() if -(2**63) <= value < 2**63:
+            return
+        case float() if math.isfinite(value):
+            return
+        case str() if not any("\ud800" <= c <= "\udfff" for c in value):
+            return
+    raise ConfigurationError(f"{path} cannot equal {value!r}: give a text, a number of at most 64 bits, true or false")
+
+
+def find(conn: Connection, query: Query) -> Page:
+    """A page of results, newest first; those in quarantine are left out. May scan: not for the event loop.
+    `total` counts no further than MAX_TOTAL."""
+    cut = list(dict.fromkeys(words(query.text))) if query.text is not None else None
+    if cut is not None and len(cut) > MAX_WORDS:
+        raise ConfigurationError(f"a search takes at most {MAX_WORDS} different words")
+    nodes = _matching_nodes(conn, query)
+    if nodes == [] or cut == []:
+        return Page([], None, 0)
+    conditions = [_field_holds(number, *field) for number, field in enumerate((query.where or {}).items())]
+    found: Select[Any]
+    recency: ColumnElement[int]
+    if cut is None:
+        if nodes is not None:
+            conditions.append(_item.c.node_id.in_(nodes))
+        recency = _item.c.recency
+        found = counted = select(recency).where(_item.c.quarantine.is_(None), *conditions)
+    else:
+        recency = _fts.c.rowid
+        found, counted = _with_words(cut, nodes, conditions)
+    if cut is None and not query.where:
+        total = _count_items(conn, nodes)
+    else:
+        total = conn.execute(select(func.count()).select_from(counted.limit(MAX_TOTAL).subquery())).scalar_one()
+    if query.after is not None:
+        found = found.where(recency < query.after)
+    # Only keys are sorted and cut off; the rest of the rows is read for those that are left.
+    keys = list(conn.execute(found.order_by(recency.desc()).limit(query.limit + 1)).scalars())
+    items = [item_of(row) for chunk in chunks(keys[: query.limit]) for row in conn.execute(_ROWS, {"b_keys": chunk})]
+    return Page(items, items[-1].recency if len(keys) > query.limit else None, total)
+
+
+def _matching_nodes(conn: Connection, query: Query) -> list[int] | None:
+    """The nodes that are searched; None for all."""
+    conditions: list[ColumnElement[bool]] = []
+    if query.type is not None:
+        conditions.append(_node.c.type == query.type)
+    if query.service is not None:
+        conditions.append(_node.c.service == query.service)
+    if query.node is not None:
+        conditions.append(_node.c.name == query.node)
+    if query.account is not None:
+        conditions.append(_account.c.jid == query.account)
+    if not conditions:
+        return None
+    joined = _node.join(_account, _node.c.account_id == _account.c.id)
+    return list(conn.execute(select(_node.c.id).select_from(joined).where(*conditions)).scalars())
+
+
+def _count_items(conn: Connection, nodes: list[int] | None) -> int:
+    """All items of the nodes, but those in quarantine: the nodes know."""
+    counts = select(func.coalesce(func.sum(_node.c.item_count - _node.c.quarantined), 0))
+    if nodes is not None:
+        counts = counts.where(_node.c.id.in_(nodes))
+    return min(int(conn.execute(counts).scalar_one()), MAX_TOTAL)
+
+
+def _with_words(
+    cut: list[str], nodes: list[int] | None, conditions: list[ColumnElement[bool]]
+) -> tuple[Select[Any], Select[Any]]:
+    """The items that hold the words, by recency, and the same to be counted. The index gives them newest first by
+    itself, and is asked first: so no more is read than a page needs, however common a word is."""
+    # Each word quoted: nothing a person types is syntax.
+    match = " AND ".join(f'terms:"{word}"' for word in cut)
+    if nodes is not None and len(nodes) <= MAX_SCOPES:
+        match += " AND (" + " OR ".join(f'scope:"{scope_of(node_id)}"' for node_id in nodes) + ")"
+    elif nodes is not None:
+        conditions.append(_item.c.node_id.in_(nodes))
+    in_index = select(_fts.c.rowid).where(literal_column(FTS_TABLE).op("MATCH")(match))
+    fitting = [_item.c.recency == _fts.c.rowid, _item.c.quarantine.is_(None), *conditions]
+    found = in_index.where(exists(select(1).select_from(_item).where(*fitting).correlate(_fts)))
+    return found, found if conditions else in_index
+
+
+ITEM_COLUMNS = (
+    _account.c.jid,
+    _node.c.service,
+    _node.c.name,
+    _item.c.item_id,
+    _item.c.xml,
+    _item.c.parsed,
+    _item.c.publisher,
+    _item.c.revision,
+    _item.c.recency,
+    _item.c.first_seen,
+    _item.c.parse_error,
+)
+_ROWS = (
+    select(*ITEM_COLUMNS)
+    .select_from(_item.join(_node, _item.c.node_id == _node.c.id).join(_account, _node.c.account_id == _account.c.id))
+    .where(_item.c.recency.in_(bindparam("b_keys", expanding=True)))
+    .order_by(_item.c.recency.desc())
+)
+
+
+def item_of(row: Any) -> Item:
+    return Item(NodeKey(row[0], row[1], row[2]), *row[3:])
+
+
+def _field_holds(number: int, path: str, value: str | int | float | bool) -> ColumnElement[bool]:
+    # json_each yields the elements of a list, and a lone value as it is; of an object its members, which are not
+    # the field's value: they alone have texts for keys.
+    each = func.json_each(_item.c.parsed, json_path(path)).table_valued("key", "value", "type", name=f"field_{number}")
+    conditions = [func.typeof(each.c.key) != "text"]
+    if isinstance(value, bool):
+        conditions.append(each.c.type == ("true" if value else "false"))
+    else:
+        conditions += [each.c.value == value, each.c.type.not_in(("true", "false"))]
+    return exists(select(1).select_from(each).where(*conditions))

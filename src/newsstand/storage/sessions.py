@@ -1,0 +1,103 @@
+"""`replica.session()`: plain SQLAlchemy over the mapped classes, on a connection of its own.
+
+What a program changes through it keeps digests, words, counts, the log and revisions right, by listeners on the
+flush. See `newsstand.storage.following` for what they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import ORMExecuteState, Session
+
+from newsstand.errors import ConfigurationError
+from newsstand.storage import sqlite
+from newsstand.storage.following import Following
+from newsstand.storage.mapping import PubsubItem
+
+CHANGED = "newsstand.changed"
+"""In a session's `info`: the ids of the nodes whose items it changed and committed, a set."""
+COMMITTED = "newsstand.committed"
+"""In a session's `info`, once it committed anything, such as the deletion of nodes."""
+_FLUSHING = "newsstand.flushing"
+_FLUSHED = "newsstand.flushed"
+
+
+class _CopySession(Session):
+    """The synchronous heart of the AsyncSession; the listeners are its own, not every session's."""
+
+
+class Sessions:
+    """Makes sessions on one database."""
+
+    def __init__(self, url: URL) -> None:
+        # The driver begins a transaction at the first write, so a session that only reads holds nobody up.
+        self._engine = create_async_engine(
+            url.set(drivername="sqlite+aiosqlite"),
+            connect_args={"timeout": sqlite.BUSY_SECONDS},
+            json_serializer=sqlite.json_text,
+        )
+
+        @event.listens_for(self._engine.sync_engine, "connect")
+        def on_connect(connection: Any, _: Any) -> None:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA foreign_keys=ON")
+            cursor.execute("PRAGMA synchronous=NORMAL")
+            cursor.close()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[AsyncSession]:
+        async with AsyncSession(self._engine, sync_session_class=_CopySession, expire_on_commit=False) as session:
+            session.info[CHANGED] = set()
+            session.info[_FLUSHED] = set()
+            yield session
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+@event.listens_for(_CopySession, "before_flush")
+def _before_flush(session: Session, _: Any, __: Any) -> None:
+    _lock(session)
+    session.info[_FLUSHING] = Following(session)
+
+
+@event.listens_for(_CopySession, "after_flush")
+def _after_flush(session: Session, _: Any) -> None:
+    session.info[_FLUSHED] |= session.info.pop(_FLUSHING).finish()
+
+
+@event.listens_for(_CopySession, "after_commit")
+def _after_commit(session: Session) -> None:
+    session.info[CHANGED] |= session.info[_FLUSHED]
+    session.info[COMMITTED] = True
+    session.info[_FLUSHED].clear()
+
+
+@event.listens_for(_CopySession, "after_rollback")
+def _after_rollback(session: Session) -> None:
+    session.info[_FLUSHED].clear()
+
+
+@event.listens_for(_CopySession, "do_orm_execute")
+def _on_statement(state: ORMExecuteState) -> None:
+    """Statements that change items behind the session's back would leave digests and revisions behind."""
+    mapper = state.bind_mapper
+    if (state.is_update or state.is_insert or state.is_delete) and mapper is not None and mapper.class_ is PubsubItem:
+        raise ConfigurationError(
+            "change items as objects, not by a statement on many: load them, change or session.delete() each, or "
+            "session.add() new ones; so their digests, words and revisions follow"
+        )
+
+
+def _lock(session: Session) -> None:
+    """From here to the commit nobody else writes: what the listeners read of revisions and positions stays true."""
+    conn = session.connection()
+    driver: Any = conn.connection.driver_connection
+    if conn.dialect.name == "sqlite" and not driver.in_transaction:
+        conn.exec_driver_sql("BEGIN IMMEDIATE")

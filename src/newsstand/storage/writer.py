@@ -1,0 +1,129 @@
+"""The one thread that writes."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from newsstand.errors import DatabaseError
+from newsstand.storage.sqlite import translated
+
+T = TypeVar("T")
+
+GROUP = 64
+"""How many writes that wait together share a transaction."""
+
+
+class _Job(NamedTuple):
+    run: Callable[[Connection], Any]
+    future: Future[Any]
+
+
+class _Outcome(NamedTuple):
+    future: Future[Any]
+    result: Any
+    failure: Exception | None
+
+
+class Writer:
+    """What waits together is committed together, each part on its own savepoint."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._path = path
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._conn = engine.connect()
+        # Without it a job could be put behind the end of the queue, and its caller would wait for ever.
+        self._closing = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="newsstand-write", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Callable[[Connection], T]) -> Future[T]:
+        """Its result, once it is committed. A future that is cancelled before is not told; the job runs all the
+        same. Raises DatabaseError when the writer is closed."""
+        future: Future[T] = Future()
+        with self._closing:
+            if self._closed:
+                raise DatabaseError("the database is closed")
+            self._jobs.put(_Job(job, future))
+        return future
+
+    def close(self) -> None:
+        """Do what waits, then end."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._jobs.put(None)
+        self._thread.join()
+        self._conn.close()
+        self._engine.dispose()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            group = [job]
+            while len(group) < GROUP and not self._jobs.empty():
+                more = self._jobs.get()
+                if more is None:
+                    self._jobs.put(None)
+                    break
+                group.append(more)
+            while group:
+                outcomes = self._run(group)
+                group = group[len(outcomes) :]
+                for outcome in outcomes:
+                    _tell(outcome)
+
+    def _run(self, group: list[_Job]) -> list[_Outcome]:
+        """One transaction. It ends early, and nothing of it was stored, where a failure took it along (a full disk
+        does that)."""
+        outcomes: list[_Outcome] = []
+        try:
+            with translated(self._path), self._conn.begin() as transaction:
+                for job in group:
+                    outcomes.append(self._try(job))
+                    if not self._in_transaction():
+                        transaction.rollback()
+                        raise outcomes[-1].failure or DatabaseError(f"{self._path}: the transaction was lost")
+        except BaseException as error:  # belongs to those who asked for the writes, never to the thread
+            self._abandon()
+            lost = outcomes or [_Outcome(job.future, None, None) for job in group]
+            return [_Outcome(outcome.future, None, _told(error)) for outcome in lost]
+        return outcomes
+
+    def _try(self, job: _Job) -> _Outcome:
+        try:
+            with translated(self._path), self._conn.begin_nested():
+                return _Outcome(job.future, job.run(self._conn), None)
+        except BaseException as error:  # belongs to whoever asked for the write
+            return _Outcome(job.future, None, _told(error))
+
+    def _in_transaction(self) -> bool:
+        driver: Any = self._conn.connection.driver_connection
+        return bool(driver.in_transaction)
+
+    def _abandon(self) -> None:
+        """A commit that fails leaves its transaction open, and the next could not begin."""
+        if self._in_transaction():
+            driver: Any = self._conn.connection.driver_connection
+            driver.rollback()
+
+
+def _told(error: BaseException) -> Exception:
+    """SystemExit and the like, raised in this thread, must end neither it nor the event loop."""
+    return error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def _tell(outcome: _Outcome) -> None:
+    if not outcome.future.set_running_or_notify_cancel():
+        return
+    if outcome.failure is not None:
+        outcome.future.set_exception(outcome.failure)
+    else:
+        outcome.future.set_result(outcome.result)

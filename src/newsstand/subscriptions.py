@@ -1,0 +1,85 @@
+"""Looks at nodes, subscribes to those that are followed, and unsubscribes."""
+
+from __future__ import annotations
+
+import logging
+
+from newsstand import listing, protocol
+from newsstand.context import Context
+from newsstand.copies import Copy
+from newsstand.errors import NotFollowed, ServiceError, StanzaError
+from newsstand.model import Subscription, SyncState, Verdict
+
+log = logging.getLogger(__name__)
+
+
+class Subscriptions:
+    """Of a replica's accounts, each to its bare JID."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def begin(self, copy: Copy) -> None:
+        """Subscribe, if that was not done in this session. Before a listing, so that nothing falls between; again in
+        each session, because it is idempotent, and repairs what a deleted and re-created node forgot. Raises
+        NotFollowed where notifications would not come, and what asking the service raises."""
+        await self._look(copy)
+        if copy.subscribed:
+            return
+        key, ends = copy.key, copy.ends
+
+        def answered() -> None:
+            # Not when we go on, and not if news of an end came first: some services send answers and notifications
+            # in no certain order. Then it is done again.
+            copy.subscribed = copy.ends == ends
+
+        try:
+            request = protocol.subscribe_request(key.node, key.account)
+            iq = await self._context.ask("set", key, request, on_answer=answered)
+        except StanzaError as error:
+            if error.condition in listing.MISSING:
+                raise
+            # Reading may be refused as well, and then nothing of it may be served: that raises here.
+            await listing.request_items(self._context, key, max_items=1)
+            raise NotFollowed(f"the service refuses the subscription: {error}") from error
+        subscription = protocol.read_subscription(iq)
+        if subscription is not Subscription.SUBSCRIBED:
+            await self.end(copy)
+            raise NotFollowed(f"the subscription is {subscription.value}, so no notifications would come")
+        await self._context.save(copy, subscription=subscription)
+
+    async def _look(self, copy: Copy) -> None:
+        """Look at the access model before the first subscription: to subscribe to a node of model authorize would
+        bother its owner with a request that nobody made."""
+        if copy.record.access_model is not None:
+            return
+        info = await self.node_info(copy)
+        await self._context.save(copy, access_model=info.access_model or "", pubsub_type=info.pubsub_type or "")
+        if info.access_model == "authorize":
+            reason = "its owner decides on each subscription (access model authorize)"
+            await self._context.save(
+                copy,
+                verdict=Verdict.UNWANTED,
+                analysed_by=self._context.analysers.fingerprint,
+                state=SyncState.UNSYNCED,
+                reason=reason,
+            )
+            raise NotFollowed(reason)
+
+    async def node_info(self, copy: Copy) -> protocol.NodeInfo:
+        """The node's meta-data; empty where the service does not tell."""
+        try:
+            iq = await self._context.ask("get", copy.key, protocol.disco_info_request(copy.key.node))
+        except StanzaError:
+            return protocol.NodeInfo()
+        return protocol.read_disco_info(iq)
+
+    async def end(self, copy: Copy) -> None:
+        """Unsubscribe. Best effort: a service that refuses has nothing to unsubscribe."""
+        copy.subscribed = False
+        key = copy.key
+        try:
+            await self._context.ask("set", key, protocol.unsubscribe_request(key.node, key.account))
+        except ServiceError as error:
+            log.debug("could not unsubscribe from %r: %s", key.node, error)
+        copy.update(subscription=Subscription.NONE)

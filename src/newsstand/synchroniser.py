@@ -1,0 +1,413 @@
+"""Brings copies up to their services, and mends what notifications leave in doubt. One task a node at most."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from newsstand import listing, probing, protocol
+from newsstand.context import Context
+from newsstand.copies import Copy
+from newsstand.errors import (
+    DatabaseError,
+    Disconnected,
+    ListingError,
+    NewsstandError,
+    StanzaError,
+    Timeout,
+)
+from newsstand.model import (
+    NodeKey,
+    NodeRecord,
+    Notification,
+    Published,
+    SeenItem,
+    SyncState,
+    digest,
+)
+from newsstand.parsing import Parsing
+from newsstand.reconcile import Applied, Place, Put, Remove, Step, plan_listing
+from newsstand.storage import items, nodes
+from newsstand.subscriptions import Subscriptions
+from newsstand.ways import Way, Ways, learn_from_disco, learn_from_order
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 5
+"""How often a listing is begun anew because notifications came in the middle of it."""
+LIST_REST = 4
+"""After a listing, the node rests so many times as long as it took, before it is listed again."""
+CHECK_REST = 20
+"""After a check of the ids, the node rests so many times as long as the check took: a large node that is written
+to all the time must not be listed all the time."""
+
+REFUSED = {"forbidden", "not-authorized", "not-allowed", "registration-required", "payment-required"}
+
+
+class Synchroniser:
+    """Works on copies until nothing is in doubt."""
+
+    def __init__(self, context: Context, parsing: Parsing) -> None:
+        self._context = context
+        self._parsing = parsing
+        self.subscriptions = Subscriptions(context)
+        self._places = asyncio.Semaphore(context.settings.parallel)
+        self._retries: dict[Copy, asyncio.TimerHandle] = {}
+        self.stored: Callable[[Copy], None] = lambda copy: None
+        """Called when a listing is over: notifications that waited for it can be applied."""
+
+    def want(self, copy: Copy, *, progress: listing.Progress | None = None) -> asyncio.Task[None] | None:
+        """See to it that work on this copy is under way, if there is any and the stream is up. Single flight: the
+        task that runs already is returned."""
+        if not self._may_work(copy):
+            return None
+        if copy.work is None or copy.work.done():
+            if copy.record.state is SyncState.LIVE and not copy.doubtful:
+                return None
+            self._forget_retry(copy)
+            copy.work = self._context.spawn(self._work(copy, progress), f"synchronising {copy.key.node}")
+        return copy.work
+
+    def _may_work(self, copy: Copy) -> bool:
+        return self._context.connected and copy.followed and not copy.left and self._context.serves(copy.key.account)
+
+    def forget(self, copy: Copy) -> None:
+        """The copy was dropped: nothing more is done about it."""
+        self._forget_retry(copy)
+        if copy.work is not None:
+            copy.work.cancel()
+
+    def note_error(self, key: NodeKey, error: StanzaError) -> None:
+        """The program was answered with an error. Where it says that a link between servers broke, notifications that
+        were on it are lost: what came over it is listed anew."""
+        if not error.link_broken:
+            return
+        domain = key.service.rpartition("@")[2]
+        for copy in self._context.copies:
+            if copy.followed and copy.key.service.rpartition("@")[2] == domain:
+                copy.relist = True
+                self.want(copy)
+
+    def lost(self) -> None:
+        """The stream is down: nothing is tried until it is up."""
+        for handle in self._retries.values():
+            handle.cancel()
+        self._retries.clear()
+
+    async def _work(self, copy: Copy, progress: listing.Progress | None) -> None:
+        session, turns = self._context.session_number, self._context.turns
+        rest = 0.0
+        try:
+            while session == self._context.session_number and self._may_work(copy):
+                if copy.record.state is not SyncState.LIVE or copy.relist:
+                    rest = max(rest, copy.rest_until - asyncio.get_running_loop().time())
+                if rest > 0:
+                    await asyncio.sleep(rest)
+                    rest = 0.0
+                    continue
+                async with self._places:
+                    if copy.record.state is not SyncState.LIVE or copy.relist:
+                        await self._list(copy, progress)
+                    elif copy.refetch:
+                        await self._refetch(copy)
+                    elif copy.check_ids:
+                        rest = await self._check_ids(copy)
+                    else:
+                        break
+        except NewsstandError as error:
+            await self._failed(copy, error, session)
+        except BaseException:
+            # Cancelled, or broken: either way the copy must not go on as if it were right.
+            if copy.followed:
+                copy.update(state=SyncState.STALE, reason="its synchronisation was interrupted")
+            raise
+        finally:
+            copy.work = None
+        if turns != self._context.turns:
+            self.want(copy)  # the stream came back while this task was still winding up
+
+    async def _failed(self, copy: Copy, error: NewsstandError, session: int) -> None:
+        if session != self._context.session_number:
+            return
+        copy.failure = error
+        log.info("node %r of %s is not synchronised: %s", copy.key.node, copy.key.service, error)
+        try:
+            if isinstance(error, StanzaError) and error.condition in listing.MISSING | REFUSED:
+                await self.close(copy, f"the service says {error}")
+            elif copy.followed:
+                await self._fail(copy, error)
+        except DatabaseError as trouble:
+            # It stays failed in memory, and is tried again; the database keeps what it had, which at the next
+            # start is stale anyway.
+            log.warning("the state of node %r could not be stored: %s", copy.key.node, trouble)
+
+    async def _fail(self, copy: Copy, error: NewsstandError) -> None:
+        settings = self._context.settings
+        lost = isinstance(error, Disconnected)
+        attempts = copy.record.attempts + (not lost)
+        pause = min(settings.retry_first * 2 ** max(0, attempts - 1), settings.retry_most)
+        pause *= self._context.random.uniform(0.75, 1.25)
+        copy.taken(len(copy.inbox))
+        try:
+            await self._context.save(
+                copy,
+                state=SyncState.STALE if lost else SyncState.FAILED,
+                reason=str(error),
+                attempts=attempts,
+                retry_at=self._context.clock() + int(pause * 1e6),
+            )
+        finally:
+            # Behind the save, which may take long: a retry that fell due before this task ended would be lost.
+            self._forget_retry(copy)
+            self._retries[copy] = asyncio.get_running_loop().call_later(pause, self._retry, copy)
+
+    def _retry(self, copy: Copy) -> None:
+        self._retries.pop(copy, None)
+        if copy.work is not None:
+            self._retries[copy] = asyncio.get_running_loop().call_later(1.0, self._retry, copy)
+        else:
+            self.want(copy)
+
+    def _forget_retry(self, copy: Copy) -> None:
+        if (handle := self._retries.pop(copy, None)) is not None:
+            handle.cancel()
+
+    async def close(self, copy: Copy, reason: str) -> None:
+        """The node is gone, or we may not read it any more: nothing of it is served or found from now on. The next
+        read of the program that succeeds begins anew."""
+        self.shut(copy, reason)
+        await self.erase(copy)
+
+    def shut(self, copy: Copy, reason: str) -> None:
+        """What must be so at once of a node that is closed; `erase` does the rest."""
+        copy.update(state=SyncState.GONE, complete=False, reason=reason, item_count=0, quarantined=0)
+        copy.relist = copy.check_ids = copy.subscribed = False
+        copy.refetch.clear()
+        copy.taken(len(copy.inbox))
+        copy.order = None
+        self._forget_retry(copy)
+
+    async def erase(self, copy: Copy) -> None:
+        """Take the items of a node that was shut out of the database, unless it was opened again."""
+        if copy.record.state is not SyncState.GONE:
+            return
+
+        def write(conn: Any, record: NodeRecord) -> None:
+            nodes.save(conn, record)
+            nodes.erase_items(conn, record.id)
+
+        await self._context.database.write(write, copy.record)
+
+    # The complete listing ----------------------------------------------------------------------------------
+
+    async def _list(self, copy: Copy, progress: listing.Progress | None) -> None:
+        """List the node once; its copy is live afterwards, if that can be believed."""
+        await copy.quiet()
+        copy.listing = True
+        began = asyncio.get_running_loop().time()
+        try:
+            if copy.record.state is not SyncState.LIVE:
+                copy.update(state=SyncState.SYNCING)
+            await self.subscriptions.begin(copy)
+            ids = await self._attempt(copy, progress)
+        finally:
+            copy.listing = False
+            now = asyncio.get_running_loop().time()
+            copy.rest_until = now + (now - began) * LIST_REST
+            if copy.record.state is not SyncState.LIVE:
+                copy.taken(len(copy.inbox))
+        self.stored(copy)
+        if ids is None:
+            copy.relist = True
+            copy.disturbed += 1
+            return
+        copy.disturbed = 0
+        try:
+            await probing.probe(self._context, copy, ids)
+        except (StanzaError, Timeout) as error:
+            # The copy is right; only the service's ways are not known, and what depends on them is asked of it.
+            log.info("the ways of %s could not be learnt: %s", copy.key.service, error)
+
+    async def _attempt(self, copy: Copy, progress: listing.Progress | None) -> list[str] | None:
+        """One listing; stored, if it can be believed. Returns its ids then, in order. Raises ListingError when the
+        last of several, one after the other, cannot."""
+        turns = self._context.turns
+        copy.relist = copy.check_ids = False
+        copy.refetch.clear()
+        copy.taken(len(copy.inbox))  # what came before the request is in the listing
+        came_before = 0
+
+        def answered() -> None:
+            nonlocal came_before
+            came_before = len(copy.inbox)  # by the time that we go on, more may have come
+
+        ways = self._context.ways(copy.key.service)
+        listed = await listing.download(self._context, copy.key, ways, progress, answered)
+        ids = listed.ids if listed.paged else await listing.list_ids(self._context, copy.key, listed.items)
+        shows = protocol.shows_publisher(listed.items)
+        later = copy.inbox[came_before:]
+        undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)
+        same = {digest(id_) for id_ in ids} ^ {item.digest for item in listed.items} <= _ids_of(later)
+        last = copy.disturbed + 1 >= ATTEMPTS
+        if copy.relist or not copy.subscribed or not same or not (undisturbed or (last and not listed.paged)):
+            if last:
+                copy.disturbed = 0
+                raise ListingError("the node changed each time that it was listed")
+            return None
+        # On one stream, what came before a single answer is in it, and what came after is not.
+        copy.taken(len(copy.inbox) if undisturbed else came_before)
+        await self._context.learn(copy.key.service, ways, _learnt(copy, listed, ids, later))
+        await self._store(copy, listed, shows, turns)
+        return listed.ids
+
+    async def _store(self, copy: Copy, listed: listing.Listed, shows: bool | None, turns: int) -> None:
+        """Make the copy equal to a listing that was begun when the session had made so many turns."""
+        now = self._context.clock()
+        copy.update(reason=None, attempts=0, retry_at=None)
+        if shows is not None:
+            copy.update(shows_publisher=shows)
+        before = copy.record
+        record = dataclasses.replace(before, state=SyncState.LIVE, complete=True, verified_at=now)
+
+        def store(conn: Any) -> Applied:
+            nodes.save(conn, record)
+            steps = plan_listing(items.held(conn, record.id), listed.items)
+            return items.apply(conn, record.id, steps, now)
+
+        applied = await self._context.database.write(store)
+        meanwhile = copy.record is not before
+        believed = turns == self._context.turns and copy.followed and not copy.left
+        copy.update(
+            state=SyncState.LIVE if believed else SyncState.STALE if copy.followed else copy.record.state,
+            complete=copy.followed,
+            verified_at=now,
+            revision=applied.revision,
+            item_count=applied.count,
+            quarantined=applied.quarantined,
+        )
+        if not copy.followed:
+            await self._context.database.write(nodes.erase_items, copy.record.id)  # it was closed during the write
+        if meanwhile:
+            await self._context.save(copy)  # what was changed of it during the write must not get lost, nor undo it
+        copy.failure = None
+        self._remember_order(copy, listed.ids)
+        for told in copy.inbox:
+            copy.note(told)
+        self.parse(copy)
+
+    def _remember_order(self, copy: Copy, ids: list[str]) -> None:
+        ways = self._context.ways(copy.key.service)
+        if Way.UNKNOWN in (ways.new, ways.overwritten):
+            copy.remember_order(ids)
+        else:
+            copy.order = None  # nothing to learn from it
+
+    # Smaller doubts ------------------------------------------------------------------------------------------------
+
+    async def _refetch(self, copy: Copy) -> None:
+        """Ask for items whose contents did not come along. Those that are not there any more were retracted."""
+        wanted = sorted(copy.refetch)[: listing.ID_BATCH]
+        heard = copy.heard
+        found: dict[str, SeenItem] = {}
+        for item_id in wanted:
+            # One by one: some services refuse a whole request for one missing id.
+            try:
+                iq = await listing.request_items(self._context, copy.key, item_ids=(item_id,))
+            except StanzaError as error:
+                if error.condition not in listing.MISSING:
+                    raise
+                continue
+            found.update((item.id, item) for item in protocol.read_items(iq).items if item.id == item_id)
+        await copy.quiet()
+        if copy.heard != heard:
+            return  # something came meanwhile: what we have may be older. They are still in doubt.
+        steps: list[Step] = [Put(item, Place.LAST, Place.KEEP) for item in found.values()]
+        missing = tuple(id_ for id_ in wanted if id_ not in found)
+        held = await self._context.database.read(items.which, copy.record.id, missing)
+        if held:
+            steps.append(Remove(tuple(held)))
+        shows = protocol.shows_publisher(found.values())
+        if shows is not None and copy.record.shows_publisher is None:
+            copy.update(shows_publisher=shows)
+        await self.apply(copy, steps)
+        if copy.heard == heard:  # else the same item may be in doubt anew
+            copy.refetch.difference_update(wanted)
+
+    async def _check_ids(self, copy: Copy) -> float:
+        """See whether something was evicted: services drop what exceeds `max_items` without a word. Returns how
+        long to leave the node in peace afterwards."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await copy.quiet()
+        heard = copy.heard
+        held = await self._context.database.scan(items.held_ids, copy.record.id)
+        listed = await listing.list_ids(self._context, copy.key, held)
+        await copy.quiet()
+        if heard != copy.heard:
+            return (loop.time() - began) * CHECK_REST  # still in doubt: look again
+        there = set(listed)
+        evicted = tuple(id_ for id_ in held if id_ not in there)
+        if len(held) - len(evicted) != len(there) or (evicted and not there):
+            copy.relist = True  # more than an eviction happened; one short list is not believed
+        elif evicted:
+            await self.apply(copy, [Remove(evicted)])
+        if copy.heard == heard:
+            # Not a moment earlier: until the evicted are out, the copy must not answer.
+            copy.check_ids = False
+            copy.update(verified_at=self._context.clock())
+            if self._context.ways(copy.key.service).new in (Way.LAST, Way.FIRST) and not copy.relist:
+                # The order is known again, and nothing is hidden in it: what comes next can teach something.
+                self._remember_order(copy, [id_ for id_ in held if id_ in there])
+        return 0.0
+
+    def parse(self, copy: Copy) -> None:
+        """See to it that what is stored and not parsed gets parsed."""
+        self._parsing.want(copy)
+
+    async def apply(self, copy: Copy, steps: Sequence[Step]) -> Applied:
+        """Carry out steps on a copy, and see to it that what is new gets parsed."""
+        applied = await self._context.database.write(items.apply, copy.record.id, steps, self._context.clock())
+        copy.update(revision=applied.revision, item_count=applied.count, quarantined=applied.quarantined)
+        copy.removed.extend(applied.removed)
+        if applied.changed:
+            self.parse(copy)
+        return applied
+
+
+def _learnt(copy: Copy, listed: listing.Listed, ids: Sequence[str], later: Sequence[Notification]) -> Ways:
+    """What a listing, and the ids by another way, teach of the service."""
+    ways = learn_from_disco(listed.ways, listed.ids, ids)
+    if copy.order is not None:
+        # Only what came before the answer can have had a part in its order.
+        until = len(copy.history) - sum(len(told.news) for told in later)
+        ways = learn_from_order(ways, copy.order, copy.history[:until], listed.ids)
+    if copy.key.service == copy.key.account and listed.own_from is not Way.UNKNOWN:
+        ways = ways.learn(own_from=listed.own_from)
+    return ways
+
+
+def _contained(listed: Sequence[SeenItem], shows: bool | None, told: Notification, ways: Ways) -> bool:
+    """Whether a notification that came during a listing changes nothing about it: services send a node's last item
+    again to whoever subscribes."""
+    if told.delayed or len(told.news) != 1 or not listed:
+        return False
+    news = told.news[0]
+    if not isinstance(news, Published) or len(news.items) != 1:
+        return False
+    item = protocol.as_listed(news.items[0], shows)
+    newest = listed[0] if Way.FIRST in (ways.new, ways.overwritten) else listed[-1]
+    return item.exact and item.content_digest == newest.content_digest
+
+
+def _ids_of(notifications: Sequence[Notification]) -> set[bytes]:
+    found: set[bytes] = set()
+    for told in notifications:
+        for news in told.news:
+            if isinstance(news, Published):
+                found.update(item.digest for item in news.items)
+            else:
+                found.update(digest(id_) for id_ in getattr(news, "item_ids", ()))
+    return found

@@ -1,0 +1,225 @@
+"""What a service was seen to do where the XEPs leave it open, and how that is learnt. Pure.
+
+An answer from the copy must be the one that the service would have given. Which one that is differs from service
+to service and is announced nowhere, so each way is UNKNOWN until seen, and what depends on an unknown way is
+answered by the service. See docs/decisions/003-ways-are-learnt.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from newsstand.model import ItemsRequest, News, Published, Purged, Retracted
+
+
+class Way(enum.StrEnum):
+    UNKNOWN = "unknown"
+    VARIES = "varies"
+    """Seen to contradict itself: never to be predicted."""
+    FIRST = "first"
+    LAST = "last"
+    STAYS = "stays"
+    IGNORED = "ignored"
+    HONOURED = "honoured"
+    NODE_ORDER = "node-order"
+    REVERSED = "reversed"
+    REQUEST_ORDER = "request-order"
+    SKIPPED = "skipped"
+    REFUSED = "refused"
+    SHOWN = "shown"
+    LEFT_OUT = "left-out"
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The ways of one service. Each field names a question that XEP-0060 or XEP-0059 leaves to the service."""
+
+    new: Way = Way.UNKNOWN
+    """Where a new item goes in a full listing: LAST or FIRST."""
+    overwritten: Way = Way.UNKNOWN
+    """Where an overwritten item goes: LAST, FIRST, or STAYS where it was."""
+    limited: Way = Way.UNKNOWN
+    """`max_items=N`: the newest N in NODE_ORDER or REVERSED."""
+    several_ids: Way = Way.UNKNOWN
+    """Several item ids: REQUEST_ORDER or NODE_ORDER."""
+    missing_id: Way = Way.UNKNOWN
+    """An id that is not there: SKIPPED or REFUSED."""
+    paging: Way = Way.UNKNOWN
+    """A `<set/>` (XEP-0059) in a request for items: IGNORED or HONOURED."""
+    disco_order: Way = Way.UNKNOWN
+    """The ids in disco#items: NODE_ORDER or REVERSED."""
+    own_from: Way = Way.UNKNOWN
+    """The `from` of the answers to one's own bare JID: SHOWN or LEFT_OUT (RFC 6120, 10.3.3 allows both)."""
+
+    def learn(self, **seen: Way) -> Ways:
+        """Also these. A way seen two ways varies, and stays so."""
+        known = {name: way if getattr(self, name) in (Way.UNKNOWN, way) else Way.VARIES for name, way in seen.items()}
+        return dataclasses.replace(self, **known)
+
+
+class Take(enum.Enum):
+    """Which items an answer holds, and in which order."""
+
+    ALL = enum.auto()
+    LAST = enum.auto()
+    LAST_REVERSED = enum.auto()
+    FIRST = enum.auto()
+    FIRST_REVERSED = enum.auto()
+    IDS = enum.auto()
+    IDS_IN_NODE_ORDER = enum.auto()
+
+
+def foresee(ways: Ways, request: ItemsRequest, count: int) -> Take | None:
+    """How the service would answer about a node of `count` items; None where its ways are not known well enough."""
+    if request.paged and ways.paging is not Way.IGNORED:
+        return None
+    if request.key.service == request.key.account and ways.own_from not in (Way.SHOWN, Way.LEFT_OUT):
+        return None
+    if request.item_ids:
+        return _foresee_ids(ways, request.item_ids)
+    if request.max_items is None or count <= 1:
+        return Take.ALL
+    if ways.new not in (Way.FIRST, Way.LAST):
+        return None
+    first = ways.new is Way.FIRST
+    match ways.limited if request.max_items > 1 else Way.NODE_ORDER:
+        case Way.NODE_ORDER:
+            return Take.FIRST if first else Take.LAST
+        case Way.REVERSED:
+            return Take.FIRST_REVERSED if first else Take.LAST_REVERSED
+        case _:
+            return None
+
+
+def _foresee_ids(ways: Ways, wanted: tuple[str, ...]) -> Take | None:
+    if ways.missing_id is not Way.SKIPPED or len(set(wanted)) != len(wanted):
+        return None  # one may be missing; and an id asked for twice is each service's own affair
+    if len(wanted) == 1 or ways.several_ids is Way.REQUEST_ORDER:
+        return Take.IDS
+    return Take.IDS_IN_NODE_ORDER if ways.several_ids is Way.NODE_ORDER else None
+
+
+def learn_from_answer(ways: Ways, request: ItemsRequest, ids: Sequence[str], answered: Sequence[str] | None) -> Ways:
+    """What an answer to a request teaches about a node known to hold exactly `ids`, in the service's order.
+    `answered` is None where the service said item-not-found."""
+    if request.paged:
+        return ways
+    if request.item_ids:
+        return _learn_by_ids(ways, request.item_ids, ids, answered)
+    limit = request.max_items
+    if limit is None or answered is None or limit >= len(ids):
+        return ways
+    got, newest_last, newest_first = list(answered), list(ids[-limit:]), list(ids[:limit])
+    if got in (newest_last, newest_last[::-1]):
+        ways, expected = ways.learn(new=Way.LAST), newest_last
+    elif got in (newest_first, newest_first[::-1]):
+        ways, expected = ways.learn(new=Way.FIRST), newest_first
+    else:
+        return ways.learn(limited=Way.VARIES)
+    if limit == 1:
+        return ways
+    return ways.learn(limited=Way.NODE_ORDER if got == expected else Way.REVERSED)
+
+
+def _learn_by_ids(ways: Ways, wanted: tuple[str, ...], ids: Sequence[str], answered: Sequence[str] | None) -> Ways:
+    held = set(ids)
+    there = [id_ for id_ in wanted if id_ in held]
+    if len(there) < len(wanted):
+        if answered is None:
+            return ways.learn(missing_id=Way.REFUSED)
+        ways = ways.learn(missing_id=Way.SKIPPED if set(answered) == set(there) else Way.VARIES)
+    chosen = set(there)
+    by_node = [id_ for id_ in ids if id_ in chosen]
+    if answered is None or len(there) < 2 or by_node == there or len(set(wanted)) != len(wanted):
+        return ways
+    if list(answered) == there:
+        return ways.learn(several_ids=Way.REQUEST_ORDER)
+    return ways.learn(several_ids=Way.NODE_ORDER if list(answered) == by_node else Way.VARIES)
+
+
+def learn_from_disco(ways: Ways, ids: Sequence[str], listed: Sequence[str]) -> Ways:
+    """What disco#items of a node teaches, of which a listing holds `ids` in order."""
+    if len(ids) < 3 or set(ids) != set(listed):
+        return ways
+    if list(ids) == list(listed):
+        return ways.learn(disco_order=Way.NODE_ORDER)
+    return ways.learn(disco_order=Way.REVERSED if list(ids) == list(reversed(listed)) else Way.VARIES)
+
+
+def place(order: list[str], item_id: str, ways: Ways) -> bool:
+    """Put an item just published where this service puts it; `order` is changed. False where that is not known,
+    and the order therefore neither."""
+    is_there = item_id in order
+    way = ways.overwritten if is_there else ways.new
+    if way is Way.STAYS or (is_there and len(order) == 1):
+        return True
+    if is_there and way in (Way.FIRST, Way.LAST):
+        order.remove(item_id)
+    if way is Way.FIRST:
+        order.insert(0, item_id)
+        return True
+    if way is Way.LAST or not order:
+        order.append(item_id)
+        return True
+    if not is_there:
+        order.append(item_id)
+    return False
+
+
+_HYPOTHESES = tuple(itertools.product((Way.LAST, Way.FIRST), (Way.LAST, Way.FIRST, Way.STAYS)))
+
+
+def learn_from_order(ways: Ways, before: Sequence[str], news: Iterable[News], after: Sequence[str]) -> Ways:
+    """What the order of a listing teaches, when exactly `news` happened since the order `before`. A way is learnt
+    when every explanation of what was seen agrees on it."""
+    happened = list(news)
+    if _may_hide_an_eviction(before, happened):
+        return ways
+    left = set(after)  # what was evicted meanwhile is not counted
+    fitting = []
+    for new, overwritten in _HYPOTHESES:
+        guess = dataclasses.replace(ways, new=new, overwritten=overwritten)
+        if [id_ for id_ in _replay(guess, before, happened) if id_ in left] == list(after):
+            fitting.append(guess)
+    if any(guess == ways for guess in fitting):
+        return ways
+    seen: dict[str, Way] = {}
+    for name in ("new", "overwritten"):
+        agreed = {getattr(guess, name) for guess in fitting}
+        if len(agreed) == 1:
+            seen[name] = agreed.pop()
+    return ways.learn(**seen)
+
+
+def _may_hide_an_eviction(before: Sequence[str], news: Iterable[News]) -> bool:
+    """An item that is published when another was added before may have been evicted between, and be new again."""
+    there, added = set(before), False
+    for what in news:
+        if isinstance(what, Published):
+            for item in what.items:
+                if item.id in there and added:
+                    return True
+                added |= item.id not in there
+                there.add(item.id)
+    return False
+
+
+def _replay(ways: Ways, before: Sequence[str], news: Iterable[News]) -> list[str]:
+    order = list(before)
+    for what in news:
+        match what:
+            case Published(items):
+                for item in items:
+                    place(order, item.id, ways)
+            case Retracted(item_ids):
+                gone = set(item_ids)
+                order = [id_ for id_ in order if id_ not in gone]
+            case Purged():
+                order.clear()
+            case _:
+                pass
+    return order

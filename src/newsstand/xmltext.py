@@ -1,0 +1,116 @@
+"""XML trees to text and back: the text that is stored, and the trees that are handed out. Pure.
+
+ElementTree's own writer recurses (a deep tree ends it), and invents prefixes. This one walks, declares each
+element's namespace as XMPP does, puts attributes in one order (servers change theirs from start to start), and
+refuses trees that could hurt those who read them later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from io import StringIO
+from xml.etree.ElementTree import Element, XMLParser
+from xml.sax.saxutils import escape, quoteattr
+
+MAX_DEPTH = 200
+MAX_ELEMENTS = 20_000
+MAX_ATTRIBUTES = 1_000
+"""Of one element."""
+XML_NAMESPACE = "http://www.w3.org/XML/1998/namespace"
+_XMLNS = "http://www.w3.org/2000/xmlns/"
+_UNFIT_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TEXT_ESCAPES = {"\r": "&#13;"}
+
+
+class Unfit(ValueError):
+    """The tree is too deep, too large, or not what XML text can carry."""
+
+
+def to_text(root: Element, *, max_depth: int = MAX_DEPTH, max_bytes: int | None = None) -> str:
+    """The tree as text that parses back to an equal one (without its tail; comments and processing
+    instructions are left out, as the XMPP stream leaves them out). Raises Unfit."""
+    out = StringIO()
+    # (element to open, its parent's namespace) or (closing tag and tail as text, None)
+    todo: list[tuple[Element | str, str | None]] = [(root, "")]
+    open_elements = 0
+    elements = 1
+    while todo:
+        what, outer = todo.pop()
+        if isinstance(what, str):
+            out.write(what)
+            open_elements -= 1
+            continue
+        tag: object = what.tag
+        if not isinstance(tag, str):  # a comment or a processing instruction
+            out.write(escape(what.tail or "", _TEXT_ESCAPES))
+            continue
+        open_elements += 1
+        if open_elements > max_depth:
+            raise Unfit(f"nested deeper than {max_depth} levels")
+        elements += len(what)
+        if elements > MAX_ELEMENTS or len(what.attrib) > MAX_ATTRIBUTES:
+            raise Unfit(f"more than {MAX_ELEMENTS} elements, or {MAX_ATTRIBUTES} attributes of one")
+        namespace, name = _split(tag)
+        if namespace == XML_NAMESPACE:
+            # Its prefix is declared already, and it may be no default namespace: children keep their parent's.
+            name, namespace = f"xml:{name}", outer or ""
+        elif namespace == _XMLNS:
+            raise Unfit("an element in the namespace of namespace declarations")
+        out.write(f"<{name}")
+        if namespace != outer:
+            out.write(f" xmlns={quoteattr(namespace)}")
+        _write_attributes(out, what)
+        tail = escape(what.tail, _TEXT_ESCAPES) if what.tail and what is not root else ""
+        if len(what) or what.text:
+            out.write(">" + escape(what.text or "", _TEXT_ESCAPES))
+            todo.append((f"</{name}>{tail}", None))
+            todo += [(child, namespace) for child in reversed(what)]
+        else:
+            out.write("/>" + tail)
+            open_elements -= 1
+        if max_bytes is not None and out.tell() > max_bytes:
+            raise Unfit(f"larger than {max_bytes} bytes")
+    text = out.getvalue()
+    _check_characters(text)
+    if max_bytes is not None and len(text.encode()) > max_bytes:
+        raise Unfit(f"larger than {max_bytes} bytes")
+    return text
+
+
+def _split(tag: str) -> tuple[str, str]:
+    if tag[:1] == "{":
+        namespace, _, name = tag[1:].rpartition("}")
+        return namespace, name
+    return "", tag
+
+
+def _write_attributes(out: StringIO, element: Element) -> None:
+    prefixes: dict[str, str] = {}
+    for key, value in sorted(element.attrib.items()):
+        namespace, name = _split(key)
+        if namespace == XML_NAMESPACE:
+            name = f"xml:{name}"
+        elif namespace:
+            prefix = prefixes.get(namespace)
+            if prefix is None:
+                prefix = prefixes[namespace] = f"a{len(prefixes)}"
+                out.write(f" xmlns:{prefix}={quoteattr(namespace)}")
+            name = f"{prefix}:{name}"
+        out.write(f" {name}={quoteattr(value)}")
+
+
+def _check_characters(text: str) -> None:
+    if text.isascii() and text.isprintable():
+        return
+    if (wrong := _UNFIT_CHARACTER.search(text)) is not None:
+        raise Unfit(f"a character that XML cannot carry: U+{ord(wrong[0]):04X}")
+
+
+def parse(texts: Iterable[str]) -> Element:
+    """One tree of the concatenated texts. They must be our own (`to_text`) or come from a trusted place: nothing
+    guards against entities here, but none can be in what `to_text` wrote."""
+    parser = XMLParser()
+    for text in texts:
+        parser.feed(text)
+    return parser.close()

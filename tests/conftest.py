@@ -1,0 +1,129 @@
+"""What tests of every room may ask for: a real server, and clients that are logged in to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterable
+from typing import Protocol
+
+import pytest
+from slixmpp import ClientXMPP
+
+from newsstand.demo.prosody import Prosody, ServerMissing
+
+# A shell starts what it puts in the background with SIGINT ignored, and that is inherited: then none of the programs
+# that the tests start and interrupt would notice.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+LOGIN_SECONDS = 15.0
+PLUGINS = ("xep_0004", "xep_0030", "xep_0060", "xep_0163")
+
+
+class Connect(Protocol):
+    """Logs an account of a server in, and returns its slixmpp client once the session has begun.
+
+    `plugins` are registered besides PLUGINS ("xep_0198" for resumable streams). With `presence` the client is
+    available, without it the service sends it no events. Disconnected when the test ends, if it still is
+    connected."""
+
+    async def __call__(
+        self,
+        account: str,
+        *,
+        server: Prosody | None = None,
+        plugins: Iterable[str] = (),
+        resource: str = "",
+        presence: bool = True,
+    ) -> ClientXMPP: ...
+
+
+@pytest.fixture(scope="session")
+async def prosody() -> AsyncIterator[Prosody]:
+    """One server for the whole run, with the accounts romeo (who may create nodes), juliet and nurse.
+    A test uses nodes of its own name, and leaves the server running; one that stops it starts its own."""
+    server = Prosody(accounts=("romeo", "juliet", "nurse"), admins=("romeo",))
+    try:
+        await server.start()
+    except ServerMissing as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    async with server:
+        yield server
+
+
+@pytest.fixture
+async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    """See Connect. Without `server=` it is the `prosody` of the run that must have been asked for too."""
+    clients: list[ClientXMPP] = []
+
+    async def connect(
+        account: str,
+        *,
+        server: Prosody | None = None,
+        plugins: Iterable[str] = (),
+        resource: str = "",
+        presence: bool = True,
+    ) -> ClientXMPP:
+        server = server or request.getfixturevalue("prosody")
+        client = new_client(server, account, plugins=plugins, resource=resource)
+        clients.append(client)
+        await log_in(client, server, presence=presence)
+        return client
+
+    yield connect
+    for client in clients:
+        await log_out(client)
+
+
+def new_client(server: Prosody, account: str, *, plugins: Iterable[str] = (), resource: str = "") -> ClientXMPP:
+    """A client that is not connected yet. slixmpp encrypts by default; loopback has nothing to hide."""
+    jid = f"{server.jid(account)}/{resource}" if resource else server.jid(account)
+    client = ClientXMPP(
+        jid,
+        server.password,
+        plugin_config={"feature_mechanisms": {"unencrypted_plain": True, "use_mech": "PLAIN"}},
+    )
+    client.enable_plaintext = True
+    client.enable_starttls = client.enable_direct_tls = False
+    for plugin in (*PLUGINS, *plugins):
+        client.register_plugin(plugin)
+    return client
+
+
+async def log_in(client: ClientXMPP, server: Prosody, *, presence: bool = True) -> None:
+    """Returns when the session has begun."""
+    outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def ended_as(how: str) -> None:
+        if not outcome.done():
+            outcome.set_result(how)
+
+    def on_start(_: object) -> None:
+        ended_as("session_start")
+
+    def on_failure(_: object) -> None:
+        ended_as("failed_auth")
+
+    client.add_event_handler("session_start", on_start)
+    client.add_event_handler("failed_all_auth", on_failure)
+    try:
+        client.connect(server.host, server.port)
+        async with asyncio.timeout(LOGIN_SECONDS):
+            assert await outcome == "session_start"
+    finally:
+        client.del_event_handler("session_start", on_start)
+        client.del_event_handler("failed_all_auth", on_failure)
+    if presence:
+        await client.get_roster()
+        client.send_presence()
+
+
+async def log_out(client: ClientXMPP) -> None:
+    """Closes the stream if there is one, and a connection attempt if there is one."""
+    client.cancel_connection_attempt()
+    if client.transport is not None:
+        await client.disconnect()

@@ -1,0 +1,130 @@
+"""A copy that is dropped, taken over, given up or spoilt on purpose is never served as live, and stalls nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from time import perf_counter
+from xml.etree.ElementTree import Element, SubElement
+
+import pytest
+from sqlalchemy import select
+
+from newsstand import Analyser
+from newsstand.model import NS_OWNER, NS_PUBSUB, NodeRecord, WriteRequest
+from newsstand.protocol import read_item, read_request
+from newsstand.storage.database import Database
+from newsstand.storage.mapping import PubsubNode
+from newsstand.transport import Session
+from tests.fakes.program import NODE, Program, at_work
+from tests.fakes.service import JULIET, SERVICE, Service
+
+
+@pytest.fixture
+async def program(database: Database) -> AsyncIterator[Program]:
+    """It follows a node of three items."""
+    service = Service()
+    service.create(NODE, "a", "b", "c")
+    async with at_work(database, service) as program:
+        await program.follow()
+        yield program
+
+
+def drop_unread(program: Program) -> None:
+    """The round of the housekeeping, a month after the node was read."""
+    program.copy().update(read_at=1)
+    program.replica._open.housekeeping.make_round()
+
+
+async def test_a_node_read_again_while_it_is_dropped_is_followed_anew(program: Program) -> None:
+    hold = program.service.hold("unsubscribe", answered=True)
+    drop_unread(program)
+    await hold.reached()
+    await program.read()
+    hold.release()
+    await program.serves_live()
+
+
+async def test_a_dropped_node_does_not_come_back_in_anothers_rows(program: Program) -> None:
+    program.service.refuse("items", "internal-server-error", "wait")
+    program.stream.turn(Session.LOST, Session.FRESH)
+    await program.settled()
+    dropped = program.copy().record.id
+    drop_unread(program)
+    await program.settled()
+    program.service.allow("items")
+    program.service.create("other", "x")
+    await program.follow("other")
+    assert program.copy("other").record.id != dropped
+    assert not program.service.is_subscribed(NODE)
+
+
+async def test_a_node_deleted_through_a_session_is_not_served(program: Program) -> None:
+    async with program.replica.session() as session:
+        for node in (await session.scalars(select(PubsubNode))).unique():
+            await session.delete(node)
+        await session.commit()
+    assert program.served_live() is None
+    await program.asks_service()
+
+
+async def test_an_analyser_that_refuses_a_node_during_its_listing_ends_what_the_copy_answers(
+    program: Program,
+) -> None:
+    hold = program.service.hold("ids")
+    program.stream.turn(Session.LOST, Session.FRESH)
+    await hold.reached()
+    own = program.replica._analysers._own
+    program.replica._analysers._own = {"no": Analyser("no", "no", node=NODE), **own}
+    program.replica.register_analyser(Analyser("last", "last", node="none"))
+    hold.release()
+    await program.settled()
+    program.service.publish(NODE, "late", "nobody is told")
+    await program.asks_service()
+
+
+async def test_an_owner_who_ends_the_own_subscription_is_subscribed_again(program: Program) -> None:
+    iq = Element("{jabber:client}iq", {"type": "set", "to": SERVICE})
+    SubElement(SubElement(iq, f"{{{NS_OWNER}}}pubsub"), f"{{{NS_OWNER}}}subscriptions", {"node": NODE})
+    request = read_request(iq, JULIET)
+    assert isinstance(request, WriteRequest)
+    write = program.replica.begin_write(request)
+    assert write is not None
+    program.service.nodes[NODE].subscribers.clear()
+    program.acknowledge(write)
+    await program.serves_live()
+    assert program.service.is_subscribed(NODE)
+
+
+async def test_one_who_gives_up_waiting_does_not_end_a_synchronisation_for_others(program: Program) -> None:
+    hold = program.service.hold("ids")
+    waiting: list[asyncio.Task[NodeRecord]] = [
+        asyncio.create_task(program.replica.synchronise(SERVICE, NODE)) for _ in range(2)
+    ]
+    await hold.reached()
+    waiting[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+    hold.release()
+    await waiting[1]
+    await program.serves_live()
+
+
+async def test_a_second_client_of_an_account_never_vouches(program: Program, database: Database) -> None:
+    async with at_work(database, program.service) as second:
+        await second.asks_service()
+        assert second.served_live() is None
+
+
+def test_a_service_in_another_spelling_is_not_followed() -> None:
+    iq = Element("{jabber:client}iq", {"type": "get", "to": "PubSub.Example.org"})
+    SubElement(SubElement(iq, f"{{{NS_PUBSUB}}}pubsub"), f"{{{NS_PUBSUB}}}items", {"node": NODE})
+    assert read_request(iq, JULIET) is None
+
+
+def test_an_item_of_100_000_siblings_is_put_in_quarantine_at_once() -> None:
+    item = Element(f"{{{NS_PUBSUB}}}item", {"id": "x"})
+    SubElement(item, "{urn:example:note}note").extend([Element("{urn:example:note}a") for _ in range(100_000)])
+    began = perf_counter()
+    assert read_item(item).quarantine
+    assert perf_counter() - began < 0.2

@@ -1,0 +1,109 @@
+"""A node is listed by what its service can do: by pages (XEP-0059), or its ids and then the items in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+from xml.etree.ElementTree import Element, SubElement
+
+import pytest
+
+from newsstand import listing
+from newsstand.analysis import Analysers
+from newsstand.config import Settings
+from newsstand.context import Context
+from newsstand.errors import ListingError, Timeout
+from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, NodeKey
+from newsstand.storage.database import Database
+from newsstand.transport import Session
+from newsstand.ways import Way, Ways
+
+KEY = NodeKey("juliet@example.org", "pubsub.example.org", "blog")
+IDS = [f"i{number}" for number in range(45)]
+
+
+class PagingService:
+    """Answers by pages of at most `most` items; `whole=False`: only what asks for ids is ever answered."""
+
+    own_jid = KEY.account
+    is_component = False
+
+    def __init__(self, *, count: int = len(IDS), whole: bool = True, stuck: bool = False) -> None:
+        self.count, self.whole, self.stuck = count, whole, stuck
+        self.asked: list[int] = []
+
+    async def iq(
+        self,
+        type: Literal["get", "set"],
+        to: str,
+        payload: Element,
+        *,
+        ifrom: str | None = None,
+        timeout: float | None = None,
+        on_answer: Callable[[], None] | None = None,
+    ) -> Element:
+        result = Element("iq", {"from": to})
+        if payload.tag == f"{{{NS_DISCO_ITEMS}}}query":
+            query = SubElement(result, payload.tag)
+            for item_id in reversed(IDS):
+                SubElement(query, f"{{{NS_DISCO_ITEMS}}}item", {"name": item_id})
+            return result
+        wanted = [item.attrib["id"] for item in payload[0]]
+        if not wanted and not self.whole:
+            raise Timeout("too large to arrive")
+        self._answer(SubElement(result, f"{{{NS_PUBSUB}}}pubsub"), payload, wanted)
+        return result
+
+    def _answer(self, pubsub: Element, payload: Element, wanted: list[str]) -> None:
+        items = SubElement(pubsub, f"{{{NS_PUBSUB}}}items", {"node": KEY.node})
+        chosen = wanted
+        if not wanted:
+            size = int(payload[1].findtext(f"{{{NS_RSM}}}max") or 0)
+            after = payload[1].findtext(f"{{{NS_RSM}}}after")
+            start = IDS.index(after) + 1 if after is not None and not self.stuck else 0
+            chosen = IDS[start : start + size]
+            rsm = SubElement(pubsub, f"{{{NS_RSM}}}set")
+            SubElement(rsm, f"{{{NS_RSM}}}count").text = str(self.count)
+            if chosen:
+                SubElement(rsm, f"{{{NS_RSM}}}last").text = chosen[-1]
+        self.asked.append(len(chosen))
+        for item_id in chosen:
+            SubElement(items, f"{{{NS_PUBSUB}}}item", {"id": item_id})
+
+    def on_message(self, listener: Callable[[Element], None]) -> None: ...
+
+    def on_session(self, listener: Callable[[Session], None]) -> None: ...
+
+
+async def list_node(database: Database, service: PagingService, ways: Ways) -> listing.Listed:
+    return await listing.download(Context(database, service, Analysers(), Settings(page_size=20)), KEY, ways)
+
+
+async def test_every_page_is_asked_for_and_counted(database: Database) -> None:
+    service = PagingService()
+    listed = await list_node(database, service, Ways())
+    assert (listed.ids, listed.paged, listed.ways.paging) == (IDS, True, Way.HONOURED)
+    assert service.asked == [20, 20, 5]
+
+
+@pytest.mark.parametrize("count", [44, 46, 90])
+async def test_pages_that_are_not_as_many_items_as_they_count_are_not_believed(database: Database, count: int) -> None:
+    with pytest.raises(ListingError):
+        await list_node(database, PagingService(count=count), Ways())
+
+
+async def test_pages_that_begin_anew_are_not_believed(database: Database) -> None:
+    with pytest.raises(ListingError):
+        await list_node(database, PagingService(stuck=True), Ways())
+
+
+async def test_an_answer_too_large_to_arrive_is_asked_for_in_batches_of_ids(database: Database) -> None:
+    service = PagingService(whole=False)
+    listed = await list_node(database, service, Ways(disco_order=Way.REVERSED))
+    assert listed.ids == IDS
+    assert service.asked == [20, 20, 5]
+
+
+async def test_where_the_order_of_ids_is_not_known_an_answer_that_does_not_arrive_stays_one(database: Database) -> None:
+    with pytest.raises(Timeout):
+        await list_node(database, PagingService(whole=False), Ways())

@@ -1,0 +1,156 @@
+"""Every example in README.md and docs/ runs, as it stands there, against a real server."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import textwrap
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+import slixmpp
+from markdown_it import MarkdownIt
+
+import newsstand.slixmpp
+from newsstand.demo.prosody import Prosody
+from newsstand.model import Origin
+from tests.conftest import Connect, log_in, log_out, new_client
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
+NODE = "gardening"
+TITLES = ("Compost in autumn", "Slugs and how to live with them", "Slugs again")
+
+
+def examples(page: Path) -> list[str]:
+    """The Python blocks of a page, in order."""
+    return [t.content for t in MarkdownIt().parse(page.read_text()) if t.type == "fence" and t.info == "python"]
+
+
+def here(text: str, server: Prosody) -> str:
+    """An example with the names that the test's server has."""
+    for there, name in (
+        ("juliet@example.org", server.jid("juliet")),
+        ('"secret"', repr(server.password)),
+        ("pubsub.example.org", server.pubsub),
+    ):
+        text = text.replace(there, name)
+    return text
+
+
+async def run(text: str, names: dict[str, Any]) -> None:
+    """Run an example that may await at its top."""
+    code = compile(text, "<example>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    ran = eval(code, names)
+    if inspect.isawaitable(ran):
+        await ran
+
+
+@pytest.fixture
+async def garden(prosody: Prosody, connect: Connect) -> AsyncIterator[None]:
+    """The node that the examples read."""
+    romeo = await connect("romeo")
+    pubsub = romeo.plugin["xep_0060"]
+    form = romeo.plugin["xep_0004"].make_form(ftype="submit")
+    form.add_field(var="pubsub#max_items", value="100")
+    nodes = (NODE, "unknown-to-any-analyser", "recipes")
+    for node in nodes:
+        await pubsub.create_node(prosody.pubsub, node, config=form)
+    for number, title in enumerate(TITLES):
+        entry = textwrap.dedent(
+            f"""<entry xmlns="http://www.w3.org/2005/Atom"><id>tag:garden:{number}</id><title>{title}</title>
+            <author><name>Juliet</name></author><category term="snails"/>
+            <published>2026-0{number + 1}-01T12:00:00Z</published></entry>"""
+        )
+        await pubsub.publish(prosody.pubsub, NODE, id=f"post{number}", payload=ET.fromstring(entry))
+    other = ET.fromstring('<thing xmlns="urn:example:thing"/>')
+    await pubsub.publish(prosody.pubsub, "unknown-to-any-analyser", id="one", payload=other)
+    recipe = ET.fromstring('<recipe xmlns="urn:example:recipe" dish="soup" minutes="40"/>')
+    await pubsub.publish(prosody.pubsub, "recipes", id="soup", payload=recipe)
+    yield
+    for node in nodes:
+        await pubsub.delete_node(prosody.pubsub, node)
+
+
+@pytest.fixture
+async def program(prosody: Prosody, tmp_path: Path) -> AsyncIterator[Any]:
+    client: Any = new_client(prosody, "juliet")
+    client.register_plugin("newsstand", {"database": f"sqlite:///{tmp_path}/program.db"})
+    await client.plugin["newsstand"].ready()
+    await log_in(client, prosody)
+    await client.plugin["newsstand"].replica.session_began()
+    yield client
+    await client.plugin["newsstand"].close()
+    await log_out(client)
+
+
+@pytest.mark.usefixtures("garden")
+async def test_the_readme_s_program_runs_as_printed(
+    prosody: Prosody, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Loopback(slixmpp.ClientXMPP):
+        """A client that logs in to the test's server, which is on loopback and has no certificate."""
+
+        def __init__(self, jid: str, password: str) -> None:
+            plain = {"feature_mechanisms": {"unencrypted_plain": True, "use_mech": "PLAIN"}}
+            super().__init__(jid, password, plugin_config=plain)
+            self.enable_plaintext = True
+            self.enable_starttls = self.enable_direct_tls = False
+
+        def connect(self, *_: Any) -> Any:
+            return super().connect(prosody.host, prosody.port)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(slixmpp, "ClientXMPP", Loopback)
+    first = here(examples(ROOT / "README.md")[0], prosody)
+    code = compile(first, "README.md", "exec")
+    await asyncio.to_thread(exec, code, {"__name__": "__main__"})  # it starts a loop of its own
+    assert capsys.readouterr().out.splitlines() == ["copy False", "['Compost in autumn']"]
+    assert (tmp_path / "news.db").exists()
+
+
+@pytest.mark.usefixtures("garden")
+async def test_the_readme_s_analyser_copies_and_parses_recipes(prosody: Prosody, program: Any) -> None:
+    replica = program.plugin["newsstand"].replica
+    await run(examples(ROOT / "README.md")[1], {"replica": replica})
+    pubsub = program.plugin["xep_0060"]
+    await pubsub.get_items(prosody.pubsub, "recipes")
+    await replica.settled()
+    assert (await pubsub.get_items(prosody.pubsub, "recipes")).newsstand.origin is Origin.COPY
+    page = await replica.search(type="recipe", where={"minutes": 40})
+    assert [item.parsed for item in page.items] == [{"dish": "soup", "minutes": 40}]
+
+
+@pytest.mark.usefixtures("garden")
+async def test_what_docs_using_shows_runs_from_top_to_bottom(
+    prosody: Prosody, program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    replica = program.plugin["newsstand"].replica
+    registered, *others = (here(text, prosody) for text in examples(ROOT / "docs/using.md"))
+    fresh: Any = new_client(prosody, "juliet")
+    await run(registered, {"xmpp": fresh})
+    await fresh.plugin["newsstand"].ready()
+    await fresh.plugin["newsstand"].close()
+    await program.plugin["xep_0060"].get_items(prosody.pubsub, NODE)
+    await replica.settled()
+    names = {"xmpp": program, "replica": replica}
+    for text in others:
+        await run(text, names)
+        await replica.settled()
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "3 3 2 live"
+    assert [line.split()[:2] for line in printed[1:]] == [[NODE, "post2"], [NODE, "post1"], [NODE, "post0"]]
+
+
+def test_no_page_has_an_example_that_no_test_runs() -> None:
+    run_here = {"README.md": 2, "using.md": 4}
+    assert {page.name: n for page in PAGES if (n := len(examples(page)))} == run_here
+
+
+def test_the_plugin_is_registered_by_importing_it() -> None:
+    assert newsstand.slixmpp.Newsstand.name == "newsstand"

@@ -1,0 +1,127 @@
+"""A replica at work at a fake service, and what tests ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from xml.etree.ElementTree import Element, SubElement, fromstring
+
+from newsstand import Analyser, Replica
+from newsstand.config import Settings
+from newsstand.copies import Copy
+from newsstand.model import NS_PUBSUB, Answer, ItemsRequest, NodeKey, Origin, SyncState
+from newsstand.policy import Serve
+from newsstand.protocol import read_request
+from newsstand.storage.database import Database
+from newsstand.transport import Session
+from newsstand.writes import Write
+from tests.fakes.hold import SECONDS
+from tests.fakes.service import JULIET, NOTE, SERVICE, Service, Stream
+
+NODE = "blog"
+NOTES = Analyser("notes", "notes", namespace=NOTE, to_sync=True)
+
+
+class Program:
+    """One account's replica, which follows every node of notes that is read."""
+
+    def __init__(self, service: Service, stream: Stream, replica: Replica) -> None:
+        self.service = service
+        self.stream = stream
+        self.replica = replica
+
+    async def settled(self) -> None:
+        async with asyncio.timeout(SECONDS):
+            await self.replica.settled()
+
+    async def read(self, node: str = NODE) -> Answer:
+        async with asyncio.timeout(SECONDS):
+            return await self.replica.get_items(SERVICE, node)
+
+    async def follow(self, node: str = NODE) -> None:
+        """Read a node, and wait until its copy is live."""
+        await self.read(node)
+        await self.serves_live(node)
+
+    def copy(self, node: str = NODE) -> Copy:
+        copy = self.replica._open.context.copies.find(NodeKey(JULIET, SERVICE, node))
+        assert copy is not None
+        return copy
+
+    async def serves_live(self, node: str = NODE) -> None:
+        """Once all is quiet, the copy answers, is live, and holds what the service holds."""
+        await self.settled()
+        answer = await self.read(node)
+        assert (answer.origin, answer.stale) == (Origin.COPY, False), self.copy(node).record
+        assert contents(answer) == self.service.contents(node)
+        assert self.copy(node).record.state is SyncState.LIVE
+
+    async def asks_service(self, node: str = NODE) -> None:
+        """Once all is quiet, the service answers."""
+        await self.settled()
+        answer = await self.read(node)
+        assert answer.origin is Origin.SERVICE
+        assert contents(answer) == self.service.contents(node)
+
+    def served_live(self, node: str = NODE) -> list[tuple[str, str]] | None:
+        """What a read would be answered with at this moment, from the copy as live; None where it would not."""
+        request = ItemsRequest(NodeKey(JULIET, SERVICE, node))
+        decision = self.replica.decide(request)
+        if not isinstance(decision, Serve) or decision.stale or decision.wait:
+            return None
+        return [_id_and_text(xml) for xml in self.replica.read_xml(request, decision.take)]
+
+    def write(self, action: str, item: tuple[str, str] | None = None, *, node: str = NODE) -> Write:
+        """Begin a write of the program's own to a node that is followed."""
+        write = self.find_write(action, item, node=node)
+        assert write is not None
+        return write
+
+    def begin_publish(self, item_id: str, text: str) -> Write | None:
+        """The same, of a node that may not be followed."""
+        return self.find_write("publish", (item_id, text))
+
+    def find_write(self, action: str, item: tuple[str, str] | None, *, node: str = NODE) -> Write | None:
+        """Begin a write; None where the node is not followed."""
+        iq = Element("{jabber:client}iq", {"type": "set", "to": SERVICE})
+        wanted = SubElement(SubElement(iq, f"{{{NS_PUBSUB}}}pubsub"), f"{{{NS_PUBSUB}}}{action}", {"node": node})
+        if item is not None:
+            published = SubElement(wanted, f"{{{NS_PUBSUB}}}item", {"id": item[0]})
+            SubElement(published, f"{{{NOTE}}}note").text = item[1]
+        request = read_request(iq, JULIET)
+        assert request is not None
+        assert not isinstance(request, ItemsRequest)
+        return self.replica.begin_write(request)
+
+    def acknowledge(self, write: Write) -> None:
+        self.replica.end_write(write, Element("{jabber:client}iq", {"type": "result"}))
+
+    def publish_untold(self, item_id: str, text: str) -> None:
+        """Publish at a service that does not tell the publisher."""
+        write = self.write("publish", item=(item_id, text))
+        self.service.publish(NODE, item_id, text, told=False)
+        self.acknowledge(write)
+
+
+@asynccontextmanager
+async def at_work(database: Database, service: Service, *, retry_first: float = 0.02) -> AsyncIterator[Program]:
+    """A program with a fresh session; closed at the end."""
+    stream = Stream(service)
+    replica = Replica(stream, settings=Settings(retry_first=retry_first))
+    replica.register_analyser(NOTES)
+    await replica.open(database)
+    stream.turn(Session.FRESH)
+    try:
+        yield Program(service, stream, replica)
+    finally:
+        await replica.close()
+
+
+def contents(answer: Answer) -> list[tuple[str, str]]:
+    return [_id_and_text(item.xml) for item in answer.items]
+
+
+def _id_and_text(xml: str) -> tuple[str, str]:
+    item = fromstring(xml)
+    return item.get("id", ""), item[0].text or ""

@@ -1,0 +1,68 @@
+"""Programs with Newsstand, at the server of the run."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slixmpp import ClientXMPP
+
+from newsstand.demo.prosody import Prosody
+from tests.conftest import Connect, log_in, log_out, new_client
+from tests.integration._program import OpenProgram, Program, Wire, create_node, newsstand_of, recipe
+from tests.integration._recipes import DISHES
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def node(request: pytest.FixtureRequest) -> str:
+    """A node name that no other test uses."""
+    return f"node-{next(_numbers)}-{re.sub('[^a-z0-9]+', '-', request.node.name)[:60]}"
+
+
+@pytest.fixture
+async def open_program(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenProgram]:
+    """See OpenProgram."""
+    programs: list[Program] = []
+
+    async def open_program(
+        account: str = "juliet",
+        *,
+        server: Prosody | None = None,
+        plugins: Iterable[str] = (),
+        presence: bool = True,
+        database: str | None = None,
+        online: bool = True,
+        **settings: Any,
+    ) -> Program:
+        server = server or request.getfixturevalue("prosody")
+        client = new_client(server, account, plugins=plugins)
+        url = database or f"sqlite:///{tmp_path}/news.db"
+        client.register_plugin("newsstand", {"database": url, **settings})
+        plugin = newsstand_of(client)
+        program = Program(client, plugin, server, Wire.tap(client))
+        programs.append(program)
+        await plugin.ready()
+        if online:
+            await log_in(client, server, presence=presence)
+        return program
+
+    yield open_program
+    for program in programs:
+        await program.newsstand.close()
+        await log_out(program.client)
+
+
+@pytest.fixture
+async def cook(prosody: Prosody, connect: Connect, node: str) -> ClientXMPP:
+    """Romeo, who made `node`, which holds a recipe for each of DISHES."""
+    romeo = await connect("romeo")
+    await create_node(romeo, prosody.pubsub, node)
+    for dish in DISHES:
+        await romeo.plugin["xep_0060"].publish(prosody.pubsub, node, id=dish, payload=recipe(dish))
+    return romeo

@@ -1,0 +1,90 @@
+"""`newsstand db`: the schema goes forward and back."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from newsstand.demo.prosody import Prosody
+from newsstand.storage.schema import revisions
+from tests.conftest import Connect
+from tests.integration._cli import Cli, make_node
+
+NEWEST = revisions()[-1]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    return Cli(tmp_path, capsys, monkeypatch)
+
+
+def tables(database: Path) -> set[str]:
+    with closing(sqlite3.connect(database)) as conn:
+        return {name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+async def test_a_database_is_made_looked_at_emptied_and_filled_again(cli: Cli) -> None:
+    assert (await cli("db", "upgrade")).out == f"from none to {NEWEST}\n"
+    assert (await cli("db", "upgrade")).out == f"at revision {NEWEST} already\n"
+    assert (await cli("db", "current")).out == f"revision {NEWEST}, newest known {NEWEST}: up to date\n"
+    with closing(sqlite3.connect(cli.database)) as conn, conn:
+        conn.execute("CREATE TABLE recipes (title TEXT)")
+
+    assert (await cli("db", "downgrade", "base", "--yes")).out == f"from {NEWEST} to base\n"
+
+    assert (await cli("db", "current")).out.startswith(f"revision none, newest known {NEWEST}: empty")
+    left = tables(cli.database)
+    assert "recipes" in left
+    assert "newsstand_node" not in left
+    assert (await cli("db", "downgrade", "base", "--yes")).out == "at revision base already\n"
+    assert (await cli("db", "upgrade")).out == f"from none to {NEWEST}\n"
+
+
+async def test_looking_makes_no_database_and_changes_none(cli: Cli) -> None:
+    assert "there is no database at" in (await cli("db", "current")).error
+    assert not cli.database.exists()
+    cli.database.touch()
+    assert "revision none" in (await cli("db", "current")).out
+    assert cli.database.stat().st_size == 0
+
+
+async def test_the_whole_copy_is_dropped_only_by_saying_yes(
+    cli: Cli, prosody: Prosody, connect: Connect, node: str
+) -> None:
+    await make_node(await connect("romeo"), prosody, node, a="Balcony")
+    assert (await cli("sync", prosody.pubsub, node, *cli.login(prosody))).code == 0
+
+    assert "say --yes if that is meant" in (await cli("db", "downgrade", "base")).error
+    assert [row[3] for row in (await cli("search")).rows] == ["a"]
+    assert (await cli("db", "downgrade", "base", "--yes")).code == 0
+    assert (await cli("search")).out == ""
+
+
+async def test_a_downgrade_goes_back_only(cli: Cli) -> None:
+    await cli("db", "upgrade")
+    assert "there is no revision '7777'" in (await cli("db", "downgrade", "7777")).error
+    assert "there is no revision 'head'" in (await cli("db", "downgrade", "head")).error
+    assert (await cli("db", "downgrade", NEWEST)).out == f"at revision {NEWEST} already\n"
+    await cli("db", "downgrade", "base", "--yes")
+    assert "goes forward" in (await cli("db", "downgrade", NEWEST)).error
+
+
+async def test_without_a_url_the_database_is_in_the_users_own_data_folder(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NEWSSTAND_DATABASE")
+    file = tmp_path / "share" / "newsstand" / "newsstand.db"
+    assert str(file) in (await cli("nodes")).error
+    assert not file.parent.exists()
+
+    assert (await cli("db", "upgrade")).code == 0
+
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert f"{tmp_path}/home/.local/share/newsstand/newsstand.db" in (await cli("nodes")).error

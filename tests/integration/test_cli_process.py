@@ -1,0 +1,164 @@
+"""The command line as a process: what it imports, its terminal, its pipes and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from newsstand.demo.prosody import Prosody
+from tests.conftest import Connect
+from tests.integration._cli import PROCESS_SECONDS, Cli, SilentServer, make_node, run_process
+
+HEAVY = ("slixmpp", "alembic", "rich", "sqlalchemy")
+TELL_IMPORTS = """
+import sys
+from newsstand.cli import main
+code = main(sys.argv[2:])
+for name in sys.argv[1].split(","):
+    if name in sys.modules:
+        print("imported:", name, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.fixture
+def cli(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    return Cli(tmp_path, capsys, monkeypatch)
+
+
+async def imports_of(*argv: str) -> list[str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", TELL_IMPORTS, ",".join(HEAVY), *argv),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(PROCESS_SECONDS):
+        _, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return re.findall(r"(?m)^imported: (\w+)$", err.decode())
+
+
+async def test_help_imports_nothing_heavy() -> None:
+    assert await imports_of("--help") == []
+
+
+async def test_commands_that_only_read_import_neither_slixmpp_nor_alembic(
+    cli: Cli, prosody: Prosody, connect: Connect, node: str
+) -> None:
+    await make_node(await connect("romeo"), prosody, node, a="Balcony")
+    assert (await cli("sync", prosody.pubsub, node, *cli.login(prosody))).code == 0
+    for argv in (["nodes"], ["search", "balcony"], ["get", prosody.pubsub, node, "--offline"], ["db", "current"]):
+        assert await imports_of(*argv) == ["sqlalchemy"], argv
+
+
+async def test_a_process_without_a_terminal_synchronises_and_reads(
+    cli: Cli, prosody: Prosody, connect: Connect, node: str
+) -> None:
+    await make_node(await connect("romeo"), prosody, node, a="Balcony", b="Nightingale")
+    synced = await run_process("sync", prosody.pubsub, node, *cli.login(prosody))
+    assert (synced.code, synced.err) == (0, "")
+    assert "2 items, live" in synced.out
+    found = await run_process("search", "--json", env={"PYTHONIOENCODING": "ascii"})
+    assert {item["id"] for item in found.json["items"]} == {"a", "b"}
+
+
+async def test_the_version_is_told() -> None:
+    assert re.fullmatch(r"newsstand \d+\.\d+\.\d+\n", (await run_process("--version")).out)
+
+
+async def test_a_pipe_that_nobody_reads_ends_it_quietly(
+    cli: Cli, prosody: Prosody, connect: Connect, node: str
+) -> None:
+    await make_node(await connect("romeo"), prosody, node, a="Balcony")
+    assert (await cli("sync", prosody.pubsub, node, *cli.login(prosody))).code == 0
+    for argv in (["nodes"], ["search", "--json"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "newsstand.cli", *argv), stdout=writing, stderr=asyncio.subprocess.PIPE
+        )
+        os.close(writing)
+        async with asyncio.timeout(PROCESS_SECONDS):
+            _, err = await process.communicate()
+        assert (process.returncode, err.decode()) == (141, ""), argv
+
+
+async def test_ctrl_c_ends_it_quietly(cli: Cli, prosody: Prosody) -> None:
+    async with SilentServer() as server:
+        login = [*cli.login(prosody), "--server", f"127.0.0.1:{server.port}"]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "newsstand.cli", "sync", prosody.pubsub, "n", *login),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(PROCESS_SECONDS):
+            await server.connected.wait()
+            process.send_signal(signal.SIGINT)
+            out, err = await process.communicate()
+    assert (process.returncode, out.decode(), err.decode()) == (130, "", "")
+
+
+class Terminal:
+    """A process at a terminal of its own."""
+
+    def __init__(self) -> None:
+        self._ours, self._its = pty.openpty()
+        self._said = b""
+
+    async def run(self, *argv: str, answers: dict[str, str] | None = None) -> tuple[int, str]:
+        """`answers`: what is typed once something is asked. What is said comes back without its colours."""
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "newsstand.cli", *argv),
+            stdin=self._its,
+            stdout=self._its,
+            stderr=self._its,
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(self._its)
+        left = dict(answers or {})
+        async with asyncio.timeout(PROCESS_SECONDS):
+            while chunk := await asyncio.to_thread(self._read):
+                self._said += chunk
+                for question in [question for question in left if question.encode() in self._said]:
+                    os.write(self._ours, f"{left.pop(question)}\n".encode())
+            await process.wait()
+        os.close(self._ours)
+        assert process.returncode is not None
+        return process.returncode, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self._said.decode())
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._ours, 65536)
+        except OSError:  # Linux says so when the other side is closed
+            return b""
+
+
+async def test_at_a_terminal_the_password_is_asked_for_and_progress_is_shown(
+    cli: Cli, prosody: Prosody, connect: Connect, node: str
+) -> None:
+    await make_node(await connect("romeo"), prosody, node, a="[red]Balcony[/red]")
+    login = cli.login(prosody)
+    argv = ["sync", prosody.pubsub, node, *login[:2], *login[4:]]
+
+    code, said = await Terminal().run(*argv, answers={"Password of juliet@localhost: ": prosody.password})
+
+    assert code == 0, said
+    assert prosody.password not in said
+    assert "1/1" in said
+    assert f"{node} of {prosody.pubsub}: 1 item, live" in said
+    _, table = await Terminal().run("nodes")
+    assert re.search(r"service +node +type +state +items +verified +reason", table)
+    assert re.search(r"pubsub\.localhost .* blog +stale +1 +\d+ (s|min) ago", table)
+    _, found = await Terminal().run("search")
+    assert "[red]Balcony[/red]" in found
+    assert f"{prosody.pubsub} {node} · id a" in found

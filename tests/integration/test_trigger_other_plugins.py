@@ -1,0 +1,138 @@
+"""What slixmpp's other plugins read is answered from the copy too, and they cannot tell."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from slixmpp import JID, ClientXMPP
+from slixmpp.plugins.xep_0172 import UserNick
+
+from newsstand import Analyser
+from newsstand.demo.prosody import Prosody
+from tests.conftest import Connect
+from tests.integration._program import OpenProgram, Program, assert_copy_equals_service, canonical_iq, entry, is_hit
+
+PLUGINS = ("xep_0084", "xep_0172", "xep_0222", "xep_0223", "xep_0292", "xep_0359", "xep_0402", "xep_0490")
+AVATAR = b"a picture of nobody in particular"
+AVATAR_ID = hashlib.sha1(AVATAR).hexdigest()
+BOOKMARKS = "urn:xmpp:bookmarks:1"
+METADATA = "urn:xmpp:avatar:metadata"
+NICK = "http://jabber.org/protocol/nick"
+PRIVATE = "urn:example:private"
+PUBLIC = "urn:example:public"
+
+Read = Callable[[ClientXMPP], Awaitable[Any]]
+
+
+async def publish_everything(client: ClientXMPP) -> None:
+    """As a client does that uses all these plugins."""
+    plugins = client.plugin
+    await plugins["xep_0084"].publish_avatar(AVATAR)
+    await plugins["xep_0084"].publish_avatar_metadata([{"id": AVATAR_ID, "type": "image/png", "bytes": len(AVATAR)}])
+    await plugins["xep_0292"].publish_vcard(full_name="Juliet Capulet", nickname="Jule")
+    await plugins["xep_0490"].flag_chat("romeo@localhost", "stanza-1")
+    await plugins["xep_0490"].flag_chat("nurse@localhost", "stanza-2")
+    nick = UserNick()
+    nick["nick"] = "Jule"
+    await plugins["xep_0163"].publish(nick)
+    conference = ET.Element(f"{{{BOOKMARKS}}}conference", {"name": "Balcony", "autojoin": "true"})
+    await plugins["xep_0060"].publish(None, BOOKMARKS, id="balcony@rooms.localhost", payload=conference)
+    stanza = slixmpp_stanza(PRIVATE, "diary")
+    await plugins["xep_0223"].store(stanza, node=PRIVATE, id="diary")
+    await plugins["xep_0222"].store(slixmpp_stanza(PUBLIC, "notice"), node=PUBLIC, id="notice")
+
+
+def slixmpp_stanza(namespace: str, text: str) -> Any:
+    """The plugins take anything that has `.xml`."""
+
+    class Stanza:
+        xml = ET.Element(f"{{{namespace}}}note")
+
+    Stanza.xml.text = text
+    return Stanza
+
+
+READS: dict[str, Read] = {
+    "xep_0084.retrieve_avatar": lambda c: c.plugin["xep_0084"].retrieve_avatar(JID(c.boundjid.bare), AVATAR_ID),
+    "avatar metadata by get_items": lambda c: c.plugin["xep_0060"].get_items(None, METADATA),
+    "avatar metadata by get_item": lambda c: c.plugin["xep_0060"].get_item(c.boundjid.bare, METADATA, AVATAR_ID),
+    "xep_0292.retrieve_vcard": lambda c: c.plugin["xep_0292"].retrieve_vcard(JID(c.boundjid.bare)),
+    "xep_0490.catch_up": lambda c: c.plugin["xep_0490"].catch_up(),
+    "xep_0223.retrieve": lambda c: c.plugin["xep_0223"].retrieve(PRIVATE),
+    "xep_0223.retrieve of one": lambda c: c.plugin["xep_0223"].retrieve(PRIVATE, id="diary"),
+    "xep_0222.retrieve": lambda c: c.plugin["xep_0222"].retrieve(PUBLIC),
+    "nick by get_items": lambda c: c.plugin["xep_0060"].get_items(None, NICK),
+    "bookmarks by get_items": lambda c: c.plugin["xep_0060"].get_items(c.boundjid.bare, BOOKMARKS),
+}
+NOT_BUILT_IN = ("urn:xmpp:avatar:data", "urn:xmpp:mds:displayed:0", PRIVATE, PUBLIC)
+
+
+@pytest.fixture
+async def program(prosody: Prosody, open_program: OpenProgram) -> Program:
+    """Juliet's program, with analysers for what the built-in ones leave alone."""
+    program = await open_program(plugins=PLUGINS)
+    for node in NOT_BUILT_IN:
+        program.replica.register_analyser(Analyser(node, "wanted here", node=node, to_sync=True))
+    return program
+
+
+@pytest.mark.parametrize("how", READS)
+async def test_a_plugin_s_read_is_a_hit_equal_to_the_service_s_answer(
+    program: Program, connect: Connect, how: str
+) -> None:
+    plain = await connect("juliet", plugins=PLUGINS)
+    await publish_everything(plain)
+    read = READS[how]
+    await read(program.client)
+    await program.caught_up()
+    program.wire.clear()
+    served, expected = await read(program.client), await read(plain)
+    assert is_hit(served)
+    assert program.wire.iqs == []
+    assert canonical_iq(served) == canonical_iq(expected)
+
+
+async def test_what_a_plugin_publishes_is_in_its_next_read(program: Program, connect: Connect) -> None:
+    plain = await connect("juliet", plugins=PLUGINS)
+    await publish_everything(plain)
+    mds = program.client.plugin["xep_0490"]
+    await mds.catch_up()
+    await program.caught_up()
+    await mds.flag_chat("tybalt@localhost", "stanza-3")
+    iq = await mds.catch_up()
+    flagged = {item["id"]: item["displayed"]["stanza_id"]["id"] for item in iq["pubsub"]["items"]}
+    assert flagged["tybalt@localhost"] == "stanza-3"
+    await program.caught_up()
+    assert is_hit(await mds.catch_up())
+    await assert_copy_equals_service(program.replica, plain, program.jid, "urn:xmpp:mds:displayed:0")
+
+
+async def test_a_plugin_sees_stanzas_of_its_own_kind_in_a_hit(program: Program, connect: Connect) -> None:
+    plain = await connect("juliet", plugins=PLUGINS)
+    await publish_everything(plain)
+    read = READS["xep_0292.retrieve_vcard"]
+    await read(program.client)
+    await program.caught_up()
+    iq = await read(program.client)
+    assert is_hit(iq)
+    (item,) = iq["pubsub"]["items"]
+    assert item["vcard"]["full_name"] == "Juliet Capulet"
+    assert iq["pubsub"]["items"]["node"] == "urn:ietf:params:xml:ns:vcard-4.0"
+
+
+async def test_by_default_blobs_and_private_storage_are_left_with_the_service(
+    prosody: Prosody, connect: Connect, open_program: OpenProgram
+) -> None:
+    plain = await connect("juliet", plugins=PLUGINS)
+    await publish_everything(plain)
+    program = await open_program(plugins=PLUGINS)
+    for how in ("xep_0084.retrieve_avatar", "xep_0223.retrieve", "xep_0490.catch_up"):
+        await READS[how](program.client)
+        await program.caught_up()
+        assert not is_hit(await READS[how](program.client))
+    await program.pubsub.publish(None, "urn:example:other", id="one", payload=entry("by its payload a blog"))
+    await program.follow("urn:example:other", program.jid)

@@ -1,0 +1,149 @@
+"""What no decision may ever be."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
+from newsstand.policy import Decision, Fetch, Refuse, Serve, Situation, decide
+from newsstand.ways import Take, Way, Ways, foresee
+
+OTHERS = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
+OWN = OTHERS._replace(service=OTHERS.account)
+
+situations = st.none() | st.builds(
+    Situation,
+    state=st.sampled_from(SyncState),
+    complete=st.booleans(),
+    count=st.integers(0, 5),
+    connected=st.booleans(),
+    arriving=st.booleans(),
+    writing=st.booleans(),
+    doubtful=st.booleans(),
+    quarantined=st.booleans(),
+)
+ways = st.builds(Ways, **{field.name: st.sampled_from(Way) for field in dataclasses.fields(Ways)})
+keys = st.sampled_from([OTHERS, OWN])
+requests = st.one_of(
+    st.builds(ItemsRequest, keys, max_items=st.none() | st.integers(1, 6), paged=st.booleans()),
+    st.builds(ItemsRequest, keys, st.lists(st.sampled_from("abc"), min_size=1).map(tuple), paged=st.booleans()),
+)
+policies = st.sampled_from(Policy)
+
+
+def served(decision: Decision) -> Serve | None:
+    """What of the copy might be shown, now or if the service cannot answer."""
+    match decision:
+        case Serve():
+            return decision
+        case Fetch(instead):
+            return instead
+        case Refuse():
+            return None
+
+
+@given(requests, situations, ways, policies)
+def test_only_a_complete_copy_of_a_node_that_is_there_is_ever_shown(
+    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy
+) -> None:
+    if served(decide(request, where, known, policy)) is not None:
+        assert where is not None
+        assert where.complete
+        assert where.state not in (SyncState.GONE, SyncState.UNSYNCED)
+
+
+@given(requests, situations, ways, policies)
+def test_only_a_copy_that_is_vouched_for_is_shown_as_fresh(
+    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy
+) -> None:
+    shown = served(decide(request, where, known, policy))
+    if shown is not None and not shown.stale:
+        assert where is not None
+        assert where.state is SyncState.LIVE
+        assert where.connected
+        assert not where.writing
+        assert not where.doubtful
+
+
+@given(requests, situations, ways)
+def test_without_being_asked_for_only_what_the_service_would_say_is_served(
+    request: ItemsRequest, where: Situation | None, known: Ways
+) -> None:
+    decision = decide(request, where, known)
+    assert not isinstance(decision, Refuse)
+    if isinstance(decision, Serve):
+        assert where is not None
+        assert decision.take is foresee(known, request, where.count)
+        assert not decision.stale
+        assert not where.quarantined
+
+
+@given(requests, situations, ways)
+def test_an_item_that_could_not_be_kept_is_never_hidden(
+    request: ItemsRequest, where: Situation | None, known: Ways
+) -> None:
+    if where is not None and where.quarantined:
+        assert decide(request, where, known) == Fetch(None)
+
+
+@given(requests, situations, ways)
+def test_what_arrives_is_waited_for(request: ItemsRequest, where: Situation | None, known: Ways) -> None:
+    decision = decide(request, where, known)
+    if isinstance(decision, Serve):
+        assert where is not None
+        assert decision.wait is where.arriving
+
+
+@given(requests, situations, ways, policies)
+def test_a_page_is_answered_only_where_the_service_is_known_to_ignore_it(
+    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy
+) -> None:
+    decision = decide(request, where, known, policy)
+    if request.paged and policy is not Policy.ONLY_COPY and served(decision) is not None:
+        assert known.paging is Way.IGNORED
+
+
+@given(requests, situations, ways)
+def test_when_the_service_cannot_be_reached_a_complete_copy_stands_in_for_it(
+    request: ItemsRequest, where: Situation | None, known: Ways
+) -> None:
+    there = where is not None and where.complete and where.state not in (SyncState.GONE, SyncState.UNSYNCED)
+    if where is not None and there and not where.connected and not where.quarantined and not request.paged:
+        decision = decide(request, where, known)
+        assert isinstance(decision, Fetch)
+        assert decision.instead is not None
+        assert decision.instead.stale
+
+
+@given(requests, situations, ways, policies)
+def test_who_is_asked_is_as_the_policy_says(
+    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy
+) -> None:
+    decision = decide(request, where, known, policy)
+    match policy:
+        case Policy.ONLY_SERVICE:
+            assert decision == Fetch(None)
+        case Policy.ONLY_COPY:
+            assert not isinstance(decision, Fetch)
+        case Policy.ASK_WHEN_STALE:
+            assert not isinstance(decision, Refuse)
+
+
+@given(requests, situations, ways, policies)
+def test_the_items_shown_are_of_the_kind_that_was_asked_for(
+    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy
+) -> None:
+    shown = served(decide(request, where, known, policy))
+    if shown is None:
+        return
+    if request.item_ids:
+        assert shown.take in (Take.IDS, Take.IDS_IN_NODE_ORDER)
+    elif request.max_items is None:
+        assert shown.take is Take.ALL
+    else:
+        assert where is not None
+        assert shown.take not in (Take.IDS, Take.IDS_IN_NODE_ORDER)
+        assert shown.take is not Take.ALL or where.count <= 1

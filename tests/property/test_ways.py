@@ -1,0 +1,237 @@
+"""Services of every kind are simulated: what is foreseen of one, after learning from its own answers, is what it
+answers; and nothing wrong is ever learnt of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from newsstand.model import ItemsRequest, News, NodeKey, Published, Purged, Retracted, SeenItem
+from newsstand.ways import (
+    Take,
+    Way,
+    Ways,
+    foresee,
+    learn_from_answer,
+    learn_from_disco,
+    learn_from_order,
+    place,
+)
+
+KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
+IDS = "abcdefg"
+
+
+@dataclass
+class Service:
+    """A node on a service of these ways, which are all known. Past `most` items it drops the oldest, and tells
+    nobody."""
+
+    ways: Ways
+    most: int
+    order: list[str] = field(default_factory=list)
+
+    def publish(self, item_id: str) -> None:
+        way = self.ways.overwritten if item_id in self.order else self.ways.new
+        if way is not Way.STAYS:
+            if item_id in self.order:
+                self.order.remove(item_id)
+            self.order.insert(0 if way is Way.FIRST else len(self.order), item_id)
+        if len(self.order) > self.most:
+            del self.order[0 if self.ways.new is Way.LAST else -1]
+
+    def hear(self, news: News) -> None:
+        match news:
+            case Published(items):
+                for item in items:
+                    self.publish(item.id)
+            case Retracted(item_ids):
+                self.order = [id_ for id_ in self.order if id_ not in item_ids]
+            case _:
+                self.order = []
+
+    def answer(self, request: ItemsRequest) -> list[str] | None:
+        """The ids that it would send, None for item-not-found."""
+        if request.item_ids:
+            there = [id_ for id_ in request.item_ids if id_ in self.order]
+            if len(there) < len(request.item_ids) and self.ways.missing_id is Way.REFUSED:
+                return None
+            by_node = self.ways.several_ids is Way.NODE_ORDER
+            return [id_ for id_ in self.order if id_ in there] if by_node else there
+        if request.max_items is None:
+            return list(self.order)
+        newest = self.order[-request.max_items :] if self.ways.new is Way.LAST else self.order[: request.max_items]
+        return newest[::-1] if self.ways.limited is Way.REVERSED else newest
+
+
+def taken(take: Take, request: ItemsRequest, order: list[str]) -> list[str]:
+    """What `take` means, of items in this order."""
+    limit = request.max_items or len(order)
+    match take:
+        case Take.ALL:
+            return order
+        case Take.LAST:
+            return order[-limit:]
+        case Take.LAST_REVERSED:
+            return order[-limit:][::-1]
+        case Take.FIRST:
+            return order[:limit]
+        case Take.FIRST_REVERSED:
+            return order[:limit][::-1]
+        case Take.IDS:
+            return [id_ for id_ in request.item_ids if id_ in order]
+        case Take.IDS_IN_NODE_ORDER:
+            return [id_ for id_ in order if id_ in request.item_ids]
+
+
+kinds = st.builds(
+    Ways,
+    new=st.sampled_from([Way.LAST, Way.FIRST]),
+    overwritten=st.sampled_from([Way.LAST, Way.FIRST, Way.STAYS]),
+    limited=st.sampled_from([Way.NODE_ORDER, Way.REVERSED]),
+    several_ids=st.sampled_from([Way.REQUEST_ORDER, Way.NODE_ORDER]),
+    missing_id=st.sampled_from([Way.SKIPPED, Way.REFUSED]),
+    disco_order=st.sampled_from([Way.NODE_ORDER, Way.REVERSED]),
+)
+services = st.builds(Service, kinds, st.integers(1, 8))
+ids = st.sampled_from(IDS)
+
+
+def published(item_id: str) -> News:
+    return Published((SeenItem(item_id, ""),))
+
+
+histories = st.lists(
+    st.one_of(
+        ids.map(published),
+        ids.map(published),
+        ids.map(lambda id_: Retracted((id_,))),
+        st.lists(ids, max_size=3, unique=True).map(lambda some: Published(tuple(SeenItem(id_, "") for id_ in some))),
+        st.just(Purged()),
+    ),
+    max_size=8,
+)
+requests = st.one_of(
+    st.just(ItemsRequest(KEY)),
+    st.integers(1, 6).map(lambda limit: ItemsRequest(KEY, max_items=limit)),
+    st.lists(ids, min_size=1, max_size=4).map(lambda wanted: ItemsRequest(KEY, tuple(wanted))),
+)
+
+
+def true_of(ways: Ways, service: Service) -> bool:
+    """Whether all that is known of the service is so."""
+    return all(
+        getattr(ways, field.name) in (Way.UNKNOWN, getattr(service.ways, field.name))
+        for field in dataclasses.fields(Ways)
+    )
+
+
+def partly(data: st.DataObject, ways: Ways) -> Ways:
+    """Some of it known, some not yet."""
+    unknown = {field.name: Way.UNKNOWN for field in dataclasses.fields(Ways) if data.draw(st.booleans())}
+    return dataclasses.replace(ways, **unknown)
+
+
+@settings(max_examples=300)
+@given(services, st.lists(st.one_of(histories, requests), max_size=12))
+def test_what_is_foreseen_is_what_the_service_answers(
+    service: Service, events: Sequence[list[News] | ItemsRequest]
+) -> None:
+    """Between two listings news come; then it is asked, as often as it likes, and what it answers is learnt."""
+    ways = Ways()
+    for event in events:
+        if isinstance(event, ItemsRequest):
+            take = foresee(ways, event, len(service.order))
+            answered = service.answer(event)
+            if take is not None:
+                assert taken(take, event, service.order) == answered
+            ways = learn_from_answer(ways, event, service.order, answered)
+        else:
+            before = list(service.order)
+            for news in event:
+                service.hear(news)
+            ways = learn_from_order(ways, before, event, service.order)
+            disco = service.order[::-1] if service.ways.disco_order is Way.REVERSED else service.order
+            ways = learn_from_disco(ways, service.order, disco)
+        assert true_of(ways, service)
+
+
+@settings(max_examples=300)
+@given(services, histories, histories, st.data())
+def test_no_order_teaches_anything_wrong_even_where_items_were_evicted(
+    service: Service, earlier: list[News], history: list[News], data: st.DataObject
+) -> None:
+    for news in earlier:
+        service.hear(news)
+    before = list(service.order)
+    known = partly(data, service.ways)
+    for news in history:
+        service.hear(news)
+    learnt = learn_from_order(known, before, history, service.order)
+    assert true_of(learnt, service)
+
+
+@given(services, histories, requests, st.data())
+def test_no_answer_teaches_anything_wrong(
+    service: Service, history: list[News], request: ItemsRequest, data: st.DataObject
+) -> None:
+    for news in history:
+        service.hear(news)
+    known = partly(data, service.ways)
+    assert true_of(learn_from_answer(known, request, service.order, service.answer(request)), service)
+
+
+@given(services, histories)
+def test_a_few_probes_are_enough_to_know_a_service(service: Service, history: list[News]) -> None:
+    """Those that the synchroniser makes after a listing of at least three items."""
+    service.most = 100
+    for news in [*history, *(published(id_) for id_ in "abc")]:
+        service.hear(news)
+    order = service.order
+    ways = Ways()
+    for probe in (ItemsRequest(KEY, max_items=2), ItemsRequest(KEY, (order[-1], "unheard-of", order[0]))):
+        ways = learn_from_answer(ways, probe, order, service.answer(probe))
+    assert ways.limited is service.ways.limited
+    assert ways.new is service.ways.new
+    assert ways.missing_id is service.ways.missing_id
+    if service.ways.missing_id is Way.SKIPPED:
+        assert ways.several_ids is service.ways.several_ids
+    assert foresee(ways, ItemsRequest(KEY, max_items=2), len(order)) is not None
+
+
+@given(services, histories)
+def test_an_item_is_placed_as_the_service_places_it(service: Service, history: list[News]) -> None:
+    service.most = 100
+    order: list[str] = []
+    for news in history:
+        if isinstance(news, Published):
+            for item in news.items:
+                assert place(order, item.id, service.ways)
+        elif isinstance(news, Retracted):
+            order = [id_ for id_ in order if id_ not in news.item_ids]
+        else:
+            order = []
+        service.hear(news)
+        assert order == service.order
+
+
+@given(kinds, kinds, st.integers(2, 6), st.data())
+def test_what_varies_is_never_foreseen_nor_learnt_again(
+    one: Ways, other: Ways, limit: int, data: st.DataObject
+) -> None:
+    def seen(ways: Ways) -> dict[str, Way]:
+        return {field.name: getattr(ways, field.name) for field in dataclasses.fields(Ways)}
+
+    ways = one.learn(**seen(other))
+    for name, way in seen(ways).items():
+        same = getattr(one, name) is getattr(other, name)
+        assert way is (getattr(one, name) if same else Way.VARIES)
+    again = ways.learn(**seen(data.draw(kinds)))
+    varying = [name for name, way in seen(ways).items() if way is Way.VARIES]
+    assert all(getattr(again, name) is Way.VARIES for name in varying)
+    if {"new", "limited"} & set(varying):
+        assert foresee(ways, ItemsRequest(KEY, max_items=limit), 7) is None

@@ -1,0 +1,59 @@
+"""What a person or a program gets to see."""
+
+from __future__ import annotations
+
+import pytest
+
+from newsstand.cli.output import SHORT, moment, plain, short, since
+
+SECOND = 1_000_000
+NOW = 1_714_557_600 * SECOND
+
+
+@pytest.mark.parametrize("text", ["Romeo & Juliet", "Ωμέγα", "日本語", "👩‍👩‍👧", "[red]x[/red]"])
+def test_text_is_shown_as_it_is(text: str) -> None:
+    assert plain(text) == text
+
+
+@pytest.mark.parametrize("c", ["\x1b", "\x9b", "\x07", "\x00", "\x7f", "\u202e", "\u2066", "\u200f", "\ud800"])
+def test_what_commands_a_terminal_is_replaced(c: str) -> None:
+    assert plain(f"a{c}b") == "a\N{REPLACEMENT CHARACTER}b"
+
+
+@pytest.mark.parametrize("c", ["\n", "\t", "\r", "\v", "\f", "\x85", "\u2028", "\u2029"])
+def test_a_row_stays_one_line_and_a_cell_one_cell(c: str) -> None:
+    assert plain(f"a{c}b") == "a b"
+
+
+def test_long_text_is_cut_to_measure() -> None:
+    assert short("  a \n b ") == "a b"
+    assert short("x" * SHORT) == "x" * SHORT
+    assert short("x" * (SHORT + 1)) == "x" * (SHORT - 1) + "…"
+
+
+def test_a_moment_is_in_utc_to_the_second() -> None:
+    assert moment(NOW + 999_999) == "2024-05-01T10:00:00Z"
+    assert moment(None) is None
+    assert moment(0) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-5, "0 s ago"),
+        (0, "0 s ago"),
+        (59, "59 s ago"),
+        (60, "1 min ago"),
+        (3_599, "59 min ago"),
+        (3_600, "1 h ago"),
+        (2 * 86_400 - 1, "47 h ago"),
+        (2 * 86_400, "2 days ago"),
+        (400 * 86_400, "400 days ago"),
+    ],
+)
+def test_how_long_ago_is_told_in_one_unit(seconds: int, words: str) -> None:
+    assert since(NOW - seconds * SECOND, NOW) == words
+
+
+def test_what_never_was_is_never() -> None:
+    assert since(None, NOW) == "never"

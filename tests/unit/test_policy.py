@@ -1,0 +1,87 @@
+"""Serve, fetch or refuse: every situation, by every policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
+from newsstand.policy import Decision, Fetch, Refuse, Serve, Situation, decide
+from newsstand.ways import Take, Way, Ways
+
+KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
+ALL = ItemsRequest(KEY)
+LAST_TWO = ItemsRequest(KEY, max_items=2)
+ONE = ItemsRequest(KEY, item_ids=("a",))
+PAGE = ItemsRequest(KEY, paged=True)
+KNOWN = Ways(
+    new=Way.LAST,
+    overwritten=Way.LAST,
+    limited=Way.REVERSED,
+    several_ids=Way.REQUEST_ORDER,
+    missing_id=Way.SKIPPED,
+    paging=Way.IGNORED,
+)
+NOT_VOUCHED = Fetch(Serve(Take.ALL, stale=True))
+REFUSED = Refuse("the copy holds no complete listing of this node")
+
+
+def situation(**different: Any) -> Situation:
+    """That of a live node whose service can be reached, but for what is different."""
+    usual: dict[str, Any] = {"state": SyncState.LIVE, "complete": True, "count": 5, "connected": True}
+    return Situation(**(usual | different))
+
+
+@pytest.mark.parametrize(
+    ("where", "usually", "only_copy"),
+    [
+        (None, Fetch(None), REFUSED),
+        (situation(), Serve(Take.ALL, stale=False), Serve(Take.ALL, stale=False)),
+        (situation(count=0), Serve(Take.ALL, stale=False), Serve(Take.ALL, stale=False)),
+        (situation(arriving=True), Serve(Take.ALL, stale=False, wait=True), Serve(Take.ALL, stale=False, wait=True)),
+        (situation(connected=False), NOT_VOUCHED, Serve(Take.ALL, stale=True)),
+        (situation(writing=True), NOT_VOUCHED, Serve(Take.ALL, stale=True)),
+        (situation(doubtful=True), NOT_VOUCHED, Serve(Take.ALL, stale=True)),
+        (situation(state=SyncState.STALE), NOT_VOUCHED, Serve(Take.ALL, stale=True)),
+        (situation(state=SyncState.FAILED), NOT_VOUCHED, Serve(Take.ALL, stale=True)),
+        (situation(state=SyncState.SYNCING), NOT_VOUCHED, Serve(Take.ALL, stale=True)),
+        (situation(state=SyncState.SYNCING, complete=False), Fetch(None), REFUSED),
+        (situation(state=SyncState.STALE, complete=False), Fetch(None), REFUSED),
+        (situation(state=SyncState.STALE, complete=False, connected=False), Fetch(None), REFUSED),
+        (situation(complete=False), Fetch(None), REFUSED),
+        (situation(state=SyncState.GONE), Fetch(None), REFUSED),
+        (situation(state=SyncState.GONE, connected=False), Fetch(None), REFUSED),
+        (situation(state=SyncState.UNSYNCED), Fetch(None), REFUSED),
+        (situation(quarantined=True), Fetch(None), Serve(Take.ALL, stale=False)),
+        (situation(quarantined=True, connected=False), Fetch(None), Serve(Take.ALL, stale=True)),
+    ],
+)
+def test_every_situation_has_its_decision(where: Situation | None, usually: Decision, only_copy: Decision) -> None:
+    assert decide(ALL, where, KNOWN) == usually
+    assert decide(ALL, where, KNOWN, Policy.ASK_WHEN_STALE) == usually
+    assert decide(ALL, where, KNOWN, Policy.ONLY_COPY) == only_copy
+    assert decide(ALL, where, KNOWN, Policy.ONLY_SERVICE) == Fetch(None)
+
+
+@pytest.mark.parametrize(
+    ("request_", "take"),
+    [(ALL, Take.ALL), (LAST_TWO, Take.LAST_REVERSED), (ONE, Take.IDS), (PAGE, Take.ALL)],
+)
+def test_the_copy_answers_as_the_service_would(request_: ItemsRequest, take: Take) -> None:
+    assert decide(request_, situation(), KNOWN) == Serve(take, stale=False)
+    assert decide(request_, situation(connected=False), KNOWN) == Fetch(Serve(take, stale=True))
+
+
+@pytest.mark.parametrize(("request_", "nearest"), [(LAST_TWO, Take.LAST), (ONE, Take.IDS)])
+def test_where_the_services_way_is_unknown_the_nearest_answers_only_if_the_service_cannot(
+    request_: ItemsRequest, nearest: Take
+) -> None:
+    assert decide(request_, situation(), Ways()) == Fetch(Serve(nearest, stale=True))
+    assert decide(request_, situation(), Ways(), Policy.ONLY_COPY) == Serve(nearest, stale=False)
+
+
+@pytest.mark.parametrize("paging", [Way.UNKNOWN, Way.HONOURED, Way.VARIES])
+def test_a_page_of_a_service_that_pages_is_never_made_up(paging: Way) -> None:
+    for connected in (True, False):
+        assert decide(PAGE, situation(connected=connected), Ways(paging=paging)) == Fetch(None)
