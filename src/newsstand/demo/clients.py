@@ -55,6 +55,9 @@ class LoopbackClient(ClientXMPP):
                 trouble = await outcomes.get()
         except TimeoutError:
             trouble = f"no session within {LOGIN_SECONDS:g} s"
+        except BaseException:
+            await self.log_out()  # interrupted: a stream left open would complain when its server goes
+            raise
         finally:
             self.del_event_handler("session_start", started)
             self.del_event_handler("failed_all_auth", refused)

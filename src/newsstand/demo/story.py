@@ -51,6 +51,8 @@ def main(as_json: bool = False, record: Path | None = None) -> int:
     console = Console(quiet=as_json, record=record is not None, highlight=False, soft_wrap=False)
     console.width = WIDTH if record is not None or not console.is_terminal else min(WIDTH, console.width)
     teller = Teller(console)
+    # Streams are cut here on purpose, also in the middle of a login: what slixmpp says to that is not the story.
+    logging.getLogger("slixmpp").addHandler(logging.NullHandler())
     began = time.monotonic()
     trouble = ""
     try:
