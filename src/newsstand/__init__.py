@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from newsstand.analysis import Analyser, Analysis
     from newsstand.errors import NewsstandError
-    from newsstand.model import Answer, Item, Origin, Page, Policy
+    from newsstand.model import Answer, Item, Origin, Page, Policy, Provenance, RsmQuery
     from newsstand.replica import Replica
 
 __version__ = "0.1.0"
@@ -22,7 +22,9 @@ __all__ = [
     "Origin",
     "Page",
     "Policy",
+    "Provenance",
     "Replica",
+    "RsmQuery",
     "__version__",
 ]
 
@@ -37,6 +39,8 @@ _ROOMS = {
     "Origin": "model",
     "Page": "model",
     "Policy": "model",
+    "Provenance": "model",
+    "RsmQuery": "model",
     "Replica": "replica",
 }
 

@@ -11,7 +11,7 @@ from newsstand import listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import StanzaError
-from newsstand.model import ItemsRequest, SyncState
+from newsstand.model import ItemsRequest, RsmQuery, SyncState
 from newsstand.ways import Way, learn_from_answer
 
 
@@ -51,7 +51,7 @@ async def _try(context: Context, copy: Copy, ids: Sequence[str], request: ItemsR
 
 async def _try_page(context: Context, copy: Copy, ids: Sequence[str]) -> None:
     heard = copy.heard
-    answer = protocol.read_items(await listing.request_items(context, copy.key, page=1))
+    answer = protocol.read_items(await listing.request_items(context, copy.key, rsm=RsmQuery(1)))
     if heard == copy.heard and copy.writing == 0:
         whole = answer.rsm is None and [item.id for item in answer.items] == list(ids)
         ways = context.ways(copy.key.service)

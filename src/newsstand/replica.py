@@ -27,6 +27,8 @@ from newsstand.model import (
     NodeRecord,
     Page,
     Policy,
+    Provenance,
+    RsmQuery,
     WriteRequest,
 )
 from newsstand.policy import Decision, Fetch, Refuse, Serve
@@ -101,23 +103,37 @@ class Replica:
         *,
         item_ids: Sequence[str] = (),
         max_items: int | None = None,
+        rsm: RsmQuery | None = None,
         account: str | None = None,
-        policy: Policy = Policy.ASK_WHEN_STALE,
+        policy: Policy | None = None,
+        max_age: float | None = None,
     ) -> Answer:
         """The items of a node, in the service's order (XEP-0060, 6.5): all, those of the ids, or the newest so many.
 
-        Raises NotInCopy where only the copy was asked and it is not complete; StanzaError, Timeout or Disconnected
-        where the service was asked, could not answer, and no copy can stand in.
+        `rsm` asks for a page (XEP-0059). Its cursors are the service's own, so the service answers, unless it is one
+        that ignores pages and would send the whole node.
+
+        `policy` says whom to ask, and `max_age`, in seconds, how long ago a copy that answers without asking may have
+        been verified; each defaults to what the node's analyser says, else to Policy.ASK_WHEN_STALE and any age. A
+        program's own acknowledged writes are in what it gets, whatever the policy; only Policy.ONLY_COPY, and a
+        service that cannot be reached, may leave them out, marked stale.
+
+        Raises NotInCopy where only the copy was asked and it is not complete, or older than `max_age`; StanzaError,
+        Timeout or Disconnected where the service was asked, could not answer, and no copy can stand in.
         """
-        if item_ids and max_items is not None:
-            raise ConfigurationError("give item_ids or max_items, not both")
+        if len([given for given in (item_ids, max_items, rsm) if given]) > 1:
+            raise ConfigurationError("give one of item_ids, max_items and rsm")
         if max_items is not None and max_items < 1:
             raise ConfigurationError("max_items must be at least 1")
+        if rsm is not None and policy is Policy.ONLY_COPY:
+            raise ConfigurationError("pages are the service's: read a copy whole, or by max_items")
+        if max_age is not None and not max_age >= 0:
+            raise ConfigurationError("max_age is a number of seconds, not below 0")
         key = self._key(service, node, account)
-        request = ItemsRequest(key, tuple(item_ids), max_items)
+        request = ItemsRequest(key, tuple(item_ids), max_items, paged=rsm is not None)
         engine = self._open
         while True:
-            decision = engine.decide(request, policy)
+            decision = engine.decide(request, policy, max_age)
             match decision:
                 case Refuse(reason):
                     raise NotInCopy(f"{node!r} of {service}: {reason}")
@@ -126,9 +142,10 @@ class Replica:
                     assert copy is not None
                     await copy.quiet()
                 case Serve():
-                    return await engine.answer(request, decision)
+                    if (answer := await engine.answer(request, decision)) is not None:
+                        return answer
                 case Fetch(instead):
-                    return await engine.fetch(request, instead)
+                    return await engine.fetch(request, instead, rsm)
 
     def _key(self, service: str, node: str, account: str | None) -> NodeKey:
         own = self._transport.own_jid if self._transport is not None else None
@@ -214,7 +231,7 @@ class Replica:
 
     def decide(self, request: ItemsRequest) -> Decision:
         """Whom a program's read asks; at once."""
-        return self._open.decide(request, Policy.ASK_WHEN_STALE)
+        return self._open.decide(request)
 
     def ways(self, service: str) -> Ways:
         """What is known of a service's ways."""
@@ -243,9 +260,9 @@ class Replica:
         """The items of an answer, as texts; at once. Raises DatabaseError."""
         return self._open.read_xml(request, take)
 
-    def vouch(self, request: ItemsRequest, serve: Serve) -> Answer:
-        """What an answer from the copy is made of, its items left out."""
-        return self._open.vouch(request, serve, ())
+    def vouch(self, request: ItemsRequest, serve: Serve) -> Provenance:
+        """What an answer from the copy is made of."""
+        return self._open.vouch(request, serve)
 
     def observe(self, request: ItemsRequest, result: Element) -> None:
         """The service answered a program's read with this `<iq/>`."""

@@ -73,14 +73,15 @@ class Take(enum.Enum):
     IDS_IN_NODE_ORDER = enum.auto()
 
 
-def foresee(ways: Ways, request: ItemsRequest, count: int) -> Take | None:
-    """How the service would answer about a node of `count` items; None where its ways are not known well enough."""
+def foresee(ways: Ways, request: ItemsRequest, count: int, *, holds_all: bool = False) -> Take | None:
+    """How the service would answer about a node of `count` items; None where its ways are not known well enough.
+    `holds_all`: every item that is asked for by id is there."""
     if request.paged and ways.paging is not Way.IGNORED:
         return None
     if request.key.service == request.key.account and ways.own_from not in (Way.SHOWN, Way.LEFT_OUT):
         return None
     if request.item_ids:
-        return _foresee_ids(ways, request.item_ids)
+        return _foresee_ids(ways, request.item_ids, holds_all)
     if request.max_items is None or count <= 1:
         return Take.ALL
     if ways.new not in (Way.FIRST, Way.LAST):
@@ -95,9 +96,9 @@ def foresee(ways: Ways, request: ItemsRequest, count: int) -> Take | None:
             return None
 
 
-def _foresee_ids(ways: Ways, wanted: tuple[str, ...]) -> Take | None:
-    if ways.missing_id is not Way.SKIPPED or len(set(wanted)) != len(wanted):
-        return None  # one may be missing; and an id asked for twice is each service's own affair
+def _foresee_ids(ways: Ways, wanted: tuple[str, ...], holds_all: bool) -> Take | None:
+    if not (holds_all or ways.missing_id is Way.SKIPPED) or len(set(wanted)) != len(wanted):
+        return None  # one is missing; and an id asked for twice is each service's own affair
     if len(wanted) == 1 or ways.several_ids is Way.REQUEST_ORDER:
         return Take.IDS
     return Take.IDS_IN_NODE_ORDER if ways.several_ids is Way.NODE_ORDER else None
