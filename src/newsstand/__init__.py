@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from newsstand.analysis import Analyser, Analysis
     from newsstand.errors import NewsstandError
     from newsstand.model import Answer, Item, Origin, Page, Policy, Provenance, RsmQuery
-    from newsstand.replica import Replica
+    from newsstand.replica import ALL_ACCOUNTS, Replica
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ALL_ACCOUNTS",
     "Analyser",
     "Analysis",
     "Answer",
@@ -41,6 +42,7 @@ _ROOMS = {
     "Policy": "model",
     "Provenance": "model",
     "RsmQuery": "model",
+    "ALL_ACCOUNTS": "replica",
     "Replica": "replica",
 }
 

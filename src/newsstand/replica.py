@@ -40,6 +40,9 @@ from newsstand.writes import Write
 
 log = logging.getLogger(__name__)
 
+ALL_ACCOUNTS = "*"
+"""No JID. As the `account` of a search: every account's copies."""
+
 
 class Replica:
     """Made by an adapter (`newsstand.slixmpp`), or without a transport to read a database offline. Analysers may be
@@ -148,14 +151,18 @@ class Replica:
                     return await engine.fetch(request, instead, rsm)
 
     def _key(self, service: str, node: str, account: str | None) -> NodeKey:
-        own = self._transport.own_jid if self._transport is not None else None
-        account = account or own
+        return NodeKey(self._account(account), protocol.same_jid(service), node)
+
+    def _account(self, account: str | None) -> str:
+        """The one meant; by default the transport's own, or the only one of a database that is read offline."""
+        if account is None and self._transport is not None:
+            account = self._transport.own_jid
         if account is None:
             accounts = {copy.key.account for copy in self._open.context.copies}
             if len(accounts) != 1:
                 raise ConfigurationError("name the account whose copy is meant")
             account = accounts.pop()
-        return NodeKey(protocol.same_jid(account), protocol.same_jid(service), node)
+        return protocol.same_jid(account)
 
     async def search(
         self,
@@ -169,16 +176,17 @@ class Replica:
         after: int | None = None,
         account: str | None = None,
     ) -> Page:
-        """Items of all copies, newest first: those that hold every word of `text` (case and diacritics do not
+        """Items of an account's copies, newest first: those that hold every word of `text` (case and diacritics do not
         matter), of nodes of this type, service or node, and whose parsed fields equal `where`: `{"author.name":
         "Juliet", "categories": "tea"}`; a list is held to equal each of its elements. `after` is the `next` of the
-        page before. Raises ConfigurationError for a field that is none."""
+        page before. What other accounts' copies hold is found only with their JID as `account`, or ALL_ACCOUNTS.
+        Raises ConfigurationError for a field that is none."""
         query = search.Query(
             text=text,
             type=type,
             service=service,
             node=node,
-            account=account,
+            account=None if account == ALL_ACCOUNTS else self._account(account),
             where=where,
             limit=limit,
             after=after,

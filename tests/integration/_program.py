@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
 from slixmpp import ClientXMPP
+from slixmpp.basexmpp import BaseXMPP
 from slixmpp.exceptions import IqError
 
 from newsstand import Policy, Replica
@@ -123,8 +124,8 @@ class Wire:
         return found
 
 
-def newsstand_of(client: ClientXMPP) -> Newsstand:
-    """The plugin of a client that has it."""
+def newsstand_of(client: BaseXMPP) -> Newsstand:
+    """The plugin of a client or component that has it."""
     plugins: Any = client.plugin
     found = plugins["newsstand"]
     assert isinstance(found, Newsstand)
