@@ -178,7 +178,7 @@ class Engine:
             held = self.context.database.read_now(items.which, copy.record.id, request.item_ids)
         except DatabaseError:
             return False  # whoever reads the items is told
-        return len(held) == len(request.item_ids)
+        return len(held) == len(set(request.item_ids))
 
     def read_xml(self, request: ItemsRequest, take: Take) -> list[str]:
         copy = self.context.copies.find(request.key)

@@ -31,6 +31,8 @@ async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
         unheard = f"newsstand-no-such-item-{context.random.getrandbits(64):016x}"
         last_first = tuple(dict.fromkeys((ids[-1], unheard, ids[0])))
         await _try(context, copy, ids, ItemsRequest(copy.key, item_ids=last_first))
+    if context.ways(service).repeated_id is Way.UNKNOWN and len(ids) > 1:
+        await _try(context, copy, ids, ItemsRequest(copy.key, item_ids=(ids[-1], ids[0], ids[-1])))
     if context.ways(service).paging is Way.UNKNOWN and 1 < len(ids) <= context.settings.page_size:
         await _try_page(context, copy, ids)
 
