@@ -12,6 +12,13 @@ has_lua_sqlite() {
     return 1
 }
 
+has_erlang_sqlite() {
+    for file in /usr/lib/erlang/lib/*/ebin/sqlite3.app; do
+        [ ! -e "$file" ] || return 0
+    done
+    return 1
+}
+
 has_postgresql() {
     for file in /usr/lib/postgresql/*/bin/initdb; do
         [ ! -e "$file" ] || return 0
@@ -26,6 +33,7 @@ case ${1:-all} in
 prosody) ;;
 all)
     [ -e /usr/sbin/ejabberdctl ] || missing="$missing ejabberd"
+    has_erlang_sqlite || missing="$missing erlang-p1-sqlite3"
     has_postgresql || missing="$missing postgresql"
     [ -e /usr/share/libervia/sat_pubsub ] || missing="$missing libervia-pubsub"
     ;;

@@ -14,7 +14,7 @@ from typing import Literal
 from newsstand.demo.process import PortTaken, ServerMissing, find_executable, read_from
 from newsstand.demo.server import XmppServer
 
-PACKAGES = "ejabberd"
+PACKAGES = "ejabberd erlang-p1-sqlite3"
 _TABLES = Path("/usr/share/ejabberd/sql/lite.sql")
 _IN_USE = re.compile(r"(?i)already in use|eaddrinuse")
 
@@ -109,8 +109,10 @@ class Ejabberd(XmppServer):
     def _look_for_it(self) -> None:
         self._erl = find_executable("erl")
         self._libraries = next((found.parents[1] for found in Path("/usr/lib").glob("*/ejabberd-*/ebin")), None)
-        if self._erl is None or self._libraries is None or (self.db == "sql" and not _TABLES.exists()):
+        if self._erl is None or self._libraries is None:
             raise ServerMissing("ejabberd", PACKAGES)
+        if self.db == "sql" and not any(Path("/usr/lib/erlang/lib").glob("*/ebin/sqlite3.app")):
+            raise ServerMissing("ejabberd's SQLite driver", PACKAGES)
 
     async def _start(self, folder: Path) -> None:
         assert self._erl is not None
