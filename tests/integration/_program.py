@@ -13,7 +13,7 @@ from slixmpp.basexmpp import BaseXMPP
 from slixmpp.exceptions import IqError
 
 from newsstand import Policy, Replica
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.server import XmppServer
 from newsstand.model import NodeRecord, SyncState
 from newsstand.slixmpp import Newsstand
 
@@ -30,7 +30,7 @@ class Program:
 
     client: ClientXMPP
     newsstand: Newsstand
-    server: Prosody
+    server: XmppServer
     wire: Wire
 
     @property
@@ -79,7 +79,7 @@ class OpenProgram(Protocol):
         self,
         account: str = "juliet",
         *,
-        server: Prosody | None = None,
+        server: XmppServer | None = None,
         plugins: Iterable[str] = (),
         presence: bool = True,
         database: str | None = None,
