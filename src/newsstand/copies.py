@@ -22,9 +22,12 @@ from newsstand.model import (
     Verdict,
 )
 from newsstand.policy import Situation
+from newsstand.protocol import Listing
 
 HISTORY = 50
 """News above which a change of order teaches nothing."""
+LIMITS = 8
+"""How many of the limits that a program asks with are remembered of a node."""
 ORDER = 10_000
 """Items of a node above which its order teaches nothing: comparing orders takes time."""
 
@@ -74,6 +77,12 @@ class Copy:
         self.work: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
         """Why the last synchronisation failed."""
+        self.cursors: dict[str, str] = {}
+        """The service's own, by item id, as far as its answers showed them since the last listing."""
+        self.limits: dict[int, None] = {}
+        """Those that the program asked with, as `max_items`: newest last."""
+        self.lacks_cursors = False
+        """Some that the next answer needs are not known."""
         self.removed: deque[str] = deque(maxlen=64)
         """Items lately removed: their retracts may come twice."""
         self.order: list[str] | None = None
@@ -98,7 +107,21 @@ class Copy:
     def update(self, **changes: Any) -> None:
         self.record = dataclasses.replace(self.record, **changes)
 
-    def situation(self, connected: bool, now: int, *, holds_all: bool) -> Situation:
+    def note_limit(self, limit: int) -> None:
+        """The program asked with this `max_items`."""
+        self.limits.pop(limit, None)
+        self.limits[limit] = None
+        if len(self.limits) > LIMITS:
+            del self.limits[next(iter(self.limits))]
+
+    def learn_cursors(self, listing: Listing) -> None:
+        """An answer names those of its first and last item."""
+        if listing.rsm is not None and listing.items:
+            for item, cursor in ((listing.items[0], listing.rsm.first), (listing.items[-1], listing.rsm.last)):
+                if cursor is not None:
+                    self.cursors[item.id] = cursor
+
+    def situation(self, connected: bool, now: int, *, holds_all: bool, knows_cursors: bool = False) -> Situation:
         """At `now`, in microseconds since the epoch."""
         record = self.record
         return Situation(
@@ -111,6 +134,7 @@ class Copy:
             doubtful=self.doubtful,
             quarantined=record.quarantined > 0,
             holds_all=holds_all,
+            knows_cursors=knows_cursors,
             age=math.inf if record.verified_at is None else max(0.0, (now - record.verified_at) / 1e6),
         )
 

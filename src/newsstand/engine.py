@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from xml.etree.ElementTree import Element
 
-from newsstand import listing, protocol
+from newsstand import cursors, listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import DatabaseError, Disconnected, NewsstandError, NotFollowed, StanzaError, Timeout
@@ -23,6 +23,7 @@ from newsstand.model import (
     Origin,
     Policy,
     Provenance,
+    Rsm,
     RsmQuery,
     SyncState,
 )
@@ -32,7 +33,7 @@ from newsstand.selection import Selection
 from newsstand.storage import answers, items, nodes
 from newsstand.synchroniser import Synchroniser
 from newsstand.transport import Session
-from newsstand.ways import Take, Way, Ways
+from newsstand.ways import SHOWS_SET, Take, Way, Ways
 from newsstand.writes import Writes
 
 log = logging.getLogger(__name__)
@@ -166,7 +167,10 @@ class Engine:
             policy, max_age = analyser.policy, analyser.max_age
         ways = self.context.ways(request.key.service)
         where = copy.situation(
-            self._hears(request.key), self.context.clock(), holds_all=self._holds_all(copy, request, ways)
+            self._hears(request.key),
+            self.context.clock(),
+            holds_all=self._holds_all(copy, request, ways),
+            knows_cursors=self._knows_cursors(copy, request, ways),
         )
         return decide(request, where, ways, policy or Policy.ASK_WHEN_STALE, max_age)
 
@@ -179,6 +183,24 @@ class Engine:
         except DatabaseError:
             return False  # whoever reads the items is told
         return len(held) == len(set(request.item_ids))
+
+    def _knows_cursors(self, copy: Copy, request: ItemsRequest, ways: Ways) -> bool:
+        if request.max_items is None or ways.limited_set not in SHOWS_SET or not copy.record.complete:
+            return False
+        copy.note_limit(request.max_items)
+        known = cursors.find_set(self.context, copy, request) is not None
+        if not known and not copy.lacks_cursors:
+            copy.lacks_cursors = True
+            self.synchroniser.want(copy)
+        return known
+
+    def find_set(self, request: ItemsRequest) -> Rsm | None:
+        """The `<set/>` that the service would send along with what `max_items` brings."""
+        copy = self.context.copies.find(request.key)
+        shows = self.context.ways(request.key.service).limited_set in SHOWS_SET
+        if copy is None or request.max_items is None or not shows:
+            return None
+        return cursors.find_set(self.context, copy, request)
 
     def read_xml(self, request: ItemsRequest, take: Take) -> list[str]:
         copy = self.context.copies.find(request.key)
@@ -196,6 +218,7 @@ class Engine:
             return None
         return Answer(
             items=found,
+            rsm=self.find_set(request),
             origin=made_of.origin,
             verified_at=made_of.verified_at,
             complete=made_of.complete,
@@ -226,16 +249,20 @@ class Engine:
             if answers_so or instead is None or (answer := await self.answer(request, instead)) is None:
                 raise
             return answer
-        result = protocol.find_items(iq)
-        self.observe(request.key, [] if result is None else list(result))
+        self.observe(request, iq)
         listed = protocol.read_items(iq)
         found = [Item(request.key, s.id, s.xml, None, s.publisher, 0, 0, 0) for s in listed.items]
         whole = not request.item_ids and request.max_items is None and listed.rsm is None
         return Answer(items=found, rsm=listed.rsm, origin=Origin.SERVICE, complete=whole)
 
-    def observe(self, key: NodeKey, answered: Sequence[Element]) -> None:
-        if not self.only_when_asked and self.context.serves(key.account):
-            self.selection.observe(key, answered)
+    def observe(self, request: ItemsRequest, iq: Element) -> None:
+        """The service answered a read of the program."""
+        answered = protocol.find_items(iq)
+        copy = self.context.copies.find(request.key)
+        if copy is not None and copy.record.state is SyncState.LIVE and request.max_items is not None:
+            copy.learn_cursors(protocol.read_ends(iq))
+        if not self.only_when_asked and self.context.serves(request.key.account):
+            self.selection.observe(request.key, [] if answered is None else list(answered))
 
     # Following
 

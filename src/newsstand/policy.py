@@ -27,6 +27,8 @@ class Situation:
     """It holds an item whose XML could not be kept."""
     holds_all: bool = False
     """It holds every item that is asked for by id."""
+    knows_cursors: bool = False
+    """The cursors are known that the service would send along."""
     age: float = math.inf
     """Seconds since it was last verified."""
 
@@ -72,7 +74,7 @@ def decide(
         if policy is Policy.ONLY_COPY:
             return Refuse("the copy holds no complete listing of this node")
         return Fetch(None)
-    take = foresee(ways, request, situation.count, holds_all=situation.holds_all)
+    take = foresee(ways, request, situation.count, holds_all=situation.holds_all, knows_cursors=situation.knows_cursors)
     if policy is Policy.ONLY_COPY:
         if max_age is not None and situation.age > max_age:
             return Refuse(f"the copy was not verified within {max_age:g} s")

@@ -22,8 +22,9 @@ async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
         return
     service = copy.key.service
     known = context.ways(service)
-    if known.limited is Way.UNKNOWN and len(ids) > 2:
-        await _try(context, copy, ids, ItemsRequest(copy.key, max_items=2))
+    if (known.limited is Way.UNKNOWN and len(ids) > 2) or known.limited_set is Way.UNKNOWN:
+        # As many as tell most: a limit that is not the number of the items shows whence an index counts.
+        await _try(context, copy, ids, ItemsRequest(copy.key, max_items=1 if len(ids) == 2 else 2))
     elif known.new is Way.UNKNOWN and len(ids) > 1:
         await _try(context, copy, ids, ItemsRequest(copy.key, max_items=1))
     known = context.ways(service)
@@ -39,16 +40,17 @@ async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
 
 async def _try(context: Context, copy: Copy, ids: Sequence[str], request: ItemsRequest) -> None:
     heard = copy.heard
-    answered: list[str] | None = None
+    answered, rsm = None, None
     try:
         iq = await listing.request_items(context, copy.key, item_ids=request.item_ids, max_items=request.max_items)
-        answered = [item.id for item in protocol.read_items(iq).items]
+        listed = protocol.read_items(iq)
+        answered, rsm = [item.id for item in listed.items], listed.rsm
     except StanzaError as error:
         if error.condition not in listing.MISSING:
             return
     if heard == copy.heard and copy.writing == 0:
         ways = context.ways(copy.key.service)
-        await context.learn(copy.key.service, ways, learn_from_answer(ways, request, ids, answered))
+        await context.learn(copy.key.service, ways, learn_from_answer(ways, request, ids, answered, rsm))
 
 
 async def _try_page(context: Context, copy: Copy, ids: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from newsstand import xmltext
 from newsstand.model import (
@@ -201,6 +201,15 @@ def read_items(iq: Element) -> Listing:
     return Listing(seen, None if rsm is None else _read_rsm(rsm))
 
 
+def read_ends(iq: Element) -> Listing:
+    """The first and the last item of a result, and its `<set/>`: without the time that a large one takes."""
+    items = find_items(iq)
+    rsm = iq.find(f"{_PUBSUB}/{_SET}")
+    if items is None or rsm is None or not len(items):
+        return Listing((), None)
+    return Listing((read_item(items[0]), read_item(items[-1])), _read_rsm(rsm))
+
+
 def read_item(item: Element) -> SeenItem:
     """One `<item/>`, of a result or of an event. What cannot be kept safely is marked, not refused: one bad item
     must not hide the others (hostile input: nesting, size)."""
@@ -254,7 +263,20 @@ def _read_rsm(rsm: Element) -> Rsm:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 16 else None
+    """Negative ones too: some services send such an index."""
+    digits = (text or "").removeprefix("-")
+    return int(text or "") if digits.isascii() and digits.isdigit() and len(digits) < 16 else None
+
+
+def write_rsm(rsm: Rsm) -> str:
+    """A `<set/>` of an answer, as text."""
+    index = "" if rsm.index is None else f' index="{rsm.index}"'
+    parts = [] if rsm.count is None else [f"<count>{rsm.count}</count>"]
+    if rsm.first is not None:
+        parts.append(f"<first{index}>{escape(rsm.first)}</first>")
+    if rsm.last is not None:
+        parts.append(f"<last>{escape(rsm.last)}</last>")
+    return f'<set xmlns="{NS_RSM}">{"".join(parts)}</set>'
 
 
 def read_disco_item_ids(iq: Element) -> list[str]:

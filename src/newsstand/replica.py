@@ -28,6 +28,7 @@ from newsstand.model import (
     Page,
     Policy,
     Provenance,
+    Rsm,
     RsmQuery,
     WriteRequest,
 )
@@ -274,9 +275,12 @@ class Replica:
 
     def observe(self, request: ItemsRequest, result: Element) -> None:
         """The service answered a program's read with this `<iq/>`."""
-        found = protocol.find_items(result)
-        if found is not None and self._engine is not None:
-            self._engine.observe(request.key, list(found))
+        if protocol.find_items(result) is not None and self._engine is not None:
+            self._engine.observe(request, result)
+
+    def find_set(self, request: ItemsRequest) -> Rsm | None:
+        """The `<set/>` that the service would send along with the answer, unasked."""
+        return self._open.find_set(request)
 
     def speaks_for(self, account: str) -> bool:
         """Whether this stream's requests are this account's."""

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from newsstand import listing, probing, protocol
+from newsstand import cursors, listing, probing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import (
@@ -65,7 +65,7 @@ class Synchroniser:
         if not self._may_work(copy):
             return None
         if copy.work is None or copy.work.done():
-            if copy.record.state is SyncState.LIVE and not copy.doubtful:
+            if not self._is_lacking(copy):
                 return None
             self._forget_retry(copy)
             copy.work = self._context.spawn(self._work(copy, progress), f"synchronising {copy.key.node}")
@@ -109,14 +109,9 @@ class Synchroniser:
                     rest = 0.0
                     continue
                 async with self._places:
-                    if copy.record.state is not SyncState.LIVE or copy.relist:
-                        await self._list(copy, progress)
-                    elif copy.refetch:
-                        await self._refetch(copy)
-                    elif copy.check_ids:
-                        rest = await self._check_ids(copy)
-                    else:
+                    if not self._is_lacking(copy):
                         break
+                    rest = await self._work_once(copy, progress)
         except NewsstandError as error:
             await self._failed(copy, error, session)
         except BaseException:
@@ -128,6 +123,21 @@ class Synchroniser:
             copy.work = None
         if turns != self._context.turns:
             self.want(copy)  # the stream came back while this task was still winding up
+
+    def _is_lacking(self, copy: Copy) -> bool:
+        return copy.record.state is not SyncState.LIVE or copy.doubtful or copy.lacks_cursors
+
+    async def _work_once(self, copy: Copy, progress: listing.Progress | None) -> float:
+        """What matters most; returns how long to leave the node in peace afterwards."""
+        if copy.record.state is not SyncState.LIVE or copy.relist:
+            await self._list(copy, progress)
+        elif copy.refetch:
+            await self._refetch(copy)
+        elif copy.check_ids:
+            return await self._check_ids(copy)
+        else:
+            await cursors.learn(self._context, copy)
+        return 0.0
 
     async def _failed(self, copy: Copy, error: NewsstandError, session: int) -> None:
         if session != self._context.session_number:
@@ -294,6 +304,8 @@ class Synchroniser:
             await self._context.save(copy)  # what was changed of it during the write must not get lost, nor undo it
         copy.failure = None
         copy.behind = copy.relist or bool(copy.refetch)
+        copy.cursors.clear()
+        copy.lacks_cursors = cursors.are_needed(self._context, copy)
         self._remember_order(copy, listed.ids)
         for told in copy.inbox:
             copy.note(told)
@@ -359,6 +371,7 @@ class Synchroniser:
         if copy.heard == heard:
             # Not a moment earlier: until the evicted are out, the copy must not answer.
             copy.check_ids = False
+            copy.lacks_cursors = cursors.are_needed(self._context, copy)
             copy.update(verified_at=self._context.clock())
             if self._context.ways(copy.key.service).new in (Way.LAST, Way.FIRST) and not copy.relist:
                 # The order is known again, and nothing is hidden in it: what comes next can teach something.
@@ -374,6 +387,8 @@ class Synchroniser:
         applied = await self._context.database.write(items.apply, copy.record.id, steps, self._context.clock())
         copy.update(revision=applied.revision, item_count=applied.count, quarantined=applied.quarantined)
         copy.removed.extend(applied.removed)
+        for item_id in applied.removed:
+            copy.cursors.pop(item_id, None)  # if it comes again, it is another one to the service
         if applied.changed:
             self.parse(copy)
         return applied

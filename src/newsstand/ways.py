@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from newsstand.model import ItemsRequest, News, Published, Purged, Retracted
+from newsstand.model import ItemsRequest, News, Published, Purged, Retracted, Rsm
 
 
 class Way(enum.StrEnum):
@@ -32,6 +32,8 @@ class Way(enum.StrEnum):
     REFUSED = "refused"
     ONCE = "once"
     EACH_TIME = "each-time"
+    INDEX_ZERO = "index-zero"
+    INDEX_FROM_END = "index-from-end"
     SHOWN = "shown"
     LEFT_OUT = "left-out"
 
@@ -46,6 +48,9 @@ class Ways:
     """Where an overwritten item goes: LAST, FIRST, or STAYS where it was."""
     limited: Way = Way.UNKNOWN
     """`max_items=N`: the newest N in NODE_ORDER or REVERSED."""
+    limited_set: Way = Way.UNKNOWN
+    """The `<set/>` (XEP-0059) that comes unasked with what `max_items=N` brings: LEFT_OUT; or there, with cursors that
+    the service made, and with an index of always 0 (INDEX_ZERO), or of as many as there are less N (INDEX_FROM_END)."""
     several_ids: Way = Way.UNKNOWN
     """Several item ids: REQUEST_ORDER or NODE_ORDER."""
     missing_id: Way = Way.UNKNOWN
@@ -65,6 +70,15 @@ class Ways:
         return dataclasses.replace(self, **known)
 
 
+SHOWS_SET = (Way.INDEX_ZERO, Way.INDEX_FROM_END)
+"""A `<set/>` comes with what `max_items` brings."""
+
+
+def set_index(ways: Ways, count: int, limit: int) -> int:
+    """The index in the `<set/>` that comes with what `max_items` brings, of a node of `count` items."""
+    return 0 if ways.limited_set is Way.INDEX_ZERO else count - limit
+
+
 class Take(enum.Enum):
     """Which items an answer holds, and in which order."""
 
@@ -80,16 +94,23 @@ class Take(enum.Enum):
     """Each once."""
 
 
-def foresee(ways: Ways, request: ItemsRequest, count: int, *, holds_all: bool = False) -> Take | None:
+def foresee(
+    ways: Ways, request: ItemsRequest, count: int, *, holds_all: bool = False, knows_cursors: bool = False
+) -> Take | None:
     """How the service would answer about a node of `count` items; None where its ways are not known well enough.
-    `holds_all`: every item that is asked for by id is there."""
+    `holds_all`: every item that is asked for by id is there. `knows_cursors`: those that the service would send along
+    with what `max_items` brings are known."""
     if request.paged and ways.paging is not Way.IGNORED:
         return None
     if request.key.service == request.key.account and ways.own_from not in (Way.SHOWN, Way.LEFT_OUT):
         return None
     if request.item_ids:
         return _foresee_ids(ways, request.item_ids, holds_all)
-    if request.max_items is None or count <= 1:
+    if request.max_items is None:
+        return Take.ALL
+    if ways.limited_set not in (Way.LEFT_OUT, *SHOWS_SET) or (ways.limited_set in SHOWS_SET and not knows_cursors):
+        return None
+    if count <= 1:
         return Take.ALL
     if ways.new not in (Way.FIRST, Way.LAST):
         return None
@@ -120,15 +141,24 @@ def _foresee_ids(ways: Ways, wanted: tuple[str, ...], holds_all: bool) -> Take |
             return None
 
 
-def learn_from_answer(ways: Ways, request: ItemsRequest, ids: Sequence[str], answered: Sequence[str] | None) -> Ways:
+def learn_from_answer(
+    ways: Ways,
+    request: ItemsRequest,
+    ids: Sequence[str],
+    answered: Sequence[str] | None,
+    rsm: Rsm | None = None,
+) -> Ways:
     """What an answer to a request teaches about a node known to hold exactly `ids`, in the service's order.
-    `answered` is None where the service said item-not-found."""
+    `answered` is None where the service said item-not-found; `rsm` is the answer's `<set/>`."""
     if request.paged:
         return ways
     if request.item_ids:
         return _learn_by_ids(ways, request.item_ids, ids, answered)
     limit = request.max_items
-    if limit is None or answered is None or limit >= len(ids):
+    if limit is None or answered is None:
+        return ways
+    ways = _learn_limited_set(ways, len(ids), limit, rsm)
+    if limit >= len(ids):
         return ways
     got, newest_last, newest_first = list(answered), list(ids[-limit:]), list(ids[:limit])
     if got in (newest_last, newest_last[::-1]):
@@ -140,6 +170,18 @@ def learn_from_answer(ways: Ways, request: ItemsRequest, ids: Sequence[str], ans
     if limit == 1:
         return ways
     return ways.learn(limited=Way.NODE_ORDER if got == expected else Way.REVERSED)
+
+
+def _learn_limited_set(ways: Ways, count: int, limit: int, rsm: Rsm | None) -> Ways:
+    if rsm is None:
+        return ways.learn(limited_set=Way.LEFT_OUT)
+    if rsm.index is None:
+        expected = count == 0 and ways.limited_set is not Way.LEFT_OUT
+        return ways if expected else ways.learn(limited_set=Way.VARIES)
+    fitting = [way for way in SHOWS_SET if rsm.index == set_index(Ways(limited_set=way), count, limit)]
+    if rsm.count != count or not fitting:
+        return ways.learn(limited_set=Way.VARIES)
+    return ways.learn(limited_set=fitting[0]) if len(fitting) == 1 else ways
 
 
 def _learn_by_ids(ways: Ways, wanted: tuple[str, ...], ids: Sequence[str], answered: Sequence[str] | None) -> Ways:

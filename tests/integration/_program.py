@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 from slixmpp import ClientXMPP
 from slixmpp.basexmpp import BaseXMPP
 from slixmpp.exceptions import IqError
+from slixmpp.stanza import Iq
 
 from newsstand import Policy, Replica
 from newsstand.demo.server import XmppServer
@@ -21,7 +22,6 @@ ATOM = "http://www.w3.org/2005/Atom"
 MICROBLOG = "urn:xmpp:microblog:0"
 NS_PUBSUB = "http://jabber.org/protocol/pubsub"
 NS_EVENT = "http://jabber.org/protocol/pubsub#event"
-PUBLISH_OPTIONS = "http://jabber.org/protocol/pubsub#publish-options"
 
 
 @dataclass
@@ -46,10 +46,13 @@ class Program:
         return str(self.client.boundjid.bare)
 
     async def caught_up(self) -> None:
-        """All that the server has sent so far has arrived, and so has what came of it: on one stream, the answer to
-        a request of ours arrives behind it."""
+        """All that the server and its pubsub service have sent so far has arrived, and so has what came of it: the
+        answer to a request of ours arrives behind it."""
         for _ in range(2):
             await self.client.get_roster()
+            iq = Iq(self.client, sto=self.server.pubsub, stype="get")
+            iq.xml.append(Element("{http://jabber.org/protocol/disco#info}query"))
+            await iq.send()
             await self.replica.settled()
 
     async def follow(self, node: str, service: str | None = None) -> NodeRecord:
@@ -172,10 +175,16 @@ async def create_node(
 async def fill_pep(
     writer: ClientXMPP, node: str, payloads: dict[str, Element], *, access_model: str = "open", max_items: str = "100"
 ) -> None:
-    """Publish on the writer's own PEP service."""
+    """Make a node on the writer's own PEP service, and publish there. Not by publish-options: not every service knows
+    all of them."""
+    config = node_config(writer, access_model=access_model, max_items=max_items)
+    try:
+        await writer.plugin["xep_0060"].create_node(None, node, config=config)
+    except IqError as error:
+        if error.condition != "conflict":  # it is there
+            raise
     for item_id, payload in payloads.items():
-        options = node_config(writer, PUBLISH_OPTIONS, access_model=access_model, max_items=max_items)
-        await writer.plugin["xep_0060"].publish(None, node, id=item_id, payload=payload, options=options)
+        await writer.plugin["xep_0060"].publish(None, node, id=item_id, payload=payload)
 
 
 def ids_of(iq: Any) -> list[str]:
@@ -201,9 +210,11 @@ def canonical(element: Element) -> str:
 
 
 def canonical_iq(iq: Any) -> str:
-    """A whole answer but for its id, which is each request's own, and the resource it was sent to."""
+    """A whole answer but for its id, which is each request's own, the resource it was sent to, and the language that
+    some servers write on every stanza of a stream."""
     copy = ET.fromstring(ET.tostring(iq.xml))
     copy.attrib.pop("id")
+    copy.attrib.pop("{http://www.w3.org/XML/1998/namespace}lang", None)
     copy.set("to", copy.get("to", "").partition("/")[0])
     return canonical(copy)
 

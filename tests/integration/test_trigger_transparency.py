@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -11,16 +9,12 @@ import pytest
 from slixmpp import ClientXMPP
 
 from newsstand.demo.prosody import Prosody
-from newsstand.model import SyncState
 from tests.conftest import Connect
 from tests.integration._program import (
-    MICROBLOG,
     NS_PUBSUB,
     OpenProgram,
     canonical_iq,
     create_node,
-    entry,
-    fill_pep,
     outcome,
 )
 
@@ -97,78 +91,6 @@ async def test_a_page_of_a_service_that_ignores_pages_is_what_the_service_sends(
         inner = f"<items node='{node}'/>{rsm.format(limit)}"
         expected = await outcome(request(plain, prosody.pubsub, inner).send())
         assert await outcome(request(program.client, prosody.pubsub, inner).send()) == expected
-
-
-# Requests at random ------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Place:
-    """A node, and the ids that it holds (None: it cannot be read)."""
-
-    service: str | None
-    node: str
-    ids: list[str] | None
-
-
-async def make_places(romeo: ClientXMPP, juliet: ClientXMPP, server: Prosody, name: str) -> list[Place]:
-    places = []
-    for count in (0, 1, 5, 60):
-        ids = await create_node(romeo, server.pubsub, f"{name}-{count}", count)
-        places.append(Place(server.pubsub, f"{name}-{count}", ids))
-    for client, service in ((juliet, None), (romeo, server.jid("romeo"))):
-        for count in (1, 5):
-            posts = {f"id{number}": entry(f"post {number}") for number in range(count)}
-            await fill_pep(client, f"{name}-{count}", posts)
-            places.append(Place(service, f"{name}-{count}", list(posts)))
-    await create_node(romeo, server.pubsub, f"{name}-whitelist", 3, access_model="whitelist")
-    places.append(Place(server.pubsub, f"{name}-whitelist", None))
-    places.append(Place(server.pubsub, f"{name}-missing", None))
-    places.append(Place(None, f"{name}-missing", None))
-    return places
-
-
-def choose(chance: random.Random, places: list[Place]) -> tuple[Place, dict[str, Any]]:
-    place = chance.choice(places)
-    match chance.choice(("all", "max_items", "one id", "ids")):
-        case "all":
-            return place, {}
-        case "max_items":
-            return place, {"max_items": chance.choice((1, 2, 3, 4, 5, 6, 20, 59, 60, 61, 10_000))}
-        case "one id":
-            return place, {"item_ids": [chance.choice([*(place.ids or []), "nothing"])]}
-        case _:
-            known = [*(place.ids or []), "nothing", "never"]
-            return place, {"item_ids": chance.sample(known, chance.randint(2, min(7, len(known))))}
-
-
-async def test_150_requests_at_random_are_answered_as_the_service_answers_them(
-    prosody: Prosody, connect: Connect, open_program: OpenProgram, node: str
-) -> None:
-    seed = random.randrange(2**32)
-    chance = random.Random(seed)
-    romeo, plain = await connect("romeo"), await connect("juliet")
-    places = await make_places(romeo, plain, prosody, f"{MICROBLOG}/{node}")
-    program = await open_program()
-    for place in places:
-        await outcome(program.pubsub.get_items(place.service, place.node))
-    await program.caught_up()
-    readable = sum(place.ids is not None for place in places)
-    assert [record.state for record in program.replica.nodes()] == [SyncState.LIVE] * readable
-
-    hits = possible = 0
-    for number in range(150):
-        place, arguments = choose(chance, places)
-        which = f"request {number} of seed {seed}: {place.service} {place.node} {arguments}"
-        first = await outcome(plain.plugin["xep_0060"].get_items(place.service, place.node, **arguments))
-        second = await outcome(plain.plugin["xep_0060"].get_items(place.service, place.node, **arguments))
-        assert first == second, f"the service contradicts itself at {which}"
-        given = await outcome(program.pubsub.get_items(place.service, place.node, **arguments))
-        assert given == second, which
-        assert not (given.hit and place.ids is None), which
-        hits += given.hit
-        possible += place.ids is not None
-    assert hits >= 0.9 * possible, f"{hits} hits of {possible} (seed {seed})"
 
 
 async def test_many_items_are_put_together_elsewhere_and_come_out_the_same(

@@ -26,6 +26,7 @@ situations = st.none() | st.builds(
     doubtful=st.booleans(),
     quarantined=st.booleans(),
     holds_all=st.booleans(),
+    knows_cursors=st.booleans(),
     age=st.sampled_from([0.0, 10.0, 1000.0, math.inf]),
 )
 ways = st.builds(Ways, **{field.name: st.sampled_from(Way) for field in dataclasses.fields(Ways)})
@@ -79,7 +80,9 @@ def test_without_being_asked_for_only_what_the_service_would_say_is_served(
     assert not isinstance(decision, Refuse)
     if isinstance(decision, Serve):
         assert where is not None
-        assert decision.take is foresee(known, request, where.count, holds_all=where.holds_all)
+        assert decision.take is foresee(
+            known, request, where.count, holds_all=where.holds_all, knows_cursors=where.knows_cursors
+        )
         assert not decision.stale
         assert not where.quarantined
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from newsstand.model import ItemsRequest, News, NodeKey, Published, Purged, Retracted, SeenItem
+from newsstand.model import ItemsRequest, News, NodeKey, Published, Purged, Retracted, Rsm, SeenItem
 from newsstand.ways import (
     Take,
     Way,
@@ -53,6 +53,16 @@ class Service:
                 self.order = [id_ for id_ in self.order if id_ not in item_ids]
             case _:
                 self.order = []
+
+    def rsm_of(self, request: ItemsRequest) -> Rsm | None:
+        """The `<set/>` that it would send along."""
+        if request.max_items is None or self.ways.limited_set is Way.LEFT_OUT:
+            return None
+        if not self.order:
+            return Rsm(count=0)
+        count = len(self.order)
+        index = 0 if self.ways.limited_set is Way.INDEX_ZERO else count - request.max_items
+        return Rsm("a cursor", "another", count, index)
 
     def answer(self, request: ItemsRequest) -> list[str] | None:
         """The ids that it would send, None for item-not-found."""
@@ -97,6 +107,7 @@ kinds = st.builds(
     new=st.sampled_from([Way.LAST, Way.FIRST]),
     overwritten=st.sampled_from([Way.LAST, Way.FIRST, Way.STAYS]),
     limited=st.sampled_from([Way.NODE_ORDER, Way.REVERSED]),
+    limited_set=st.sampled_from([Way.LEFT_OUT, Way.INDEX_ZERO, Way.INDEX_FROM_END]),
     several_ids=st.sampled_from([Way.REQUEST_ORDER, Way.NODE_ORDER]),
     missing_id=st.sampled_from([Way.SKIPPED, Way.REFUSED]),
     repeated_id=st.sampled_from([Way.ONCE, Way.EACH_TIME]),
@@ -150,11 +161,11 @@ def test_what_is_foreseen_is_what_the_service_answers(
     ways = Ways()
     for event in events:
         if isinstance(event, ItemsRequest):
-            take = foresee(ways, event, len(service.order))
+            take = foresee(ways, event, len(service.order), knows_cursors=True)
             answered = service.answer(event)
             if take is not None:
                 assert taken(take, event, service.order) == answered
-            ways = learn_from_answer(ways, event, service.order, answered)
+            ways = learn_from_answer(ways, event, service.order, answered, service.rsm_of(event))
         else:
             before = list(service.order)
             for news in event:
@@ -187,7 +198,8 @@ def test_no_answer_teaches_anything_wrong(
     for news in history:
         service.hear(news)
     known = partly(data, service.ways)
-    assert true_of(learn_from_answer(known, request, service.order, service.answer(request)), service)
+    answered, rsm = service.answer(request), service.rsm_of(request)
+    assert true_of(learn_from_answer(known, request, service.order, answered, rsm), service)
 
 
 @given(services, histories)
@@ -199,13 +211,14 @@ def test_a_few_probes_are_enough_to_know_a_service(service: Service, history: li
     order = service.order
     ways = Ways()
     for probe in (ItemsRequest(KEY, max_items=2), ItemsRequest(KEY, (order[-1], "unheard-of", order[0]))):
-        ways = learn_from_answer(ways, probe, order, service.answer(probe))
+        ways = learn_from_answer(ways, probe, order, service.answer(probe), service.rsm_of(probe))
     assert ways.limited is service.ways.limited
+    assert ways.limited_set is service.ways.limited_set
     assert ways.new is service.ways.new
     assert ways.missing_id is service.ways.missing_id
     if service.ways.missing_id is Way.SKIPPED:
         assert ways.several_ids is service.ways.several_ids
-    assert foresee(ways, ItemsRequest(KEY, max_items=2), len(order)) is not None
+    assert foresee(ways, ItemsRequest(KEY, max_items=2), len(order), knows_cursors=True) is not None
 
 
 @given(services, histories)

@@ -19,6 +19,7 @@ KNOWN = Ways(
     new=Way.LAST,
     overwritten=Way.LAST,
     limited=Way.REVERSED,
+    limited_set=Way.LEFT_OUT,
     several_ids=Way.REQUEST_ORDER,
     missing_id=Way.SKIPPED,
     paging=Way.IGNORED,

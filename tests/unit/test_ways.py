@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from newsstand.model import ItemsRequest, News, NodeKey, Published, Purged, Retracted, SeenItem
+from newsstand.model import ItemsRequest, News, NodeKey, Published, Purged, Retracted, Rsm, SeenItem
 from newsstand.ways import (
     Take,
     Way,
@@ -17,6 +17,7 @@ from newsstand.ways import (
     learn_from_disco,
     learn_from_order,
     place,
+    set_index,
 )
 
 KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
@@ -75,7 +76,45 @@ def test_at_first_nothing_is_known() -> None:
     ],
 )
 def test_a_limited_answer_shows_which_end_is_new_and_how_it_is_ordered(answered: list[str], learnt: Ways) -> None:
+    learnt = learnt.learn(limited_set=Way.LEFT_OUT)
     assert learn_from_answer(Ways(), last(2), ["a", "b", "c"], answered) == learnt
+
+
+@pytest.mark.parametrize(
+    ("count", "limit", "rsm", "learnt"),
+    [
+        (5, 2, Rsm("x", "y", 5, 0), Way.INDEX_ZERO),
+        (5, 2, Rsm("x", "y", 5, 3), Way.INDEX_FROM_END),
+        (1, 2, Rsm("x", "x", 1, -1), Way.INDEX_FROM_END),
+        (1, 2, Rsm("x", "x", 1, 0), Way.INDEX_ZERO),
+        (2, 2, Rsm("x", "y", 2, 0), Way.UNKNOWN),
+        (0, 2, Rsm(count=0), Way.UNKNOWN),
+        (5, 2, Rsm("x", "y", 4, 0), Way.VARIES),
+        (5, 2, Rsm("x", "y", 5, 1), Way.VARIES),
+        (5, 2, Rsm("x", "y", 5), Way.VARIES),
+        (5, 2, None, Way.LEFT_OUT),
+    ],
+)
+def test_a_limited_answer_shows_whether_cursors_come_along_and_whence_its_index_counts(
+    count: int, limit: int, rsm: Rsm | None, learnt: Way
+) -> None:
+    ids = [f"i{number}" for number in range(count)]
+    assert learn_from_answer(Ways(), last(limit), ids, ids[-limit:], rsm).limited_set is learnt
+
+
+def test_cursors_that_come_along_only_sometimes_are_never_foreseen() -> None:
+    left_out = Ways(limited_set=Way.LEFT_OUT)
+    assert learn_from_answer(left_out, last(2), [], [], Rsm(count=0)).limited_set is Way.VARIES
+    assert foresee(Ways(limited_set=Way.VARIES), last(2), 1, knows_cursors=True) is None
+
+
+@pytest.mark.parametrize("shown", [Way.INDEX_ZERO, Way.INDEX_FROM_END])
+def test_where_cursors_come_along_a_limited_answer_is_foreseen_once_they_are_known(shown: Way) -> None:
+    ways = Ways(new=Way.LAST, limited=Way.NODE_ORDER, limited_set=shown)
+    assert foresee(ways, last(2), 3) is None
+    assert foresee(ways, last(2), 3, knows_cursors=True) is Take.LAST
+    assert foresee(ways, ALL, 3) is Take.ALL
+    assert set_index(ways, 5, 2) == (0 if shown is Way.INDEX_ZERO else 3)
 
 
 @pytest.mark.parametrize("limit", [2, 3, 100])
@@ -207,12 +246,13 @@ def test_the_whole_node_is_foreseen_without_knowing_anything(ways: Ways) -> None
     ],
 )
 def test_a_limited_answer_is_foreseen_where_end_and_order_are_known(new: Way, limited: Way, take: Take | None) -> None:
-    assert foresee(Ways(new=new, limited=limited), last(2), 3) is take
+    assert foresee(Ways(new=new, limited=limited, limited_set=Way.LEFT_OUT), last(2), 3) is take
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_limit_makes_no_difference_to_a_node_of_one_item(count: int) -> None:
-    assert foresee(Ways(), last(1), count) is foresee(Ways(), last(5), count) is Take.ALL
+    ways = Ways(limited_set=Way.LEFT_OUT)
+    assert foresee(ways, last(1), count) is foresee(ways, last(5), count) is Take.ALL
 
 
 @pytest.mark.parametrize(

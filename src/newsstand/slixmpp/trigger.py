@@ -21,7 +21,7 @@ from newsstand import xmltext
 from newsstand.errors import DatabaseError, StanzaError
 from newsstand.model import NS_PUBSUB, ItemsRequest, Provenance, WriteRequest
 from newsstand.policy import Fetch, Serve
-from newsstand.protocol import read_request
+from newsstand.protocol import read_request, write_rsm
 from newsstand.replica import Replica
 from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
@@ -211,10 +211,12 @@ class Trigger:
         ways = self.replica.ways(key.service)
         if key.service != key.account or ways.own_from is not Way.LEFT_OUT:
             attributes["from"] = key.service
+        rsm = self.replica.find_set(request)
+        cursors = write_rsm(rsm) if rsm is not None else ""
         opening = "".join(f" {name}={quoteattr(str(value))}" for name, value in attributes.items() if value)
         return [
             f"<iq xmlns={quoteattr(self.xmpp.default_ns)}{opening}>"
-            f'<pubsub xmlns="{NS_PUBSUB}"><items node={quoteattr(key.node)}>',
+            f'<pubsub xmlns="{NS_PUBSUB}">{cursors}<items node={quoteattr(key.node)}>',
             *texts,
             "</items></pubsub></iq>",
         ]

@@ -21,6 +21,7 @@ __all__ = [
     "apply",
     "held",
     "held_ids",
+    "ids_at",
     "mark_to_parse",
     "nodes_to_parse",
     "store_parsed",
@@ -68,6 +69,9 @@ _XML_ONE = _Prepared(_XML.where(_item.c.digest == bindparam("b_digest")))
 _XML_BY_KEY = select(_item.c.digest, _item.c.position, _item.c.xml).where(
     _OF_NODE, _item.c.digest.in_(bindparam("b_digests", expanding=True))
 )
+_ID_AT = _Prepared(
+    select(_item.c.item_id).where(_OF_NODE).order_by(_item.c.position).limit(1).offset(bindparam("b_offset"))
+)
 _KEYS = select(_item.c.digest).where(_OF_NODE, _item.c.digest.in_(bindparam("b_digests", expanding=True)))
 
 
@@ -94,6 +98,11 @@ def xml_of_last(conn: Connection, node_id: int, limit: int) -> list[str]:
 def xml_of_first(conn: Connection, node_id: int, limit: int) -> list[str]:
     """The first so many, in the node's order."""
     return [row[0] for row in _XML_FIRST.rows(conn, b_node=node_id, b_limit=limit)]
+
+
+def ids_at(conn: Connection, node_id: int, positions: Sequence[int]) -> list[str]:
+    """The ids of the items that stand there in the service's order, counted from 0."""
+    return [row[0] for at in positions for row in _ID_AT.rows(conn, b_node=node_id, b_offset=at)]
 
 
 def xml_by_ids(conn: Connection, node_id: int, item_ids: Sequence[str], *, node_order: bool = False) -> list[str]:
