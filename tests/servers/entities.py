@@ -69,17 +69,21 @@ class Page:
 class Entity:
     """An account at work on a transport, until it is closed."""
 
-    def __init__(self, transport: Transport, close: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        close: Callable[[], Awaitable[None]],
+        cut: Callable[[], None],
+    ) -> None:
         self.transport = transport
-        self._close = close
+        self.close = close
+        """Log out."""
+        self.cut = cut
+        """The stream ends, without a word."""
         self.jid = transport.own_jid
         self.messages: list[Element] = []
         self._came = asyncio.Event()
         transport.on_message(self._hear)
-
-    async def close(self) -> None:
-        if self._close is not None:
-            await self._close()
 
     def _hear(self, message: Element) -> None:
         self.messages.append(message)

@@ -44,6 +44,9 @@ class Quirk(enum.StrEnum):
     PUBLISHER_SHOWN = "publisher-shown"
     """Answers name each item's publisher."""
 
+    PUBLISHED_ID_UNTOLD = "published-id-untold"
+    """The answer to a publish does not name the item."""
+
     # Limits
     EVICTION_SILENT = "eviction-silent"
     """What falls out past `max_items` is told to nobody."""
@@ -75,6 +78,14 @@ class Quirk(enum.StrEnum):
     """On PEP, a retract that does not ask for `notify` is told to nobody."""
     PEP_PURGE_SILENT = "pep-purge-silent"
     """On PEP, unless the node's configuration asks for it, its purge is told to nobody."""
+
+    # Streams
+    OWN_EVENT_AFTER_ANSWER = "own-event-after-answer"
+    """A publisher who is subscribed gets the own event behind the answer to the publish."""
+    ANSWERS_OUT_OF_ORDER = "answers-out-of-order"
+    """Requests that are under way together may be answered in any order."""
+    EVENTS_OVERTAKE_ANSWERS = "events-overtake-answers"
+    """What was told before an answer came may be missing in it."""
 
     # Refusals
     CLOSED_NODE_NOT_ALLOWED = "closed-node-not-allowed"
@@ -113,7 +124,7 @@ QUIRKS: dict[str, frozenset[Quirk]] = {
             Quirk.RETRACT_SILENT_WITHOUT_NOTIFY,
         }
     ),
-    "ejabberd-mnesia": _EJABBERD | {Quirk.RSM_UNANNOUNCED},
+    "ejabberd-mnesia": _EJABBERD | {Quirk.EVENTS_OVERTAKE_ANSWERS, Quirk.RSM_UNANNOUNCED},
     "ejabberd-sql": _EJABBERD
     | {
         Quirk.EMPTY_NAMESPACE_LOST,
@@ -123,16 +134,20 @@ QUIRKS: dict[str, frozenset[Quirk]] = {
     },
     "libervia-pubsub": frozenset(
         {
+            Quirk.ANSWERS_OUT_OF_ORDER,
             Quirk.CONFIGURATION_SILENT,
             Quirk.DISCO_MISSING_NODE_FAULT,
+            Quirk.EVENTS_OVERTAKE_ANSWERS,
             Quirk.EVICTION_SILENT,
             Quirk.LAST_ITEM_LOOKS_NEW,
             Quirk.LAST_ITEM_ON_SUBSCRIBE,
             Quirk.LOWER_LIMIT_REFUSED,
             Quirk.MISSING_ID_REFUSED_TO_OWNER,
             Quirk.OUTCAST_STILL_HEARS,
+            Quirk.OWN_EVENT_AFTER_ANSWER,
             Quirk.OWNER_HEARS_UNSUBSCRIBED,
             Quirk.PEP_RETRACT_SILENT_WITHOUT_NOTIFY,
+            Quirk.PUBLISHED_ID_UNTOLD,
             Quirk.PUBLISHER_SHOWN,
             Quirk.RETRACT_SILENT_WITHOUT_NOTIFY,
         }

@@ -15,12 +15,17 @@ class Service:
     bare JID. All three are logged in once, and stay so."""
 
     def __init__(
-        self, name: str, jid: str, quirks: frozenset[Quirk], log_in: Callable[[str], Awaitable[Entity]]
+        self,
+        name: str,
+        jid: str,
+        quirks: frozenset[Quirk],
+        log_in: Callable[[str], Awaitable[Entity]],
     ) -> None:
         self.name = name
         self.jid = jid
         self.quirks = quirks
         self.log_in = log_in
+        """Begins a session of its own, which the caller closes."""
         self._entities: dict[str, Entity] = {}
 
     async def entity(self, account: str) -> Entity:

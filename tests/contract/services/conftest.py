@@ -48,7 +48,9 @@ async def _real(name: str, servers: Servers) -> Service:
             transport.close()
             await log_out(client)
 
-        return Entity(transport, close)
+        entity = Entity(transport, close, client.abort)
+        await entity.caught_up(server.pubsub)  # by now the presence has been sent, too
+        return entity
 
     return Service(name, server.pubsub, QUIRKS[name], log_account_in)
 

@@ -11,6 +11,7 @@ import pytest
 
 from newsstand.errors import StanzaError
 from newsstand.model import NS_RSM
+from newsstand.protocol import read_published_ids
 from tests.contract.services._trial import Trial
 from tests.servers.entities import NOTE, note, read_events
 from tests.servers.quirks import Quirk
@@ -153,6 +154,12 @@ async def _publisher_shown(trial: Trial) -> bool:
     await trial.create("a")
     publishers = (await trial.juliet.items(trial.jid, trial.node)).publishers
     return publishers != [None]
+
+
+@shows(Quirk.PUBLISHED_ID_UNTOLD)
+async def _published_id_untold(trial: Trial) -> bool:
+    await trial.create()
+    return read_published_ids(await trial.romeo.publish(trial.jid, trial.node, "a", "text")) == ()
 
 
 # Limits --------------------------------------------------------------------------------------------------------
@@ -305,6 +312,64 @@ async def hears_of_pep(trial: Trial, happen: Callable[[], Awaitable[None]]) -> s
     while ("marker",) not in {event.ids for event in trial.juliet.heard(pep, trial.node)}:
         await trial.juliet.hears(pep, trial.node, 1 + len(trial.juliet.heard(pep, trial.node)))
     return {event.kind for event in trial.juliet.heard(pep, trial.node)}
+
+
+# Streams -------------------------------------------------------------------------------------------------------
+
+ROUNDS = 40
+"""Within which what may happen has happened."""
+
+
+@shows(Quirk.OWN_EVENT_AFTER_ANSWER)
+async def _own_event_after_answer(trial: Trial) -> bool:
+    await trial.create(publish_model="open")
+    await trial.subscribed()
+    await trial.juliet.publish(trial.jid, trial.node, "a", "by juliet")
+    return trial.juliet.heard(trial.jid, trial.node) == []
+
+
+@shows(Quirk.ANSWERS_OUT_OF_ORDER)
+async def _answers_out_of_order(trial: Trial) -> bool:
+    await trial.create("a")
+    return any([await answer_order(trial) != sorted(await answer_order(trial)) for _ in range(3)])
+
+
+async def answer_order(trial: Trial) -> list[int]:
+    """In which ten requests that are under way together are answered."""
+    answered: list[int] = []
+
+    async def ask(number: int) -> None:
+        await trial.juliet.items(trial.jid, trial.node, on_answer=lambda: answered.append(number))
+
+    await asyncio.gather(*map(ask, range(10)))
+    return answered
+
+
+@shows(Quirk.EVENTS_OVERTAKE_ANSWERS)
+async def _events_overtake_answers(trial: Trial) -> bool:
+    await trial.create("a")
+    await trial.subscribed()
+    for number in range(ROUNDS):
+        if await event_overtakes(trial, number):
+            return True
+    return False
+
+
+async def event_overtakes(trial: Trial, number: int) -> bool:
+    """Whether juliet was told of an item before an answer came that did not hold it."""
+    told: list[str] = []
+
+    def on_answer() -> None:
+        told.extend(event.ids[0] for event in trial.juliet.heard(trial.jid, trial.node))
+
+    writing = asyncio.ensure_future(asyncio.gather(*(trial.publish(f"{number}-{item}") for item in range(5))))
+    overtaken = False
+    while not writing.done():
+        told.clear()
+        page = await trial.juliet.items(trial.jid, trial.node, on_answer=on_answer)
+        overtaken |= not set(told) <= set(page.ids)
+    await writing
+    return overtaken
 
 
 # Refusals ------------------------------------------------------------------------------------------------------
