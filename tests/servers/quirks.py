@@ -97,6 +97,7 @@ _EJABBERD = frozenset(
         Quirk.CLOSED_NODE_NOT_ALLOWED,
         Quirk.DELETE_SILENT,
         Quirk.DISCO_ITEMS_CUT,
+        Quirk.EVENTS_OVERTAKE_ANSWERS,
         Quirk.EVICTS_PER_PUBLISHER,
         Quirk.IDS_IN_NODE_ORDER,
         Quirk.LAST_ITEM_ON_SUBSCRIBE,
@@ -124,7 +125,7 @@ QUIRKS: dict[str, frozenset[Quirk]] = {
             Quirk.RETRACT_SILENT_WITHOUT_NOTIFY,
         }
     ),
-    "ejabberd-mnesia": _EJABBERD | {Quirk.EVENTS_OVERTAKE_ANSWERS, Quirk.RSM_UNANNOUNCED},
+    "ejabberd-mnesia": _EJABBERD | {Quirk.RSM_UNANNOUNCED},
     "ejabberd-sql": _EJABBERD
     | {
         Quirk.EMPTY_NAMESPACE_LOST,
@@ -154,3 +155,7 @@ QUIRKS: dict[str, frozenset[Quirk]] = {
     ),
 }
 """By the names of the services (tests/conftest.py)."""
+
+RACES = frozenset({Quirk.EVENTS_OVERTAKE_ANSWERS})
+"""What a service that has them does only at times (of 150 rounds ejabberd with Mnesia 139, Libervia 20, ejabberd with
+SQLite 2): that one does it is not tested, that none of the others does is."""

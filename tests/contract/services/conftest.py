@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from newsstand.slixmpp.transport import SlixmppTransport
+from newsstand.transport import Session
 from tests.conftest import SERVERS, Servers, log_in, log_out, new_client
 from tests.contract.services._trial import Trial
+from tests.fakes.service import Service as FakeService
+from tests.fakes.service import Stream
 from tests.servers.entities import Entity
 from tests.servers.quirks import QUIRKS
 from tests.servers.trial import Service
@@ -27,12 +30,12 @@ async def services(servers: Servers) -> AsyncIterator[dict[str, Service]]:
         await service.close()
 
 
-@pytest.fixture(params=SERVERS, scope="module")
+@pytest.fixture(params=[*SERVERS, "fake", *(f"fake-as-{name}" for name in SERVERS)], scope="module")
 async def service(request: pytest.FixtureRequest, servers: Servers, services: dict[str, Service]) -> Service:
-    """Each service."""
+    """Each service; and the fake one, without quirks and with those of each of the others."""
     name: str = request.param
     if name not in services:
-        services[name] = await _real(name, servers)
+        services[name] = _fake(name) if name.startswith("fake") else await _real(name, servers)
     return services[name]
 
 
@@ -53,6 +56,24 @@ async def _real(name: str, servers: Servers) -> Service:
         return entity
 
     return Service(name, server.pubsub, QUIRKS[name], log_account_in)
+
+
+def _fake(name: str) -> Service:
+    quirks = QUIRKS[name.removeprefix("fake-as-")] if "-as-" in name else frozenset()
+    fake = FakeService(quirks=quirks, creators=frozenset({"romeo@example.org"}))
+    for account in ("romeo", "juliet", "nurse"):
+        fake.add_account(f"{account}@example.org")
+
+    async def log_in(account: str) -> Entity:
+        stream = Stream(fake, f"{account}@example.org")
+        stream.turn(Session.FRESH)
+
+        async def close() -> None:
+            stream.close()
+
+        return Entity(stream, close, stream.cut)
+
+    return Service(name, fake.jid, quirks, log_in)
 
 
 @pytest.fixture
