@@ -106,6 +106,8 @@ class Mischief:
         if self._short:
             self._short -= 1
             del items[1:]
+            for count in pubsub.iter(f"{{{NS_RSM}}}count"):
+                count.text = str(len(items))
         if self._pages is None:
             return answer
         for rsm in pubsub.findall(f"{{{NS_RSM}}}set"):

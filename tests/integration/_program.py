@@ -171,9 +171,10 @@ async def create_node(
 async def fill_pep(
     writer: ClientXMPP, node: str, payloads: dict[str, Element], *, access_model: str = "open", max_items: str = "100"
 ) -> None:
-    """Publish on the writer's own PEP service."""
+    """Publish on the writer's own PEP service; with `max_items=""` the node keeps what it keeps by itself."""
+    limit = {"max_items": max_items} if max_items else {}
     for item_id, payload in payloads.items():
-        options = node_config(writer, PUBLISH_OPTIONS, access_model=access_model, max_items=max_items)
+        options = node_config(writer, PUBLISH_OPTIONS, access_model=access_model, **limit)
         await writer.plugin["xep_0060"].publish(None, node, id=item_id, payload=payload, options=options)
 
 
