@@ -23,7 +23,15 @@ MISSING = {"item-not-found", "gone"}
 """Errors that say that there is no such node, or item."""
 SMALL = 100
 """Items of an answer that are taken apart in the event loop."""
-_NO_DISCO = {"service-unavailable", "feature-not-implemented", "forbidden", "not-allowed", "not-authorized"}
+_NO_DISCO = {
+    "service-unavailable",
+    "feature-not-implemented",
+    "forbidden",
+    "not-allowed",
+    "not-authorized",
+    "subscription-required",
+}
+"""Of these the last is ejabberd's word about accounts that are no contacts, their open nodes too (XEP-0030, 8)."""
 
 OnAnswer = Callable[[], None]
 Progress = Callable[[int, "int | None"], None]

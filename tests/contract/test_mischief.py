@@ -141,6 +141,14 @@ async def test_a_refused_subscription_leaves_nothing_live(program: Program) -> N
     await program.serves_live()
 
 
+async def test_a_list_of_ids_that_is_for_contacts_only_is_done_without(program: Program) -> None:
+    program.service.refuse("ids", "subscription-required", "auth")
+    program.service.mischief.drop()
+    publish(program, "i0")
+    begin_session(program)
+    await program.serves_live()
+
+
 async def test_without_a_session_nothing_is_live_and_the_copy_stands_in(program: Program) -> None:
     program.stream.turn(Session.LOST)
     assert program.served_live() is None
