@@ -3,6 +3,7 @@ listing."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,10 +11,11 @@ import pytest
 from newsstand.errors import Disconnected, ListingError
 from newsstand.model import SyncState
 from newsstand.storage.database import Database
+from newsstand.synchroniser import ATTEMPTS
 from newsstand.transport import Session
 from tests.fakes.program import NODE, Program, at_work
-from tests.fakes.service import SERVICE, Service
-from tests.servers.quirks import QUIRKS
+from tests.fakes.service import SERVICE, Request, Service, soon
+from tests.servers.quirks import QUIRKS, Quirk
 
 IDS = [f"i{number}" for number in range(6)]
 
@@ -156,3 +158,27 @@ async def test_without_a_session_nothing_is_live_and_the_copy_stands_in(program:
     assert answer.stale
     with pytest.raises(Disconnected):
         await program.replica.synchronise(SERVICE, NODE)
+
+
+@pytest.mark.parametrize("name", QUIRKS)
+async def test_news_that_overtake_every_listing_are_not_lost(database: Database, name: str) -> None:
+    service = Service(quirks=QUIRKS[name] | {Quirk.EVENTS_OVERTAKE_ANSWERS})
+    service.create(NODE, *IDS)
+    async with at_work(database, service) as program:
+        await program.follow()
+        disturb_listings(service, times=ATTEMPTS)
+        begin_session(program)
+        await program.serves_live()
+
+
+def disturb_listings(service: Service, *, times: int) -> None:
+    """Every listing meets a publish, which is told after the answer is made up and before it is sent."""
+    listings = itertools.count(1)
+
+    def before(request: Request) -> int:
+        whole = request.kind == "items" and not len(request.action) and request.action.get("max_items") is None
+        if whole and (number := next(listings)) <= times:
+            soon(3, lambda: service.publish(NODE, "new", f"text {number}"))
+        return 0
+
+    service.before = before

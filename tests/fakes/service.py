@@ -26,7 +26,7 @@ from tests.fakes.requests import Kind, Request
 from tests.fakes.stream import Stream
 from tests.servers.quirks import Quirk
 
-__all__ = ["JULIET", "NOTE", "SERVICE", "Kind", "Node", "Request", "Service", "Stream"]
+__all__ = ["JULIET", "NOTE", "SERVICE", "Kind", "Node", "Request", "Service", "Stream", "soon"]
 
 SERVICE = "pubsub.example.org"
 JULIET = "juliet@example.org"
@@ -188,7 +188,7 @@ class Service:
                 if not stream.is_of(account):
                     continue
                 if account == later and Quirk.OWN_EVENT_AFTER_ANSWER in self.quirks:
-                    _soon(8, lambda to=stream, whom=account: self._send(to, about, whom, type))  # type: ignore[misc]
+                    soon(8, lambda to=stream, whom=account: self._send(to, about, whom, type))  # type: ignore[misc]
                 else:
                     self._send(stream, about, account, type)
 
@@ -253,6 +253,6 @@ async def _steps(count: int) -> None:
         await asyncio.sleep(0)
 
 
-def _soon(steps: int, call: Callable[[], None]) -> None:
+def soon(steps: int, call: Callable[[], None]) -> None:
     """Call it so many scheduling steps from now."""
-    asyncio.get_running_loop().call_soon(*((call,) if steps == 0 else (_soon, steps - 1, call)))
+    asyncio.get_running_loop().call_soon(*((call,) if steps == 0 else (soon, steps - 1, call)))
