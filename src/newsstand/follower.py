@@ -57,7 +57,10 @@ class Follower:
         elif any(isinstance(news, Deleted) for news in told.news):
             self._synchroniser.shut(copy, "the node was deleted")
             self._context.spawn(self._synchroniser.erase(copy), "closing a node")
-        # A copy that is neither live nor being listed will be listed: that brings it.
+        else:
+            # A copy that is neither live nor being listed will be listed: that brings it. But what came between is
+            # then not known, so the order will teach nothing.
+            copy.order = None
 
     def drain(self, copy: Copy) -> None:
         """See to it that what a live copy has heard gets applied."""

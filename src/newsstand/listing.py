@@ -31,6 +31,7 @@ _NO_DISCO = {
     "not-authorized",
     "subscription-required",
 }
+"""Of these the last is ejabberd's word about accounts that are no contacts, their open nodes too (XEP-0030, 8)."""
 
 OnAnswer = Callable[[], None]
 Progress = Callable[[int, "int | None"], None]

@@ -221,6 +221,8 @@ class Synchroniser:
         try:
             if copy.record.state is not SyncState.LIVE:
                 copy.update(state=SyncState.SYNCING)
+            if not copy.subscribed:
+                copy.order = None  # a gap: the news since that order are not all known
             await self.subscriptions.begin(copy)
             ids = await self._attempt(copy, progress)
         finally:
@@ -260,17 +262,24 @@ class Synchroniser:
         shows = protocol.shows_publisher(listed.items)
         later = copy.inbox[came_before:]
         undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)
-        same = {digest(id_) for id_ in ids} ^ {item.digest for item in listed.items} <= _ids_of(later)
+        may_differ = _ids_of(later if undisturbed else copy.inbox)
+        same = {digest(id_) for id_ in ids} ^ {item.digest for item in listed.items} <= may_differ
         last = copy.disturbed + 1 >= ATTEMPTS
         if copy.relist or not copy.subscribed or not same or not (undisturbed or (last and not listed.paged)):
             if last:
                 copy.disturbed = 0
                 raise ListingError("the node changed each time that it was listed")
             return None
-        # On one stream, what came before a single answer is in it, and what came after is not.
-        copy.taken(len(copy.inbox) if undisturbed else came_before)
+        if undisturbed:
+            copy.taken(len(copy.inbox))
+        else:
+            # All that came meanwhile is applied on top, once more where the answer held it: what a service told
+            # before its answer may be missing in it. The order before teaches nothing, then.
+            copy.order = None
         await self._context.learn(copy.key.service, ways, _learnt(copy, listed, ids, later))
         await self._store(copy, listed, shows, turns)
+        if not undisturbed:
+            copy.order = None
         return listed.ids
 
     async def _store(self, copy: Copy, listed: listing.Listed, shows: bool | None, turns: int) -> None:

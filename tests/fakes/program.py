@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement, fromstring
 
 from newsstand import Analyser, Replica
@@ -106,11 +107,16 @@ class Program:
 
 @asynccontextmanager
 async def at_work(
-    database: Database, service: Service, *, analyser: Analyser = NOTES, retry_first: float = 0.02
+    database: Database,
+    service: Service,
+    *,
+    analyser: Analyser = NOTES,
+    retry_first: float = 0.02,
+    **settings: Any,
 ) -> AsyncIterator[Program]:
     """A program with a fresh session; closed at the end."""
     stream = Stream(service)
-    replica = Replica(stream, settings=Settings(retry_first=retry_first))
+    replica = Replica(stream, settings=Settings(retry_first=retry_first, **settings))
     replica.register_analyser(analyser)
     await replica.open(database)
     stream.turn(Session.FRESH)

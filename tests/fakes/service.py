@@ -1,4 +1,5 @@
-"""A pubsub service in memory, and streams to it that keep the promises of `newsstand.transport.Transport`.
+"""A pubsub service in memory. It keeps the contract that the real ones keep (tests/contract/services), with any of
+their quirks, and does wrong what it is told to (`mischief`).
 
 The service does at once what it is told to (`publish`, `retract`, `purge`, …), and tells those who are subscribed at
 once. What takes time on a wire takes scheduling steps here: a request may be held, refused or left without an answer
@@ -10,53 +11,57 @@ the service.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+import copy
+from collections.abc import Callable, Iterable
 from xml.etree.ElementTree import Element, SubElement
 
-from newsstand.errors import Disconnected, StanzaError, Timeout
-from newsstand.model import NS_DISCO_INFO, NS_DISCO_ITEMS, NS_EVENT, NS_OWNER, NS_PUBSUB
-from newsstand.transport import Session
+from newsstand.errors import StanzaError, Timeout
+from newsstand.model import NS_EVENT
 from newsstand.ways import Way
+from tests.fakes.answers import answer
 from tests.fakes.hold import Hold
+from tests.fakes.mischief import Mischief
+from tests.fakes.node import NOTE, Node, event, retracted
+from tests.fakes.requests import Kind, Request
+from tests.fakes.stream import Stream
+from tests.servers.quirks import Quirk
+
+__all__ = ["JULIET", "NOTE", "SERVICE", "Kind", "Node", "Request", "Service", "Stream", "soon"]
 
 SERVICE = "pubsub.example.org"
 JULIET = "juliet@example.org"
-NOTE = "urn:example:note"
-"""The namespace of all payloads."""
-
-Kind = Literal["items", "ids", "info", "subscribe", "unsubscribe"]
-
-
-class Request(NamedTuple):
-    """What reached the service."""
-
-    kind: Kind
-    node: str
-    account: str
-    action: Element
-
-
-@dataclass
-class Node:
-    items: dict[str, str] = field(default_factory=dict)
-    """The texts by item id, in the service's order."""
-    limit: int | None = None
-    """`pubsub#max_items`: what is past it is evicted, and nobody is told."""
-    subscribers: set[str] = field(default_factory=set)
+SIMPLE = frozenset({Quirk.CONFIGURATION_SILENT, Quirk.DISCO_NEWEST_FIRST, Quirk.EVICTION_SILENT, Quirk.NO_RSM})
 
 
 class Service:
-    """Its ways are its owner's to choose: where a new item goes (`new`: LAST or FIRST), and where an overwritten one
-    (`overwritten`: LAST, FIRST or STAYS)."""
+    """Its ways are its owner's to choose: by its quirks; where a new item goes (`new`: LAST or FIRST), and where an
+    overwritten one (`overwritten`: LAST, FIRST or STAYS). `creators` may create nodes; None: everybody may.
 
-    def __init__(self, jid: str = SERVICE, *, new: Way = Way.LAST, overwritten: Way = Way.LAST) -> None:
+    The service of an account (XEP-0163) is one whose `owner` it is: nodes come into being when the owner publishes,
+    keep one item and are read by the owner alone, unless publish-options say otherwise.
+    """
+
+    def __init__(
+        self,
+        jid: str = SERVICE,
+        *,
+        quirks: frozenset[Quirk] = SIMPLE,
+        new: Way = Way.LAST,
+        overwritten: Way | None = None,
+        creators: frozenset[str] | None = None,
+        owner: str | None = None,
+    ) -> None:
         self.jid = jid
+        self.quirks = quirks
         self.new = new
-        self.overwritten = overwritten
+        self.overwritten = overwritten or (Way.STAYS if Quirk.OVERWRITE_STAYS in quirks else Way.LAST)
+        self.creators = creators
+        self.owner = owner
         self.nodes: dict[str, Node] = {}
         self.streams: list[Stream] = []
+        self.accounts: dict[str, Service] = {}
+        """The services of accounts, by their bare JIDs."""
+        self.mischief = Mischief()
         self.requests: list[Request] = []
         """All that ever came, in order."""
         self.before: Callable[[Request], int] = lambda request: 0
@@ -66,50 +71,87 @@ class Service:
         self._errors: dict[Kind, StanzaError | Timeout] = {}
         self._holds: dict[tuple[Kind, bool], Hold] = {}
 
+    def add_account(self, account: str) -> Service:
+        """The service of an account, which is reached on the same streams."""
+        found = self.accounts[account] = Service(account, quirks=self.quirks, owner=account)
+        found.streams = self.streams
+        return found
+
+    def find(self, jid: str) -> Service:
+        return self.accounts.get(jid.partition("/")[0], self)
+
     # What happens to its nodes ------------------------------------------------------------------------------
 
     def create(self, name: str, *item_ids: str, limit: int | None = None) -> Node:
         """A node that holds these items. Nobody is told."""
         node = self.nodes[name] = Node(limit=limit)
         for item_id in item_ids:
-            node.items[item_id] = f"first {item_id}"
+            node.put(item_id, f"first {item_id}", self.new, self.overwritten)
         return node
 
-    def publish(self, name: str, item_id: str, text: str, *, told: bool = True, type: str = "headline") -> None:
-        """Publish or overwrite an item. Past the node's limit the oldest is evicted in silence."""
+    def publish(
+        self,
+        name: str,
+        item_id: str,
+        text: str,
+        *,
+        told: bool = True,
+        type: str = "headline",
+        payload: Element | None = None,
+        publisher: str | None = None,
+    ) -> None:
+        """Publish or overwrite an item. Past the node's limit the oldest is evicted."""
         node = self.nodes[name]
-        way = self.overwritten if item_id in node.items else self.new
-        if way is Way.STAYS:
-            node.items[item_id] = text
-        else:
-            node.items.pop(item_id, None)
-            last, new = node.items, {item_id: text}
-            node.items = {**last, **new} if way is Way.LAST else {**new, **last}
-        while node.limit is not None and len(node.items) > node.limit:
-            del node.items[list(node.items)[-1 if self.new is Way.FIRST else 0]]
+        node.put(item_id, text, self.new, self.overwritten)
+        if payload is not None:
+            node.payloads[item_id] = copy.deepcopy(payload)
+        if publisher is not None:
+            node.publishers[item_id] = publisher
         if told:
-            event = _event("items", name)
-            event[0].append(_item(NS_EVENT, item_id, text))
-            self._tell(name, event, type)
+            about = event("items", name)
+            about[0].append(node.item(NS_EVENT, item_id))
+            extra = node.owners if Quirk.OWNER_HEARS_UNSUBSCRIBED in self.quirks else ()
+            self._tell(name, about, type, later=publisher, extra=extra)
+        self.trim(name, publisher)
 
-    def retract(self, name: str, item_id: str) -> None:
-        del self.nodes[name].items[item_id]
-        event = _event("items", name)
-        SubElement(event[0], f"{{{NS_EVENT}}}retract", {"id": item_id})
-        self._tell(name, event)
+    def trim(self, name: str, publisher: str | None = None) -> None:
+        """Evict what is past the node's limit."""
+        node = self.nodes[name]
+        counted = list(node.items)
+        if Quirk.EVICTS_PER_PUBLISHER in self.quirks:
+            counted = [item_id for item_id in counted if node.publishers.get(item_id) == publisher]
+        surplus = 0 if node.limit is None else max(0, len(counted) - node.limit)
+        evicted = counted[len(counted) - surplus :][::-1] if self.new is Way.FIRST else counted[:surplus]
+        for item_id in evicted:
+            node.remove(item_id)
+        if evicted and Quirk.EVICTION_SILENT not in self.quirks:
+            joined = ["".join(evicted)] if Quirk.RETRACTS_JOINED in self.quirks else evicted
+            for item_id in joined:
+                self._tell(name, retracted(name, item_id))
 
-    def purge(self, name: str) -> None:
-        self.nodes[name].items.clear()
-        self._tell(name, _event("purge", name))
+    def retract(self, name: str, item_id: str, *, told: bool = True) -> None:
+        self.nodes[name].remove(item_id)
+        if told:
+            self._tell(name, retracted(name, item_id))
 
-    def delete(self, name: str) -> None:
+    def purge(self, name: str, *, told: bool = True) -> None:
+        for item_id in list(self.nodes[name].items):
+            self.nodes[name].remove(item_id)
+        if told:
+            self._tell(name, event("purge", name))
+
+    def delete(self, name: str, *, told: bool = True) -> None:
         """The node, and with it all subscriptions."""
-        self._tell(name, _event("delete", name))
+        if told:
+            self._tell(name, event("delete", name))
         del self.nodes[name]
+
+    def tell_configured(self, name: str) -> None:
+        self._tell(name, event("configuration", name))
 
     def end_subscription(self, name: str, account: str = JULIET) -> None:
         """As an owner may; whom it concerns is told (XEP-0060, 8.8.4)."""
-        self._tell(name, _event("subscription", name, jid=account, subscription="none"))
+        self._tell(name, event("subscription", name, jid=account, subscription="none"))
         self.nodes[name].subscribers.discard(account)
 
     def contents(self, name: str) -> list[tuple[str, str]]:
@@ -121,20 +163,41 @@ class Service:
 
     def tell_interested(self, name: str, item_id: str) -> None:
         """Tell all streams of an item, subscribed or not: by their presence (XEP-0163, 4)."""
-        event = _event("items", name)
-        event[0].append(_item(NS_EVENT, item_id, self.nodes[name].items[item_id]))
+        about = event("items", name)
+        about[0].append(self.nodes[name].item(NS_EVENT, item_id))
         for stream in self.streams:
-            stream.receive(self._message(event, stream.own_jid, "headline"))
+            self._send(stream, about, stream.own_jid, "headline")
 
-    def _tell(self, name: str, event: Element, type: str = "headline") -> None:
+    def tell_last(self, name: str, account: str) -> None:
+        """Send the last item to who just subscribed."""
+        node = self.nodes[name]
+        if not node.items:
+            return
+        about = event("items", name)
+        about[0].append(node.item(NS_EVENT, list(node.items)[0 if self.new is Way.FIRST else -1]))
         for stream in self.streams:
-            if stream.own_jid in self.nodes[name].subscribers:
-                stream.receive(self._message(event, stream.own_jid, type))
+            if stream.is_of(account):
+                self._send(stream, about, account, "headline", delayed=Quirk.LAST_ITEM_LOOKS_NEW not in self.quirks)
 
-    def _message(self, event: Element, account: str, type: str) -> Element:
+    def _tell(
+        self, name: str, about: Element, type: str = "headline", *, later: str | None = None, extra: Iterable[str] = ()
+    ) -> None:
+        """All subscribers, and `extra`; `later` is the publisher, who on some services hears of it last."""
+        for account in sorted(self.nodes[name].subscribers | set(extra)):
+            for stream in self.streams:
+                if not stream.is_of(account):
+                    continue
+                if account == later and Quirk.OWN_EVENT_AFTER_ANSWER in self.quirks:
+                    soon(8, lambda to=stream, whom=account: self._send(to, about, whom, type))  # type: ignore[misc]
+                else:
+                    self._send(stream, about, account, type)
+
+    def _send(self, stream: Stream, about: Element, account: str, type: str, *, delayed: bool = False) -> None:
         message = Element("{jabber:client}message", {"from": self.jid, "to": f"{account}/balcony", "type": type})
-        message.append(event)
-        return message
+        message.append(copy.deepcopy(about))
+        if delayed:
+            SubElement(message, "{urn:xmpp:delay}delay", {"stamp": "2026-01-01T00:00:00Z"})
+        self.mischief.pass_on(message, stream.receive)
 
     # What happens to requests -------------------------------------------------------------------------------
 
@@ -159,136 +222,37 @@ class Service:
         """How many requests of this kind came."""
         return sum(request.kind == kind for request in self.requests)
 
-    async def take(self, request: Request, on_answer: Callable[[], None] | None) -> Element:
+    async def take(self, request: Request, on_answer: Callable[[], None] | None, stream: Stream) -> Element:
         self.requests.append(request)
+        number = len(self.requests)
         await self._delay(request, self.before, answered=False)
+        if Quirk.ANSWERS_OUT_OF_ORDER in self.quirks:
+            await _steps(number * 7 % 5)
         if (error := self._errors.get(request.kind)) is not None:
             raise error
-        answer = self._answer(request)
+        found = answer(self, request)
+        if request.kind == "items":
+            found = self.mischief.twist(found)
+        if self.mischief.cuts(request.kind):
+            stream.cut()
+        if Quirk.EVENTS_OVERTAKE_ANSWERS in self.quirks and request.kind == "items":
+            await _steps(4)
         if on_answer is not None:
             on_answer()
         await self._delay(request, self.after, answered=True)
-        return answer
+        return found
 
     async def _delay(self, request: Request, steps: Callable[[Request], int], *, answered: bool) -> None:
-        for _ in range(1 + steps(request)):
-            await asyncio.sleep(0)
+        await _steps(1 + steps(request))
         if (hold := self._holds.get((request.kind, answered))) is not None:
             await hold.wait()
 
-    def _answer(self, request: Request) -> Element:
-        result = Element("{jabber:client}iq", {"type": "result", "from": self.jid})
-        if request.kind == "info":
-            SubElement(result, f"{{{NS_DISCO_INFO}}}query")
-            return result
-        node = self.nodes.get(request.node)
-        if node is None:
-            raise StanzaError("cancel", "item-not-found")
-        match request.kind:
-            case "items":
-                found = SubElement(SubElement(result, f"{{{NS_PUBSUB}}}pubsub"), f"{{{NS_PUBSUB}}}items")
-                found.set("node", request.node)
-                found.extend(_item(NS_PUBSUB, id_, node.items[id_]) for id_ in self._chosen(node, request.action))
-            case "ids":
-                query = SubElement(result, f"{{{NS_DISCO_ITEMS}}}query", {"node": request.node})
-                for item_id in reversed(node.items):
-                    SubElement(query, f"{{{NS_DISCO_ITEMS}}}item", {"jid": self.jid, "name": item_id})
-            case "subscribe":
-                node.subscribers.add(request.account)
-            case "unsubscribe":
-                node.subscribers.discard(request.account)
-        return result
 
-    def _chosen(self, node: Node, action: Element) -> list[str]:
-        """Several ids in the order of the request, those that are not there left out; the newest so many in the
-        node's order; no pages."""
-        if wanted := [item.get("id", "") for item in action]:
-            return [item_id for item_id in wanted if item_id in node.items]
-        ids = list(node.items)
-        limit = int(action.get("max_items", len(ids)))
-        return ids[:limit] if self.new is Way.FIRST else ids[max(0, len(ids) - limit) :]
+async def _steps(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
-class Stream:
-    """One client's stream: a `newsstand.transport.Transport`. Without a session until it is told of one."""
-
-    is_component = False
-
-    def __init__(self, service: Service, own_jid: str = JULIET) -> None:
-        self.own_jid = own_jid
-        self.service = service
-        self.session = Session.LOST
-        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._message_listeners: list[Callable[[Element], None]] = []
-        self._session_listeners: list[Callable[[Session], None]] = []
-        service.streams.append(self)
-
-    def turn(self, *sessions: Session) -> None:
-        """The session becomes this, then that. LOST cuts the requests that are under way."""
-        for session in sessions:
-            self.session = session
-            if session is Session.LOST:
-                self._lost.set_result(None)
-                self._lost = asyncio.get_running_loop().create_future()
-            for listener in self._session_listeners:
-                listener(session)
-
-    def receive(self, message: Element) -> None:
-        """Hand a message over, if this session hears any."""
-        if self.session in (Session.FRESH, Session.RESUMED):
-            for listener in self._message_listeners:
-                listener(message)
-
-    async def iq(
-        self,
-        type: Literal["get", "set"],
-        to: str,
-        payload: Element,
-        *,
-        ifrom: str | None = None,
-        timeout: float | None = None,
-        on_answer: Callable[[], None] | None = None,
-    ) -> Element:
-        if self.session is Session.LOST:
-            raise Disconnected("there is no session")
-        lost = self._lost
-        answer = asyncio.ensure_future(self.service.take(_read(payload, ifrom or self.own_jid), on_answer))
-        try:
-            either: set[asyncio.Future[Any]] = {answer, lost}
-            await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            answered = answer.done()
-            answer.cancel()
-        if not answered:
-            raise Disconnected("the stream ended") if lost.done() else Timeout(f"no answer within {timeout} s")
-        return answer.result()
-
-    def on_message(self, listener: Callable[[Element], None]) -> None:
-        self._message_listeners.append(listener)
-
-    def on_session(self, listener: Callable[[Session], None]) -> None:
-        self._session_listeners.append(listener)
-
-
-def _event(action: str, node: str, **attributes: str) -> Element:
-    event = Element(f"{{{NS_EVENT}}}event")
-    SubElement(event, f"{{{NS_EVENT}}}{action}", {"node": node, **attributes})
-    return event
-
-
-def _item(namespace: str, item_id: str, text: str) -> Element:
-    item = Element(f"{{{namespace}}}item", {"id": item_id})
-    SubElement(item, f"{{{NOTE}}}note").text = text
-    return item
-
-
-def _read(payload: Element, account: str) -> Request:
-    namespace = payload.tag[1:].partition("}")[0]
-    if namespace == NS_DISCO_ITEMS:
-        return Request("ids", payload.get("node", ""), account, payload)
-    if namespace == NS_DISCO_INFO:
-        return Request("info", payload.get("node", ""), account, payload)
-    assert namespace in (NS_PUBSUB, NS_OWNER)
-    name = payload[0].tag.partition("}")[2]
-    kinds: dict[str, Kind] = {"items": "items", "subscribe": "subscribe", "unsubscribe": "unsubscribe"}
-    return Request(kinds[name], payload[0].get("node", ""), account, payload[0])
+def soon(steps: int, call: Callable[[], None]) -> None:
+    """Call it so many scheduling steps from now."""
+    asyncio.get_running_loop().call_soon(*((call,) if steps == 0 else (soon, steps - 1, call)))

@@ -176,8 +176,9 @@ async def fill_pep(
     writer: ClientXMPP, node: str, payloads: dict[str, Element], *, access_model: str = "open", max_items: str = "100"
 ) -> None:
     """Make a node on the writer's own PEP service, and publish there. Not by publish-options: not every service knows
-    all of them."""
-    config = node_config(writer, access_model=access_model, max_items=max_items)
+    all of them. With `max_items=""` the node keeps what it keeps by itself."""
+    limit = {"max_items": max_items} if max_items else {}
+    config = node_config(writer, access_model=access_model, **limit)
     try:
         await writer.plugin["xep_0060"].create_node(None, node, config=config)
     except IqError as error:

@@ -44,6 +44,9 @@ class Quirk(enum.StrEnum):
     PUBLISHER_SHOWN = "publisher-shown"
     """Answers name each item's publisher."""
 
+    PUBLISHED_ID_UNTOLD = "published-id-untold"
+    """The answer to a publish does not name the item."""
+
     # Limits
     EVICTION_SILENT = "eviction-silent"
     """What falls out past `max_items` is told to nobody."""
@@ -64,15 +67,95 @@ class Quirk(enum.StrEnum):
     CONFIGURATION_SILENT = "configuration-silent"
     """A change of the configuration is told to nobody, though the configuration asks for it."""
     LAST_ITEM_ON_SUBSCRIBE = "last-item-on-subscribe"
-    """Whoever subscribes is sent the last item, in an event that is marked in no way."""
+    """Whoever subscribes is sent the last item."""
+    LAST_ITEM_LOOKS_NEW = "last-item-looks-new"
+    """That event is not marked as delayed (XEP-0203): it looks like that of a publish."""
     OWNER_HEARS_UNSUBSCRIBED = "owner-hears-unsubscribed"
     """Owners are told of what is published without a subscription."""
     OUTCAST_STILL_HEARS = "outcast-still-hears"
     """A subscriber who becomes an outcast is refused items, and goes on being told of them."""
-    PEP_REMOVALS_SILENT = "pep-removals-silent"
-    """Unless the configuration of a PEP node asks for it, retracts, also those with `notify`, and purges are told
-    to nobody."""
+    PEP_RETRACT_SILENT_WITHOUT_NOTIFY = "pep-retract-silent-without-notify"
+    """On PEP, a retract that does not ask for `notify` is told to nobody."""
+    PEP_PURGE_SILENT = "pep-purge-silent"
+    """On PEP, unless the node's configuration asks for it, its purge is told to nobody."""
+
+    # Streams
+    OWN_EVENT_AFTER_ANSWER = "own-event-after-answer"
+    """A publisher who is subscribed gets the own event behind the answer to the publish."""
+    ANSWERS_OUT_OF_ORDER = "answers-out-of-order"
+    """Requests that are under way together may be answered in any order."""
+    EVENTS_OVERTAKE_ANSWERS = "events-overtake-answers"
+    """What was told before an answer came may be missing in it."""
 
     # Refusals
     CLOSED_NODE_NOT_ALLOWED = "closed-node-not-allowed"
     """Who is not on the whitelist gets not-allowed with `closed-node`, instead of forbidden."""
+
+
+_EJABBERD = frozenset(
+    {
+        Quirk.CLOSED_NODE_NOT_ALLOWED,
+        Quirk.DELETE_SILENT,
+        Quirk.DISCO_ITEMS_CUT,
+        Quirk.EVENTS_OVERTAKE_ANSWERS,
+        Quirk.EVICTS_PER_PUBLISHER,
+        Quirk.IDS_IN_NODE_ORDER,
+        Quirk.LAST_ITEM_ON_SUBSCRIBE,
+        Quirk.OPAQUE_CURSORS,
+        Quirk.OUTCAST_STILL_HEARS,
+        Quirk.OVERWRITE_STAYS,
+        Quirk.PEP_PURGE_SILENT,
+        Quirk.PEP_RETRACT_SILENT_WITHOUT_NOTIFY,
+        Quirk.RETRACTS_JOINED,
+        Quirk.TRIMS_AT_NEXT_PUBLISH,
+        Quirk.UNKNOWN_BEFORE_IS_LAST_PAGE,
+    }
+)
+
+QUIRKS: dict[str, frozenset[Quirk]] = {
+    "prosody": frozenset(
+        {
+            Quirk.CONFIGURATION_SILENT,
+            Quirk.DISCO_NEWEST_FIRST,
+            Quirk.EMPTY_NAMESPACE_LOST,
+            Quirk.EVICTION_SILENT,
+            Quirk.NO_RSM,
+            Quirk.OUTCAST_STILL_HEARS,
+            Quirk.PEP_RETRACT_SILENT_WITHOUT_NOTIFY,
+            Quirk.RETRACT_SILENT_WITHOUT_NOTIFY,
+        }
+    ),
+    "ejabberd-mnesia": _EJABBERD | {Quirk.RSM_UNANNOUNCED},
+    "ejabberd-sql": _EJABBERD
+    | {
+        Quirk.EMPTY_NAMESPACE_LOST,
+        Quirk.INDEX_ALWAYS_ZERO,
+        Quirk.LAST_PAGE_REVERSED,
+        Quirk.MAX_ITEMS_REVERSED,
+    },
+    "libervia-pubsub": frozenset(
+        {
+            Quirk.ANSWERS_OUT_OF_ORDER,
+            Quirk.CONFIGURATION_SILENT,
+            Quirk.DISCO_MISSING_NODE_FAULT,
+            Quirk.EVENTS_OVERTAKE_ANSWERS,
+            Quirk.EVICTION_SILENT,
+            Quirk.LAST_ITEM_LOOKS_NEW,
+            Quirk.LAST_ITEM_ON_SUBSCRIBE,
+            Quirk.LOWER_LIMIT_REFUSED,
+            Quirk.MISSING_ID_REFUSED_TO_OWNER,
+            Quirk.OUTCAST_STILL_HEARS,
+            Quirk.OWN_EVENT_AFTER_ANSWER,
+            Quirk.OWNER_HEARS_UNSUBSCRIBED,
+            Quirk.PEP_RETRACT_SILENT_WITHOUT_NOTIFY,
+            Quirk.PUBLISHED_ID_UNTOLD,
+            Quirk.PUBLISHER_SHOWN,
+            Quirk.RETRACT_SILENT_WITHOUT_NOTIFY,
+        }
+    ),
+}
+"""By the names of the services (tests/conftest.py)."""
+
+RACES = frozenset({Quirk.EVENTS_OVERTAKE_ANSWERS})
+"""What a service that has them does only at times (of 150 rounds ejabberd with Mnesia 139, Libervia 20, ejabberd with
+SQLite 2): that one does it is not tested, that none of the others does is."""

@@ -1,0 +1,84 @@
+"""The services that the contract is tried on, and who tries."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+
+from newsstand.slixmpp.transport import SlixmppTransport
+from newsstand.transport import Session
+from tests.conftest import SERVERS, Servers, log_in, log_out, new_client
+from tests.contract.services._trial import Trial
+from tests.fakes.service import Service as FakeService
+from tests.fakes.service import Stream
+from tests.servers.entities import Entity
+from tests.servers.quirks import QUIRKS
+from tests.servers.trial import Service
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+async def services(servers: Servers) -> AsyncIterator[dict[str, Service]]:
+    """Those that have been tried so far, by their names; whoever is logged in is logged out at the end."""
+    services: dict[str, Service] = {}
+    yield services
+    for service in services.values():
+        await service.close()
+
+
+@pytest.fixture(params=[*SERVERS, "fake", *(f"fake-as-{name}" for name in SERVERS)], scope="module")
+async def service(request: pytest.FixtureRequest, servers: Servers, services: dict[str, Service]) -> Service:
+    """Each service; and the fake one, without quirks and with those of each of the others."""
+    name: str = request.param
+    if name not in services:
+        services[name] = _fake(name) if name.startswith("fake") else await _real(name, servers)
+    return services[name]
+
+
+async def _real(name: str, servers: Servers) -> Service:
+    server = await servers.get(name)
+
+    async def log_account_in(account: str) -> Entity:
+        client = new_client(server, account)
+        transport = SlixmppTransport(client)
+        await log_in(client, server)
+
+        async def close() -> None:
+            transport.close()
+            await log_out(client)
+
+        entity = Entity(transport, close, client.abort)
+        await entity.caught_up(server.pubsub)  # by now the presence has been sent, too
+        return entity
+
+    return Service(name, server.pubsub, QUIRKS[name], log_account_in)
+
+
+def _fake(name: str) -> Service:
+    quirks = QUIRKS[name.removeprefix("fake-as-")] if "-as-" in name else frozenset()
+    fake = FakeService(quirks=quirks, creators=frozenset({"romeo@example.org"}))
+    for account in ("romeo", "juliet", "nurse"):
+        fake.add_account(f"{account}@example.org")
+
+    async def log_in(account: str) -> Entity:
+        stream = Stream(fake, f"{account}@example.org")
+        stream.turn(Session.FRESH)
+
+        async def close() -> None:
+            stream.close()
+
+        return Entity(stream, close, stream.cut)
+
+    return Service(name, fake.jid, quirks, log_in)
+
+
+@pytest.fixture
+async def trial(request: pytest.FixtureRequest, service: Service) -> Trial:
+    """See Trial. Its node is no other test's."""
+    name = re.sub("[^a-z0-9]+", "-", request.node.name)[:60]
+    entities = [await service.entity(account) for account in ("romeo", "juliet", "nurse")]
+    return Trial(service, f"node-{next(_numbers)}-{name}", *entities)

@@ -1,0 +1,125 @@
+"""What a service, or the way from it, may do wrong; all of it on command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from xml.etree.ElementTree import Element, SubElement
+
+from newsstand.model import NS_EVENT, NS_PUBSUB, NS_RSM
+
+Deliver = Callable[[Element], None]
+
+
+class Mischief:
+    """Nothing is wrong until a method says so; `stop` sets all right again, and delivers what was held."""
+
+    def __init__(self) -> None:
+        self._drops = 0
+        self._doubles = False
+        self._strips = False
+        self._holds: int | None = None
+        """How many notifications are to be held before they go on in reverse; 0: until `stop`."""
+        self._held: list[tuple[Deliver, Element]] = []
+        self._cuts: set[str] = set()
+        self._pages: str | None = None
+        self._short = 0
+        self.pages = 0
+        """How many pages were sent, of those that lie."""
+
+    def stop(self) -> None:
+        held, pages = self._held, self.pages
+        self.__init__()  # type: ignore[misc]  # as new
+        self.pages = pages
+        for deliver, message in held:
+            deliver(message)
+
+    # On command
+
+    def drop(self, count: int = 1) -> None:
+        """The next notifications never arrive."""
+        self._drops = count
+
+    def double(self) -> None:
+        """Every notification arrives twice."""
+        self._doubles = True
+
+    def hold(self) -> None:
+        """Notifications arrive when all is set right again, in their order."""
+        self._holds = 0
+
+    def reorder(self, count: int = 2) -> None:
+        """The next so many notifications arrive in reverse."""
+        self._holds = count
+
+    def strip_payloads(self) -> None:
+        """Notifications name items and do not hold them (`pubsub#deliver_payloads`)."""
+        self._strips = True
+
+    def cut(self, kind: str) -> None:
+        """The stream ends when the next request of this kind has been carried out, before its answer is sent."""
+        self._cuts.add(kind)
+
+    def loop_pages(self) -> None:
+        """Every page is the first one, and claims that there is more."""
+        self._pages = "looping"
+
+    def pages_without_end(self) -> None:
+        """Every page brings items never seen before, and claims that there is more."""
+        self._pages = "endless"
+
+    def shorten(self, count: int = 1) -> None:
+        """The next listings of items are cut to one item, and say that this is all."""
+        self._short = count
+
+    # How it is done
+
+    def pass_on(self, message: Element, deliver: Deliver) -> None:
+        """A notification on its way to a stream."""
+        if self._drops:
+            self._drops -= 1
+            return
+        if self._strips:
+            for item in message.iter(f"{{{NS_EVENT}}}item"):
+                del item[:]
+        if self._holds is not None:
+            self._held.append((deliver, message))
+            if self._holds and len(self._held) >= self._holds:
+                held, self._held, self._holds = self._held, [], None
+                for deliver_it, one in reversed(held):
+                    deliver_it(one)
+            return
+        for _ in range(2 if self._doubles else 1):
+            deliver(message)
+
+    def cuts(self, kind: str) -> bool:
+        if kind in self._cuts:
+            self._cuts.remove(kind)
+            return True
+        return False
+
+    def twist(self, answer: Element) -> Element:
+        """An answer to a request for items."""
+        pubsub = answer.find(f"{{{NS_PUBSUB}}}pubsub")
+        items = answer.find(f"{{{NS_PUBSUB}}}pubsub/{{{NS_PUBSUB}}}items")
+        if pubsub is None or items is None:
+            return answer
+        if self._short:
+            self._short -= 1
+            del items[1:]
+            for count in pubsub.iter(f"{{{NS_RSM}}}count"):
+                count.text = str(len(items))
+        if self._pages is None:
+            return answer
+        for rsm in pubsub.findall(f"{{{NS_RSM}}}set"):
+            pubsub.remove(rsm)
+        self.pages += 1
+        prefix = f"page{self.pages}-" if self._pages == "endless" else ""
+        del items[:]
+        for number in range(3):
+            item = SubElement(items, f"{{{NS_PUBSUB}}}item", {"id": f"{prefix}{number}"})
+            SubElement(item, "{urn:example:note}note").text = "more"
+        rsm = SubElement(pubsub, f"{{{NS_RSM}}}set")
+        SubElement(rsm, f"{{{NS_RSM}}}first").text = f"{prefix}0"
+        SubElement(rsm, f"{{{NS_RSM}}}last").text = f"{prefix}2"
+        SubElement(rsm, f"{{{NS_RSM}}}count").text = "1000000000"
+        return answer

@@ -1,0 +1,79 @@
+"""A node of the fake service, and the notifications about it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from xml.etree.ElementTree import Element, SubElement
+
+from newsstand.model import NS_EVENT
+from newsstand.ways import Way
+
+NOTE = "urn:example:note"
+"""The namespace of all payloads, but for those that a client published."""
+
+
+@dataclass
+class Node:
+    items: dict[str, str] = field(default_factory=dict)
+    """The texts by item id, in the service's order."""
+    limit: int | None = None
+    """`pubsub#max_items`: what is past it is evicted."""
+    subscribers: set[str] = field(default_factory=set)
+    affiliations: dict[str, str] = field(default_factory=dict)
+    config: dict[str, str] = field(default_factory=dict)
+    """By the names of the fields, without `pubsub#`."""
+    payloads: dict[str, Element] = field(default_factory=dict)
+    """Of the items that a client published; the others' are notes of their texts."""
+    publishers: dict[str, str] = field(default_factory=dict)
+    stamps: dict[str, int] = field(default_factory=dict)
+    """When each item took its place: a cursor that is no item id."""
+    _clock: int = 0
+
+    @property
+    def access_model(self) -> str:
+        return self.config.get("access_model", "open")
+
+    @property
+    def owners(self) -> set[str]:
+        return {account for account, affiliation in self.affiliations.items() if affiliation == "owner"}
+
+    def put(self, item_id: str, text: str, new: Way, overwritten: Way) -> None:
+        """Publish or overwrite an item."""
+        way = overwritten if item_id in self.items else new
+        if way is Way.STAYS:
+            self.items[item_id] = text
+        else:
+            self.items.pop(item_id, None)
+            rest, last = self.items, {item_id: text}
+            self.items = {**rest, **last} if way is Way.LAST else {**last, **rest}
+            self._clock += 1
+            self.stamps[item_id] = self._clock
+        self.payloads.pop(item_id, None)
+        self.publishers.pop(item_id, None)
+
+    def remove(self, item_id: str) -> None:
+        del self.items[item_id]
+        for of_items in (self.payloads, self.publishers, self.stamps):
+            of_items.pop(item_id, None)
+
+    def item(self, namespace: str, item_id: str) -> Element:
+        """As an answer or an event holds it; without publisher."""
+        item = Element(f"{{{namespace}}}item", {"id": item_id})
+        if (payload := self.payloads.get(item_id)) is not None:
+            item.append(copy.deepcopy(payload))
+        else:
+            SubElement(item, f"{{{NOTE}}}note").text = self.items[item_id]
+        return item
+
+
+def event(action: str, node: str, **attributes: str) -> Element:
+    found = Element(f"{{{NS_EVENT}}}event")
+    SubElement(found, f"{{{NS_EVENT}}}{action}", {"node": node, **attributes})
+    return found
+
+
+def retracted(node: str, item_id: str) -> Element:
+    found = event("items", node)
+    SubElement(found[0], f"{{{NS_EVENT}}}retract", {"id": item_id})
+    return found
