@@ -170,7 +170,7 @@ def _add_search(commands: Any) -> None:
 
 
 def _add_db(commands: Any) -> None:
-    command = commands.add_parser("db", help="the database's schema")
+    command = commands.add_parser("db", help="the database: its schema, its health, a backup")
     verbs = command.add_subparsers(dest="verb", metavar="VERB", required=True)
     current = verbs.add_parser("current", parents=[_database()], help="the revision it is at; changes nothing")
     current.set_defaults(find=_does("db:current"))
@@ -180,6 +180,13 @@ def _add_db(commands: Any) -> None:
     downgrade.add_argument("revision", metavar="REV", help="a revision, or base: none of our tables is left")
     downgrade.add_argument("--yes", action="store_true", help="yes, drop the whole copy (base)")
     downgrade.set_defaults(find=_does("db:downgrade"))
+    check = verbs.add_parser("check", parents=[_database()], help="looks for what is wrong; changes nothing")
+    check.add_argument("--json", action="store_true", help="one JSON document")
+    check.set_defaults(find=_does("db:check"))
+    backup = verbs.add_parser("backup", parents=[_database()], help="a copy of the file, also while programs use it")
+    backup.add_argument("file", metavar="FILE", help="where to")
+    backup.add_argument("--force", action="store_true", help="replace it if it is there already")
+    backup.set_defaults(find=_does("db:backup"))
 
 
 def _positive(text: str) -> int:
