@@ -112,7 +112,7 @@ class Context:
         copy.update(**changes)
         saved = await self.database.write(nodes.save, copy.record)
         if copy.record.id == 0:
-            copy.update(id=saved.id)
+            copy.update(id=saved.id, revision=saved.revision)
             self.copies.add(copy.record)
 
     async def ask(
@@ -152,6 +152,11 @@ class Context:
         if ways != self.ways(service):
             self._ways[key] = ways
             await self.database.write(nodes.save_ways, key, ways, self.clock())
+
+    async def forget_ways(self) -> None:
+        """As if we had met no service yet."""
+        self._ways.clear()
+        await self.database.write(nodes.remove_ways)
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Run in the background. What it raises is logged, never lost."""

@@ -11,9 +11,9 @@ from xml.etree.ElementTree import Element
 from newsstand import listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
-from newsstand.errors import Disconnected, NewsstandError, NotFollowed, StanzaError, Timeout
+from newsstand.errors import Disconnected, NewsstandError, NotFollowed, NotInCopy, StanzaError, Timeout
 from newsstand.follower import Follower
-from newsstand.housekeeping import Housekeeping
+from newsstand.housekeeping import Dropped, Housekeeping
 from newsstand.model import (
     Answer,
     Item,
@@ -222,13 +222,25 @@ class Engine:
         copy = self.context.copies.find(key)
         known = copy is not None and copy.followed and copy.record.analyser is not None
         if copy is None or not (self.only_when_asked and known):
+            copy = await self._judge_asked_for(key)
+        copy.left = False
+        return await self.list_anew(copy, progress)
+
+    async def _judge_asked_for(self, key: NodeKey) -> Copy:
+        copy = None
+        with self.selection.judging(key) as judgement:
             iq = await listing.request_items(self.context, key, max_items=1)
             result = protocol.find_items(iq)
             elements = [] if result is None else list(result)
             shown = [seen.xml for seen in map(protocol.read_item, elements) if seen.xml]
-            copy = await self.selection.judge(key, protocol.payload_namespaces(elements), shown, asked_for=True)
-            assert copy is not None
-        copy.left = False
+            if judgement.counts():
+                copy = await self.selection.judge(key, protocol.payload_namespaces(elements), shown, asked_for=True)
+        if copy is None:
+            raise NotFollowed("the copy was dropped meanwhile")
+        return copy
+
+    async def list_anew(self, copy: Copy, progress: listing.Progress | None = None) -> NodeRecord:
+        """List a followed node, and wait until its copy is live. Raises what stopped it."""
         copy.relist = True
         while (work := self.synchroniser.want(copy, progress=progress)) is not None:
             await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
@@ -237,3 +249,47 @@ class Engine:
         if copy.record.state is not SyncState.LIVE:
             raise copy.failure or NewsstandError(f"not synchronised: {copy.record.reason}")
         return copy.record
+
+    # Dropping
+
+    async def purge(self, key: NodeKey) -> None:
+        self._check_keeper(key.account)
+        judged = self.selection.forget(key)
+        copy = self.context.copies.find(key)
+        if copy is not None:
+            await self.housekeeping.forget(self.housekeeping.drop(copy))
+        elif not judged:
+            raise NotInCopy(f"there is no copy of {key.node!r} of {key.service}")
+        await self.context.database.write(nodes.remove_idle_accounts)
+
+    async def reset(self, account: str | None) -> None:
+        """Without an account: all that this stream's accounts have; without a stream, all."""
+        dropped = []
+        for key in self.selection.judged_now() | {copy.key for copy in self.context.copies}:
+            if account is not None:
+                ours = key.account == account
+            else:
+                ours = self.context.transport is None or self.context.speaks_for(key.account)
+            if not ours:
+                continue
+            self._check_keeper(key.account)
+            self.selection.forget(key)
+            if (copy := self.context.copies.find(key)) is not None:
+                dropped.append(self.housekeeping.drop(copy))
+        places = asyncio.Semaphore(self.context.settings.parallel)
+
+        async def forget(one: Dropped) -> None:
+            async with places:
+                await self.housekeeping.forget(one)
+
+        await asyncio.gather(*map(forget, dropped))
+        await self.context.database.write(nodes.remove_idle_accounts)
+        await self.context.forget_ways()
+
+    def _check_keeper(self, account: str) -> None:
+        """Another client of this process that keeps these copies would not know that they are gone."""
+        transport = self.context.transport
+        own = transport.own_jid if transport is not None and self.context.speaks_for(account) else account
+        keeper = self.context.database.keeper(own)
+        if keeper is not None and keeper is not self.context:
+            raise NotFollowed("another client in this process keeps this account's copies in this database")

@@ -201,6 +201,17 @@ class Replica:
         key = self._key(service, node, account)
         return await engine.synchronise(key, progress)
 
+    async def purge(self, service: str, node: str, *, account: str | None = None) -> None:
+        """Drop one node's copy: at once nothing of it is served or found, then its rows are erased, and, while there is
+        a session, it is unsubscribed from (best effort). Work on it that is under way leaves nothing behind. The
+        program's next read of it begins anew. Raises NotInCopy where nothing is known of the node."""
+        await self._open.purge(self._key(service, node, account))
+
+    async def reset(self, *, account: str | None = None) -> None:
+        """Drop every copy as `purge` does, and what was learnt of services. Without `account`: all copies that this
+        stream's accounts have; without a connection, all in the database. A program's own tables are not touched."""
+        await self._open.reset(protocol.same_jid(account) if account is not None else None)
+
     async def session_began(self) -> None:
         """Wait until notifications reach us: the program has a session, and sent its presence in it."""
         await self._open.context.session_up.wait()

@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     _add_sync(commands)
     _add_nodes(commands)
     _add_search(commands)
+    _add_purge(commands)
+    _add_reset(commands)
     _add_db(commands)
     return top
 
@@ -135,6 +137,35 @@ def _add_sync(commands: Any) -> None:
     )
     _add_node(command)
     command.set_defaults(find=_does("nodes:sync"))
+
+
+def _add_purge(commands: Any) -> None:
+    command = commands.add_parser(
+        "purge",
+        parents=[_connecting()],
+        help="drop the copy of a node",
+        description="Unsubscribes from the node, and erases its copy. No program may have the database open.",
+    )
+    _add_node(command)
+    _add_offline(command)
+    command.set_defaults(find=_does("dropping:purge"))
+
+
+def _add_reset(commands: Any) -> None:
+    command = commands.add_parser(
+        "reset",
+        parents=[_connecting()],
+        help="drop all copies",
+        description="Unsubscribes from all nodes, erases their copies, and forgets what was learnt of services. A "
+        "program's own tables are left alone. No program may have the database open.",
+    )
+    command.add_argument("--yes", action="store_true", help="yes, drop every copy")
+    _add_offline(command)
+    command.set_defaults(find=_does("dropping:reset"))
+
+
+def _add_offline(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--offline", action="store_true", help="only in the database: the account stays subscribed")
 
 
 def _add_nodes(commands: Any) -> None:
