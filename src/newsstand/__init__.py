@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from newsstand.analysis import Analyser, Analysis
     from newsstand.errors import NewsstandError
-    from newsstand.model import Answer, Item, Origin, Page, Policy
+    from newsstand.model import Answer, Change, ChangeKind, Item, Origin, Page, Policy
     from newsstand.replica import Replica
 
 __version__ = "0.1.0"
@@ -17,6 +17,8 @@ __all__ = [
     "Analyser",
     "Analysis",
     "Answer",
+    "Change",
+    "ChangeKind",
     "Item",
     "NewsstandError",
     "Origin",
@@ -33,6 +35,8 @@ _ROOMS = {
     "Analysis": "analysis",
     "NewsstandError": "errors",
     "Answer": "model",
+    "Change": "model",
+    "ChangeKind": "model",
     "Item": "model",
     "Origin": "model",
     "Page": "model",

@@ -59,6 +59,7 @@ class Context:
         self.run = Runner(settings.parser_timeout)
         self.random = random.Random()
         self._ways: dict[str, Ways] = {}
+        self.closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def speaks_for(self, account: str) -> bool:
@@ -176,6 +177,7 @@ class Context:
             await asyncio.wait(list(self._tasks))
 
     async def close(self) -> None:
+        self.closed = True
         if self.database.keeper(self._own_jid) is self:
             self.database.keep(self._own_jid, None)
         for task in list(self._tasks):

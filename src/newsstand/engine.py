@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from xml.etree.ElementTree import Element
 
-from newsstand import listing, protocol
+from newsstand import listing, protocol, watching
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import Disconnected, NewsstandError, NotFollowed, NotInCopy, StanzaError, Timeout
@@ -16,6 +16,7 @@ from newsstand.follower import Follower
 from newsstand.housekeeping import Dropped, Housekeeping
 from newsstand.model import (
     Answer,
+    Change,
     Item,
     ItemsRequest,
     NodeKey,
@@ -28,6 +29,7 @@ from newsstand.parsing import Parsing
 from newsstand.policy import Decision, Serve, decide
 from newsstand.selection import Selection
 from newsstand.storage import answers, items, nodes
+from newsstand.storage import log as log_of_changes
 from newsstand.synchroniser import Synchroniser
 from newsstand.transport import Session
 from newsstand.ways import Take, Ways
@@ -65,6 +67,8 @@ class Engine:
         self.synchroniser.lost()
         self.housekeeping.stop()
         await self.context.close()
+        for copy in self.context.copies:
+            copy.tell()
 
     # Sessions
 
@@ -149,6 +153,7 @@ class Engine:
             if record.id in node_ids:
                 copy = self.context.copies.by_id(record.id) or self.context.copies.add(record)
                 copy.update(revision=record.revision, item_count=record.item_count, quarantined=record.quarantined)
+                copy.tell()
                 self.parsing.want(copy)
 
     # Reading
@@ -249,6 +254,16 @@ class Engine:
         if copy.record.state is not SyncState.LIVE:
             raise copy.failure or NewsstandError(f"not synchronised: {copy.record.reason}")
         return copy.record
+
+    # Watching
+
+    def watch(self, key: NodeKey, since: int | None) -> AsyncIterator[Change]:
+        copy = self.context.copies.find(key)
+        if copy is None or not copy.followed:
+            raise NotInCopy(f"{key.node!r} of {key.service} is not followed: synchronise it first")
+        if since is None:
+            since = self.context.database.read_now(log_of_changes.current_revision, copy.record.id) or 0
+        return watching.watch(self.context, copy, since)
 
     # Dropping
 

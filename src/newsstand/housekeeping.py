@@ -10,6 +10,7 @@ from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import NewsstandError
 from newsstand.model import SyncState
+from newsstand.storage import log as log_of_changes
 from newsstand.storage import nodes
 from newsstand.synchroniser import Synchroniser
 
@@ -98,6 +99,6 @@ class Housekeeping:
 
     async def _prune(self, before: int) -> None:
         try:
-            await self._context.database.write(nodes.prune_changes, before)
+            await self._context.database.write(log_of_changes.prune, before)
         except NewsstandError as error:
             log.info("the log of changes could not be pruned: %s", error)

@@ -22,6 +22,7 @@ from newsstand.errors import (
 )
 from newsstand.model import (
     Answer,
+    Change,
     ItemsRequest,
     NodeKey,
     NodeRecord,
@@ -200,6 +201,19 @@ class Replica:
         engine = self._open
         key = self._key(service, node, account)
         return await engine.synchronise(key, progress)
+
+    def watch(
+        self, service: str, node: str, since: int | None = None, *, account: str | None = None
+    ) -> AsyncIterator[Change]:
+        """The changes of a followed node's copy, each once, in the order of their revisions: from this moment on, or,
+        with `since`, first those that came after that revision (of a `Change`, or of a `NodeRecord`). What is told is
+        committed. Changes of one revision belong together: who stops among them goes on from the revision before.
+
+        Ends when the replica is closed. Raises NotInCopy, at once, where the node is not followed; ChangesLost, while
+        iterating, where something would be left out: the log was pruned, or the copy erased or begun anew. Then read
+        the node, and watch from there. A watcher may be slow: it reads the log, nothing waits in memory for it. It
+        sees what is changed through this process."""
+        return self._open.watch(self._key(service, node, account), since)
 
     async def purge(self, service: str, node: str, *, account: str | None = None) -> None:
         """Drop one node's copy: at once nothing of it is served or found, then its rows are erased, and, while there is

@@ -183,6 +183,7 @@ class Selection:
         if dropped:
             await self._synchroniser.subscriptions.end(kept)
             await context.database.write(nodes.erase_items, kept.record.id)
+            kept.tell()
         elif wanted and kept.record.item_count:
             version = analyser.version if analyser is not None else None
             name = analyser.name if analyser is not None else None

@@ -200,6 +200,7 @@ class Synchroniser:
             nodes.erase_items(conn, record.id)
 
         await self._context.database.write(write, copy.record)
+        copy.tell()
 
     # The complete listing ----------------------------------------------------------------------------------
 
@@ -290,6 +291,7 @@ class Synchroniser:
         )
         if not copy.followed:
             await self._context.database.write(nodes.erase_items, copy.record.id)  # it was closed during the write
+        copy.tell()
         if meanwhile:
             await self._context.save(copy)  # what was changed of it during the write must not get lost, nor undo it
         copy.failure = None
@@ -372,6 +374,7 @@ class Synchroniser:
         applied = await self._context.database.write(items.apply, copy.record.id, steps, self._context.clock())
         copy.update(revision=applied.revision, item_count=applied.count, quarantined=applied.quarantined)
         copy.removed.extend(applied.removed)
+        copy.tell()
         if applied.changed:
             self.parse(copy)
         return applied

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from newsstand.model import NodeKey, NodeRecord, Subscription, SyncState, Verdict
 from newsstand.storage import items, nodes
 from newsstand.storage.database import Database
+from newsstand.storage.log import prune
 from newsstand.storage.mapping import Account
 from newsstand.ways import Way, Ways
 from tests.contract._storage import (
@@ -141,7 +142,7 @@ async def test_accounts_without_nodes_are_forgotten_and_others_kept(database: Da
 async def test_old_changes_are_pruned_and_newer_ones_kept(database: Database, node: NodeRecord) -> None:
     await apply(database, node, put("a"), now=NOW)
     await apply(database, node, put("b"), now=NOW + 1)
-    assert await database.write(nodes.prune_changes, NOW + 1) == 1
+    assert await database.write(prune, NOW + 1) == 1
     assert await log(database, node) == [(2, "put", "b")]
     assert await database.read(items.held_ids, node.id) == ["a", "b"]
 

@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     _add_sync(commands)
     _add_nodes(commands)
     _add_search(commands)
+    _add_watch(commands)
     _add_purge(commands)
     _add_reset(commands)
     _add_db(commands)
@@ -137,6 +138,20 @@ def _add_sync(commands: Any) -> None:
     )
     _add_node(command)
     command.set_defaults(find=_does("nodes:sync"))
+
+
+def _add_watch(commands: Any) -> None:
+    command = commands.add_parser(
+        "watch",
+        parents=[_connecting()],
+        help="each change of a node, as it happens",
+        description="Brings the copy of the node up to its service, keeps it so, and tells each change, one line each: "
+        "revision, put or retract, and the item's id.",
+    )
+    _add_node(command)
+    command.add_argument("--since", metavar="REVISION", type=int, help="first what came after this revision")
+    command.add_argument("--json", action="store_true", help="one JSON document a line")
+    command.set_defaults(find=_does("watching:watch"))
 
 
 def _add_purge(commands: Any) -> None:

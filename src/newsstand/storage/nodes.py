@@ -148,8 +148,3 @@ def save_ways(conn: Connection, jid: str, ways: Ways, now: int) -> None:
 
 def remove_ways(conn: Connection) -> None:
     conn.execute(delete(_service))
-
-
-def prune_changes(conn: Connection, before: int) -> int:
-    """Drop what the log of changes says of times before `before`."""
-    return conn.execute(delete(_change).where(_change.c.at < before)).rowcount

@@ -1,0 +1,41 @@
+"""Watches a node's changes: by its log, so that a slow watcher costs nothing, and misses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from newsstand.context import Context
+from newsstand.copies import Copy
+from newsstand.errors import ChangesLost
+from newsstand.model import Change, SyncState
+from newsstand.storage import log
+from newsstand.storage.log import Cursor
+
+BATCH = 200
+"""Entries of the log read at a time: all that a watcher keeps in memory."""
+
+
+async def watch(context: Context, copy: Copy, since: int) -> AsyncIterator[Change]:
+    """What the log holds after the revision `since`, then each change as it is committed. Ends when the replica is
+    closed; raises ChangesLost where it cannot go on without leaving something out."""
+    cursor = Cursor(since)
+    while not context.closed:
+        # Taken before looking: what is committed while we look wakes us afterwards.
+        changed = copy.changed
+        part = await context.database.scan(log.read, copy.record.id, cursor, BATCH)
+        if part is None or copy.dropped:
+            raise ChangesLost(_why(copy, cursor.revision))
+        for entry in part.entries:
+            yield Change(copy.key, entry.revision, entry.kind, entry.item_id)
+        cursor = part.cursor
+        if not part.more:
+            await changed.wait()
+
+
+def _why(copy: Copy, revision: int) -> str:
+    what = f"the changes of {copy.key.node!r} of {copy.key.service} after revision {revision} are not known"
+    if copy.dropped:
+        return f"{what}: its copy was dropped"
+    if copy.record.state is SyncState.GONE:
+        return f"{what}: {copy.record.reason}"
+    return f"{what}: the log was pruned, or the copy was erased or begun anew; read it, and watch from there"
