@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from newsstand.analysis import Analyser, Analysis
+    from newsstand.comparing import Verification
     from newsstand.errors import NewsstandError
     from newsstand.model import Answer, Change, ChangeKind, Item, Origin, Page, Policy
     from newsstand.replica import Replica
@@ -25,6 +26,7 @@ __all__ = [
     "Page",
     "Policy",
     "Replica",
+    "Verification",
     "__version__",
 ]
 
@@ -42,6 +44,7 @@ _ROOMS = {
     "Page": "model",
     "Policy": "model",
     "Replica": "replica",
+    "Verification": "comparing",
 }
 
 

@@ -8,7 +8,8 @@ import logging
 from collections.abc import AsyncIterator, Collection, Sequence
 from xml.etree.ElementTree import Element
 
-from newsstand import listing, protocol, watching
+from newsstand import listing, protocol, verifying, watching
+from newsstand.comparing import Verification
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import Disconnected, NewsstandError, NotFollowed, NotInCopy, StanzaError, Timeout
@@ -254,6 +255,34 @@ class Engine:
         if copy.record.state is not SyncState.LIVE:
             raise copy.failure or NewsstandError(f"not synchronised: {copy.record.reason}")
         return copy.record
+
+    # Verifying
+
+    async def verify(self, key: NodeKey, repair: bool, progress: listing.Progress | None) -> Verification:
+        try:
+            found = await verifying.verify(self.context, key, progress)
+        except StanzaError as error:
+            self._doubt_access(key, error)
+            raise
+        if found.equal or not repair:
+            return found
+        copy = self.context.copies.find(key)
+        if copy is None or not copy.followed:
+            raise NotInCopy(f"{key.node!r} of {key.service} is not followed any more")
+        if not self.context.connected or not self.context.serves(key.account):
+            raise NotFollowed("another client in this process keeps this account's copies in this database")
+        await verifying.make_comparable(self.context, copy)
+        copy.left = False
+        await self.list_anew(copy, progress)
+        again = await verifying.verify(self.context, key)
+        return verifying.mended(found) if again.equal else found
+
+    def _doubt_access(self, key: NodeKey, error: StanzaError) -> None:
+        """A copy that is served is closed where its service refuses it: its own work finds that out."""
+        copy = self.context.copies.find(key)
+        if copy is not None and copy.record.state is SyncState.LIVE and not error.unreachable:
+            copy.relist = True
+            self.synchroniser.want(copy)
 
     # Watching
 

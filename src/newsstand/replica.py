@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 from newsstand import listing, protocol
 from newsstand.analysers import BUILT_IN
 from newsstand.analysis import Analyser, Analysers
+from newsstand.comparing import Verification
 from newsstand.config import Settings
 from newsstand.context import Clock, Context, wall_clock
 from newsstand.engine import Engine
@@ -201,6 +202,23 @@ class Replica:
         engine = self._open
         key = self._key(service, node, account)
         return await engine.synchronise(key, progress)
+
+    async def verify(
+        self,
+        service: str,
+        node: str,
+        *,
+        account: str | None = None,
+        repair: bool = False,
+        progress: listing.Progress | None = None,
+    ) -> Verification:
+        """Compare a copy with its service, by a listing of its own and by what is really stored. A difference counts
+        when it is seen twice and nothing happened between, so that news under way are none. Without `repair` nothing
+        is changed. With it, a copy that differs is listed anew as by `synchronise`, and compared again.
+
+        Raises NotInCopy where there is no complete copy; StanzaError where the node cannot be read any more; Timeout
+        or Disconnected; ListingError where the node never rests."""
+        return await self._open.verify(self._key(service, node, account), repair, progress)
 
     def watch(
         self, service: str, node: str, since: int | None = None, *, account: str | None = None

@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     _add_sync(commands)
     _add_nodes(commands)
     _add_search(commands)
+    _add_verify(commands)
     _add_watch(commands)
     _add_purge(commands)
     _add_reset(commands)
@@ -138,6 +139,31 @@ def _add_sync(commands: Any) -> None:
     )
     _add_node(command)
     command.set_defaults(find=_does("nodes:sync"))
+
+
+class NodeOrAll(argparse.Action):
+    """A service and a node, or nothing."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, _: str | None = None) -> None:
+        if len(values) not in (0, 2):
+            parser.error("give SERVICE and NODE, or neither")
+        namespace.of = values
+
+
+def _add_verify(commands: Any) -> None:
+    command = commands.add_parser(
+        "verify",
+        parents=[_connecting()],
+        help="compare copies with their services",
+        description="Downloads nodes anew, and tells what differs in their copies: items missing, extra, differing or "
+        "misplaced. Without SERVICE and NODE, all nodes that are copied. Ends with 1 if anything differs.",
+    )
+    command.add_argument(
+        "of", metavar="SERVICE NODE", nargs="*", action=NodeOrAll, help="the node; for PEP, SERVICE is the account"
+    )
+    command.add_argument("--repair", action="store_true", help="mend what differs, and compare again")
+    command.add_argument("--json", action="store_true", help="one JSON document")
+    command.set_defaults(find=_does("verifying:verify"))
 
 
 def _add_watch(commands: Any) -> None:
