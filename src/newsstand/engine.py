@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from xml.etree.ElementTree import Element
 
-from newsstand import listing, protocol, verifying, watching
-from newsstand.comparing import Verification
+from newsstand import listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
-from newsstand.errors import Disconnected, NewsstandError, NotFollowed, NotInCopy, StanzaError, Timeout
+from newsstand.dropping import Dropping
+from newsstand.errors import Disconnected, NewsstandError, NotFollowed, StanzaError, Timeout
 from newsstand.follower import Follower
-from newsstand.housekeeping import Dropped, Housekeeping
+from newsstand.housekeeping import Housekeeping
 from newsstand.model import (
     Answer,
-    Change,
     Item,
     ItemsRequest,
     NodeKey,
@@ -30,9 +28,9 @@ from newsstand.parsing import Parsing
 from newsstand.policy import Decision, Serve, decide
 from newsstand.selection import Selection
 from newsstand.storage import answers, items, nodes
-from newsstand.storage import log as log_of_changes
 from newsstand.synchroniser import Synchroniser
 from newsstand.transport import Session
+from newsstand.verifying import Verifying
 from newsstand.ways import Take, Ways
 from newsstand.writes import Writes
 
@@ -52,6 +50,8 @@ class Engine:
         self.selection = Selection(context, self.synchroniser)
         self.writes = Writes(context, self.follower, self.synchroniser)
         self.housekeeping = Housekeeping(context, self.synchroniser)
+        self.dropping = Dropping(context, self.selection, self.housekeeping)
+        self.verifying = Verifying(context, self.synchroniser)
         for copy in context.copies:
             if copy.record.state in (SyncState.LIVE, SyncState.SYNCING):
                 copy.update(state=SyncState.STALE, reason="not heard from since the last session")
@@ -230,7 +230,7 @@ class Engine:
         if copy is None or not (self.only_when_asked and known):
             copy = await self._judge_asked_for(key)
         copy.left = False
-        return await self.list_anew(copy, progress)
+        return await self.synchroniser.list_anew(copy, progress)
 
     async def _judge_asked_for(self, key: NodeKey) -> Copy:
         copy = None
@@ -244,96 +244,3 @@ class Engine:
         if copy is None:
             raise NotFollowed("the copy was dropped meanwhile")
         return copy
-
-    async def list_anew(self, copy: Copy, progress: listing.Progress | None = None) -> NodeRecord:
-        """List a followed node, and wait until its copy is live. Raises what stopped it."""
-        copy.relist = True
-        while (work := self.synchroniser.want(copy, progress=progress)) is not None:
-            await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
-            if copy.record.state is not SyncState.LIVE:
-                break
-        if copy.record.state is not SyncState.LIVE:
-            raise copy.failure or NewsstandError(f"not synchronised: {copy.record.reason}")
-        return copy.record
-
-    # Verifying
-
-    async def verify(self, key: NodeKey, repair: bool, progress: listing.Progress | None) -> Verification:
-        try:
-            found = await verifying.verify(self.context, key, progress)
-        except StanzaError as error:
-            self._doubt_access(key, error)
-            raise
-        if found.equal or not repair:
-            return found
-        copy = self.context.copies.find(key)
-        if copy is None or not copy.followed:
-            raise NotInCopy(f"{key.node!r} of {key.service} is not followed any more")
-        if not self.context.connected or not self.context.serves(key.account):
-            raise NotFollowed("another client in this process keeps this account's copies in this database")
-        await verifying.make_comparable(self.context, copy)
-        copy.left = False
-        await self.list_anew(copy, progress)
-        again = await verifying.verify(self.context, key)
-        return verifying.mended(found) if again.equal else found
-
-    def _doubt_access(self, key: NodeKey, error: StanzaError) -> None:
-        """A copy that is served is closed where its service refuses it: its own work finds that out."""
-        copy = self.context.copies.find(key)
-        if copy is not None and copy.record.state is SyncState.LIVE and not error.unreachable:
-            copy.relist = True
-            self.synchroniser.want(copy)
-
-    # Watching
-
-    def watch(self, key: NodeKey, since: int | None) -> AsyncIterator[Change]:
-        copy = self.context.copies.find(key)
-        if copy is None or not copy.followed:
-            raise NotInCopy(f"{key.node!r} of {key.service} is not followed: synchronise it first")
-        if since is None:
-            since = self.context.database.read_now(log_of_changes.current_revision, copy.record.id) or 0
-        return watching.watch(self.context, copy, since)
-
-    # Dropping
-
-    async def purge(self, key: NodeKey) -> None:
-        self._check_keeper(key.account)
-        judged = self.selection.forget(key)
-        copy = self.context.copies.find(key)
-        if copy is not None:
-            await self.housekeeping.forget(self.housekeeping.drop(copy))
-        elif not judged:
-            raise NotInCopy(f"there is no copy of {key.node!r} of {key.service}")
-        await self.context.database.write(nodes.remove_idle_accounts)
-
-    async def reset(self, account: str | None) -> None:
-        """Without an account: all that this stream's accounts have; without a stream, all."""
-        dropped = []
-        for key in self.selection.judged_now() | {copy.key for copy in self.context.copies}:
-            if account is not None:
-                ours = key.account == account
-            else:
-                ours = self.context.transport is None or self.context.speaks_for(key.account)
-            if not ours:
-                continue
-            self._check_keeper(key.account)
-            self.selection.forget(key)
-            if (copy := self.context.copies.find(key)) is not None:
-                dropped.append(self.housekeeping.drop(copy))
-        places = asyncio.Semaphore(self.context.settings.parallel)
-
-        async def forget(one: Dropped) -> None:
-            async with places:
-                await self.housekeeping.forget(one)
-
-        await asyncio.gather(*map(forget, dropped))
-        await self.context.database.write(nodes.remove_idle_accounts)
-        await self.context.forget_ways()
-
-    def _check_keeper(self, account: str) -> None:
-        """Another client of this process that keeps these copies would not know that they are gone."""
-        transport = self.context.transport
-        own = transport.own_jid if transport is not None and self.context.speaks_for(account) else account
-        keeper = self.context.database.keeper(own)
-        if keeper is not None and keeper is not self.context:
-            raise NotFollowed("another client in this process keeps this account's copies in this database")

@@ -71,6 +71,17 @@ class Synchroniser:
             copy.work = self._context.spawn(self._work(copy, progress), f"synchronising {copy.key.node}")
         return copy.work
 
+    async def list_anew(self, copy: Copy, progress: listing.Progress | None = None) -> NodeRecord:
+        """List a followed node, and wait until its copy is live. Raises what stopped it."""
+        copy.relist = True
+        while (work := self.want(copy, progress=progress)) is not None:
+            await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
+            if copy.record.state is not SyncState.LIVE:
+                break
+        if copy.record.state is not SyncState.LIVE:
+            raise copy.failure or NewsstandError(f"not synchronised: {copy.record.reason}")
+        return copy.record
+
     def _may_work(self, copy: Copy) -> bool:
         return self._context.connected and copy.followed and not copy.left and self._context.serves(copy.key.account)
 

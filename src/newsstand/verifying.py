@@ -10,10 +10,11 @@ from newsstand import listing
 from newsstand.comparing import Verification, compare
 from newsstand.context import Context
 from newsstand.copies import Copy
-from newsstand.errors import Disconnected, ListingError, NotInCopy
+from newsstand.errors import Disconnected, ListingError, NotFollowed, NotInCopy, StanzaError
 from newsstand.listing import Progress
-from newsstand.model import HeldItem, NodeKey, SeenItem
+from newsstand.model import HeldItem, NodeKey, SeenItem, SyncState
 from newsstand.storage import items, log
+from newsstand.synchroniser import Synchroniser
 
 ATTEMPTS = 8
 """Comparisons, until two in a row agree."""
@@ -35,7 +36,48 @@ class _Moment(NamedTuple):
     quiet: bool
 
 
-async def verify(context: Context, key: NodeKey, progress: Progress | None = None) -> Verification:
+class Verifying:
+    """Compares copies, and has them mended by the synchroniser."""
+
+    def __init__(self, context: Context, synchroniser: Synchroniser) -> None:
+        self._context = context
+        self._synchroniser = synchroniser
+
+    async def verify(self, key: NodeKey, progress: Progress | None, *, repair: bool) -> Verification:
+        """As `compare_with_service`; with `repair`, what differs is listed anew, and compared again."""
+        try:
+            found = await compare_with_service(self._context, key, progress)
+        except StanzaError as error:
+            self._doubt_access(key, error)
+            raise
+        if found.equal or not repair:
+            return found
+        await self._mend(key, progress)
+        again = await compare_with_service(self._context, key)
+        return dataclasses.replace(found, repaired=True) if again.equal else found
+
+    async def _mend(self, key: NodeKey, progress: Progress | None) -> None:
+        copy = self._context.copies.find(key)
+        if copy is None or not copy.followed:
+            raise NotInCopy(f"{key.node!r} of {key.service} is not followed any more")
+        if not self._context.connected or not self._context.serves(key.account):
+            raise NotFollowed("another client in this process keeps this account's copies in this database")
+        copy.relist = True  # at once: reads ask the service from here on
+        # What is noted of rows (digests, counts) is made what they are, so that the listing finds what is wrong.
+        count, quarantined = await self._context.database.write(items.set_right, copy.record.id)
+        copy.update(item_count=count, quarantined=quarantined)
+        copy.left = False
+        await self._synchroniser.list_anew(copy, progress)
+
+    def _doubt_access(self, key: NodeKey, error: StanzaError) -> None:
+        """A copy that is served is closed where its service refuses it: the synchroniser finds that out."""
+        copy = self._context.copies.find(key)
+        if copy is not None and copy.record.state is SyncState.LIVE and not error.unreachable:
+            copy.relist = True
+            self._synchroniser.want(copy)
+
+
+async def compare_with_service(context: Context, key: NodeKey, progress: Progress | None = None) -> Verification:
     """What differs; a difference is believed when it is seen twice, nothing having happened between. Changes nothing.
     Raises NotInCopy where there is no complete copy, Disconnected, StanzaError, Timeout; ListingError where the node
     never rests."""
@@ -98,14 +140,3 @@ async def _held(context: Context, copy: Copy) -> tuple[int, list[HeldItem]]:
     if revision is None:
         raise NotInCopy(f"there is no copy of {copy.key.node!r} of {copy.key.service} any more")
     return revision, held
-
-
-async def make_comparable(context: Context, copy: Copy) -> None:
-    """Before a listing that is to mend a copy: what is noted of its rows (digests, counts) is made what they are, so
-    that the listing finds what is wrong with them."""
-    item_count, quarantined = await context.database.write(items.set_right, copy.record.id)
-    copy.update(item_count=item_count, quarantined=quarantined)
-
-
-def mended(found: Verification) -> Verification:
-    return dataclasses.replace(found, repaired=True)

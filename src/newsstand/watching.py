@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 from newsstand.context import Context
 from newsstand.copies import Copy
-from newsstand.errors import ChangesLost
-from newsstand.model import Change, SyncState
+from newsstand.errors import ChangesLost, NotInCopy
+from newsstand.model import Change, NodeKey, SyncState
 from newsstand.storage import log
 from newsstand.storage.log import Cursor
 
@@ -15,7 +15,20 @@ BATCH = 200
 """Entries of the log read at a time: all that a watcher keeps in memory."""
 
 
-async def watch(context: Context, copy: Copy, since: int) -> AsyncIterator[Change]:
+def begin(context: Context, key: NodeKey, since: int | None) -> AsyncIterator[Change]:
+    """What comes after the revision `since`; None for this moment, 0 for when the copy was begun. Raises NotInCopy for
+    what is not followed."""
+    copy = context.copies.find(key)
+    if copy is None or not copy.followed:
+        raise NotInCopy(f"{key.node!r} of {key.service} is not followed: synchronise it first")
+    if since is None:
+        since = context.database.read_now(log.current_revision, copy.record.id) or 0
+    elif since == 0:
+        since = context.database.read_now(log.beginning, copy.record.id)
+    return _watch(context, copy, since)
+
+
+async def _watch(context: Context, copy: Copy, since: int) -> AsyncIterator[Change]:
     """What the log holds after the revision `since`, then each change as it is committed. Ends when the replica is
     closed; raises ChangesLost where it cannot go on without leaving something out."""
     cursor = Cursor(since)

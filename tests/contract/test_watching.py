@@ -138,6 +138,14 @@ async def test_several_watchers_are_told_alike(program: Program) -> None:
     assert sorted(await told(one, 3)) == sorted(await told(two, 3))
 
 
+async def test_who_knows_nothing_yet_is_told_all_since_the_copy_was_begun(program: Program) -> None:
+    program.service.create("second", "x", "y")
+    await program.follow("second")
+    assert program.copy("second").record.revision > program.copy().record.revision + 1
+    changes = program.replica.watch(SERVICE, "second", 0)
+    assert sorted(await told(changes, 2)) == [("put", "x"), ("put", "y")]
+
+
 # Where it cannot go on ------------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,12 @@ def current_revision(conn: Connection, node_id: int) -> int | None:
     return conn.execute(select(_node.c.revision).where(_node.c.id == node_id)).scalar()
 
 
+def beginning(conn: Connection, node_id: int) -> int:
+    """The revision that a copy had before its first change."""
+    first = first_revision(node_id)
+    return first if first <= (current_revision(conn, node_id) or 0) else 0
+
+
 def read(conn: Connection, node_id: int, after: Cursor, limit: int) -> Part | None:
     """At most `limit` entries after the cursor, in the order of their revisions. None where the log does not lead on
     from there: it was pruned, or the copy erased, dropped, or begun anew. On one snapshot."""
