@@ -3,17 +3,18 @@
 PYTHON := .venv/bin/python
 SOURCES := src tests $(wildcard benchmarks)
 
-.PHONY: help demo test oldest check bench format requirements clean setup servers
+.PHONY: help demo test oldest check bench format requirements clean setup
 .DEFAULT_GOAL := help
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup servers  ## a throw-away server, real nodes, the whole story in a minute (ARGS="--help" for its options)
+demo: setup  ## a throw-away server, real nodes, the whole story in a minute (ARGS="--help" for its options)
+	@sh scripts/servers.sh prosody
 	@.venv/bin/newsstand demo $(ARGS)
 
 test: setup  ## every test, those with a real server too (ARGS="-k word" chooses)
-	@sh scripts/servers.sh || { test -z "$$CI" && echo "Tests that need a server are skipped." >&2; }
+	@sh scripts/servers.sh all || { test -z "$$CI" && echo "Tests that need a server are skipped." >&2; }
 	$(PYTHON) -m pytest $(ARGS)
 	$(if $(ARGS),,@$(MAKE) --no-print-directory oldest)
 
@@ -28,7 +29,8 @@ check: setup  ## what to run before a commit: style, types, imports, unit tests;
 	.venv/bin/lint-imports --no-cache
 	$(PYTHON) -m pytest -q tests/unit
 
-bench: setup servers  ## the benchmarks (ARGS="--help" for their options)
+bench: setup  ## the benchmarks (ARGS="--help" for their options)
+	@sh scripts/servers.sh prosody
 	@$(PYTHON) -m benchmarks $(ARGS)
 
 format: setup  ## puts the code in order
@@ -48,6 +50,3 @@ clean:  ## removes all that the other verbs made
 
 setup:
 	@sh scripts/setup.sh
-
-servers:
-	@sh scripts/servers.sh

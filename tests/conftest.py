@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack
 from typing import Protocol
 
 import pytest
 from slixmpp import ClientXMPP
 
-from newsstand.demo.prosody import Prosody, ServerMissing
+from newsstand.demo.process import ServerMissing
+from newsstand.demo.prosody import Prosody
+from newsstand.demo.server import XmppServer
+from tests.servers.ejabberd import Ejabberd
+from tests.servers.libervia_pubsub import LiberviaPubsub
 
 # A shell starts what it puts in the background with SIGINT ignored, and that is inherited: then none of the programs
 # that the tests start and interrupt would notice.
@@ -33,26 +38,73 @@ class Connect(Protocol):
         self,
         account: str,
         *,
-        server: Prosody | None = None,
+        server: XmppServer | None = None,
         plugins: Iterable[str] = (),
         resource: str = "",
         presence: bool = True,
     ) -> ClientXMPP: ...
 
 
+SERVERS: dict[str, Callable[[], XmppServer]] = {
+    "prosody": Prosody,
+    "ejabberd-mnesia": lambda: Ejabberd(db="mnesia"),
+    "ejabberd-sql": lambda: Ejabberd(db="sql"),
+    "libervia-pubsub": LiberviaPubsub,
+}
+
+
+class Servers:
+    """The servers of the run, each started when it is first asked for. All have the accounts romeo (who may create
+    nodes), juliet and nurse."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, XmppServer] = {}
+        self._missing: dict[str, ServerMissing] = {}
+
+    async def get(self, name: str) -> XmppServer:
+        """One of SERVERS. Where it is not installed the test is skipped, and in continuous integration fails."""
+        if name not in self._running and name not in self._missing:
+            server = SERVERS[name]()
+            try:
+                await server.start()
+                self._running[name] = server
+            except ServerMissing as error:
+                self._missing[name] = error
+        if name in self._missing:
+            if os.environ.get("CI"):
+                raise self._missing[name]
+            pytest.skip(str(self._missing[name]))
+        return self._running[name]
+
+    async def close(self) -> None:
+        for server in self._running.values():
+            await server.kill()  # nobody is there to be told
+            async with AsyncExitStack() as stack:
+                stack.push_async_exit(server)
+
+
 @pytest.fixture(scope="session")
-async def prosody() -> AsyncIterator[Prosody]:
+async def servers() -> AsyncIterator[Servers]:
+    """See Servers."""
+    servers = Servers()
+    yield servers
+    await servers.close()
+
+
+@pytest.fixture(scope="session")
+async def prosody(servers: Servers) -> Prosody:
     """One server for the whole run, with the accounts romeo (who may create nodes), juliet and nurse.
     A test uses nodes of its own name, and leaves the server running; one that stops it starts its own."""
-    server = Prosody(accounts=("romeo", "juliet", "nurse"), admins=("romeo",))
-    try:
-        await server.start()
-    except ServerMissing as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    async with server:
-        yield server
+    server = await servers.get("prosody")
+    assert isinstance(server, Prosody)
+    return server
+
+
+@pytest.fixture(params=SERVERS)
+async def server(request: pytest.FixtureRequest, servers: Servers) -> XmppServer:
+    """Each of SERVERS. As for `prosody`: a test uses nodes of its own, and leaves the server running."""
+    name: str = request.param
+    return await servers.get(name)
 
 
 @pytest.fixture
@@ -63,7 +115,7 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
     async def connect(
         account: str,
         *,
-        server: Prosody | None = None,
+        server: XmppServer | None = None,
         plugins: Iterable[str] = (),
         resource: str = "",
         presence: bool = True,
@@ -79,7 +131,7 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
         await log_out(client)
 
 
-def new_client(server: Prosody, account: str, *, plugins: Iterable[str] = (), resource: str = "") -> ClientXMPP:
+def new_client(server: XmppServer, account: str, *, plugins: Iterable[str] = (), resource: str = "") -> ClientXMPP:
     """A client that is not connected yet. slixmpp encrypts by default; loopback has nothing to hide."""
     jid = f"{server.jid(account)}/{resource}" if resource else server.jid(account)
     client = ClientXMPP(
@@ -94,7 +146,7 @@ def new_client(server: Prosody, account: str, *, plugins: Iterable[str] = (), re
     return client
 
 
-async def log_in(client: ClientXMPP, server: Prosody, *, presence: bool = True) -> None:
+async def log_in(client: ClientXMPP, server: XmppServer, *, presence: bool = True) -> None:
     """Returns when the session has begun."""
     outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 

@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from newsstand.analysis import Analyser, Analysis
     from newsstand.comparing import Verification
     from newsstand.errors import NewsstandError
-    from newsstand.model import Answer, Change, ChangeKind, Item, Origin, Page, Policy
-    from newsstand.replica import Replica
+    from newsstand.model import Answer, Change, ChangeKind, Item, Origin, Page, Policy, Provenance, RsmQuery
+    from newsstand.replica import ALL_ACCOUNTS, Replica
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ALL_ACCOUNTS",
     "Analyser",
     "Analysis",
     "Answer",
@@ -25,7 +26,9 @@ __all__ = [
     "Origin",
     "Page",
     "Policy",
+    "Provenance",
     "Replica",
+    "RsmQuery",
     "Verification",
     "__version__",
 ]
@@ -43,6 +46,9 @@ _ROOMS = {
     "Origin": "model",
     "Page": "model",
     "Policy": "model",
+    "Provenance": "model",
+    "RsmQuery": "model",
+    "ALL_ACCOUNTS": "replica",
     "Replica": "replica",
     "Verification": "comparing",
 }

@@ -12,6 +12,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from newsstand.errors import ConfigurationError, ParseError
+from newsstand.model import Policy
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,9 @@ class Analyser:
     `<item/>` and returns a dict that JSON can hold; give `version` a higher number when its result changes, and
     stored items are parsed again. `match` and `parser` may be coroutine functions; plain ones run in a thread.
     Both have 30 seconds. What they raise is logged or kept on the item, and goes no further.
+
+    `policy` and `max_age` (seconds) say how the program's reads of such nodes are answered, where a request does not
+    say otherwise: see `Replica.get_items`. Where there is no copy to serve, the service is asked, whatever they say.
     """
 
     name: str
@@ -67,6 +71,8 @@ class Analyser:
     parser: ParserFunction | None = dataclasses.field(default=None, kw_only=True)
     match: MatchFunction | None = dataclasses.field(default=None, kw_only=True)
     version: int = dataclasses.field(default=1, kw_only=True)
+    policy: Policy | None = dataclasses.field(default=None, kw_only=True)
+    max_age: float | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.name or not self.type:

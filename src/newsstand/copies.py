@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -48,6 +49,8 @@ class Copy:
         """What was last said of each item; kept while a write is under way."""
         self.writing = 0
         """The program's own writes that the service has not acknowledged."""
+        self.behind = False
+        """A write of the program's own is acknowledged, and what it did is still to be looked up."""
         self.relist = False
         """Doubt: only a listing can tell what the node holds."""
         self.refetch: set[str] = set()
@@ -98,7 +101,8 @@ class Copy:
     def update(self, **changes: Any) -> None:
         self.record = dataclasses.replace(self.record, **changes)
 
-    def situation(self, connected: bool) -> Situation:
+    def situation(self, connected: bool, now: int, *, holds_all: bool) -> Situation:
+        """At `now`, in microseconds since the epoch."""
         record = self.record
         return Situation(
             state=record.state if self.followed and not self.left else SyncState.STALE,
@@ -106,9 +110,11 @@ class Copy:
             count=record.item_count,
             connected=connected,
             arriving=bool(self.inbox),
-            writing=self.writing > 0,
+            writing=self.writing > 0 or self.behind,
             doubtful=self.doubtful,
             quarantined=record.quarantined > 0,
+            holds_all=holds_all,
+            age=math.inf if record.verified_at is None else max(0.0, (now - record.verified_at) / 1e6),
         )
 
     def keep_told(self, news: Iterable[News]) -> None:

@@ -11,7 +11,7 @@ from newsstand import listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.dropping import Dropping
-from newsstand.errors import Disconnected, NewsstandError, NotFollowed, StanzaError, Timeout
+from newsstand.errors import DatabaseError, Disconnected, NewsstandError, NotFollowed, StanzaError, Timeout
 from newsstand.follower import Follower
 from newsstand.housekeeping import Housekeeping
 from newsstand.model import (
@@ -22,6 +22,8 @@ from newsstand.model import (
     NodeRecord,
     Origin,
     Policy,
+    Provenance,
+    RsmQuery,
     SyncState,
 )
 from newsstand.parsing import Parsing
@@ -31,7 +33,7 @@ from newsstand.storage import answers, items, nodes
 from newsstand.synchroniser import Synchroniser
 from newsstand.transport import Session
 from newsstand.verifying import Verifying
-from newsstand.ways import Take, Ways
+from newsstand.ways import Take, Way, Ways
 from newsstand.writes import Writes
 
 log = logging.getLogger(__name__)
@@ -159,60 +161,83 @@ class Engine:
 
     # Reading
 
-    def decide(self, request: ItemsRequest, policy: Policy) -> Decision:
+    def decide(self, request: ItemsRequest, policy: Policy | None = None, max_age: float | None = None) -> Decision:
+        """`policy` and `max_age` default to those of the node's analyser."""
         copy = self.context.copies.find(request.key)
         if copy is None:
-            return decide(request, None, Ways(), policy)
+            return decide(request, None, Ways(), policy or Policy.ASK_WHEN_STALE, max_age)
         if copy.followed:
             self.housekeeping.was_read(copy)
+        if policy is None and max_age is None and (analyser := self.context.analysers.find(copy.record.analyser)):
+            policy, max_age = analyser.policy, analyser.max_age
         ways = self.context.ways(request.key.service)
-        return decide(request, copy.situation(self._hears(request.key)), ways, policy)
+        where = copy.situation(
+            self._hears(request.key), self.context.clock(), holds_all=self._holds_all(copy, request, ways)
+        )
+        return decide(request, where, ways, policy or Policy.ASK_WHEN_STALE, max_age)
+
+    def _holds_all(self, copy: Copy, request: ItemsRequest, ways: Ways) -> bool:
+        """Looked up only where it matters: where the service's way with a missing id cannot be foreseen."""
+        if not request.item_ids or ways.missing_id is Way.SKIPPED or not copy.record.complete:
+            return False
+        try:
+            held = self.context.database.read_now(items.which, copy.record.id, request.item_ids)
+        except DatabaseError:
+            return False  # whoever reads the items is told
+        return len(held) == len(set(request.item_ids))
 
     def read_xml(self, request: ItemsRequest, take: Take) -> list[str]:
         copy = self.context.copies.find(request.key)
         assert copy is not None
         return self.context.database.read_now(answers.take_xml, copy.record.id, request, take)
 
-    async def answer(self, request: ItemsRequest, serve: Serve) -> Answer:
+    async def answer(self, request: ItemsRequest, serve: Serve) -> Answer | None:
+        """None where the copy was closed while it was read: what was read may be the half of it."""
         copy = self.context.copies.find(request.key)
-        assert copy is not None
+        if copy is None or not copy.record.complete:
+            return None
+        made_of = self.vouch(request, serve)
         found = await self.context.database.scan(answers.take_items, copy.record.id, request, serve.take)
-        return self.vouch(request, serve, found)
-
-    def vouch(self, request: ItemsRequest, serve: Serve, found: Sequence[Item]) -> Answer:
-        copy = self.context.copies.find(request.key)
-        assert copy is not None
+        if copy.dropped or not copy.record.complete:
+            return None
         return Answer(
             items=found,
+            origin=made_of.origin,
+            verified_at=made_of.verified_at,
+            complete=made_of.complete,
+            stale=made_of.stale,
+            revision=made_of.revision,
+        )
+
+    def vouch(self, request: ItemsRequest, serve: Serve) -> Provenance:
+        copy = self.context.copies.find(request.key)
+        assert copy is not None
+        return Provenance(
             origin=Origin.COPY,
             verified_at=copy.record.verified_at,
             complete=copy.record.complete and not copy.record.quarantined,
             stale=serve.stale,
+            revision=copy.record.revision,
         )
 
-    async def fetch(self, request: ItemsRequest, instead: Serve | None) -> Answer:
-        if not self.context.online or not self.context.speaks_for(request.key.account):
-            if instead is not None:
-                return await self.answer(request, instead)
-            raise Disconnected("there is no session with the service, and no copy to stand in")
+    async def fetch(self, request: ItemsRequest, instead: Serve | None, rsm: RsmQuery | None = None) -> Answer:
         try:
+            if not self.context.online or not self.context.speaks_for(request.key.account):
+                raise Disconnected("there is no session with the service, and no copy to stand in")
             iq = await listing.request_items(
-                self.context, request.key, item_ids=request.item_ids, max_items=request.max_items
+                self.context, request.key, item_ids=request.item_ids, max_items=request.max_items, rsm=rsm
             )
-        except (Timeout, Disconnected):
-            if instead is None:
+        except (Timeout, Disconnected, StanzaError) as error:
+            answers_so = isinstance(error, StanzaError) and not error.unreachable
+            if answers_so or instead is None or (answer := await self.answer(request, instead)) is None:
                 raise
-            return await self.answer(request, instead)
-        except StanzaError as error:
-            if instead is None or not error.unreachable:
-                raise
-            return await self.answer(request, instead)
+            return answer
         result = protocol.find_items(iq)
         self.observe(request.key, [] if result is None else list(result))
-        seen = protocol.read_items(iq).items
-        found = [Item(request.key, s.id, s.xml, None, s.publisher, 0, 0, 0) for s in seen]
-        whole = not request.item_ids and request.max_items is None
-        return Answer(found, Origin.SERVICE, None, complete=whole, stale=False)
+        listed = protocol.read_items(iq)
+        found = [Item(request.key, s.id, s.xml, None, s.publisher, 0, 0, 0) for s in listed.items]
+        whole = not request.item_ids and request.max_items is None and listed.rsm is None
+        return Answer(items=found, rsm=listed.rsm, origin=Origin.SERVICE, complete=whole)
 
     def observe(self, key: NodeKey, answered: Sequence[Element]) -> None:
         if not self.only_when_asked and self.context.serves(key.account):

@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element
 from newsstand import protocol
 from newsstand.context import Context
 from newsstand.errors import ListingError, StanzaError, Timeout
-from newsstand.model import NodeKey, SeenItem
+from newsstand.model import NodeKey, RsmQuery, SeenItem
 from newsstand.ways import Way, Ways
 
 ID_BATCH = 20
@@ -65,7 +65,7 @@ async def _by_pages(
     context: Context, key: NodeKey, ways: Ways, progress: Progress | None, on_answer: OnAnswer | None
 ) -> Listed:
     size = context.settings.page_size
-    iq = await request_items(context, key, page=size, on_answer=on_answer)
+    iq = await request_items(context, key, rsm=RsmQuery(size), on_answer=on_answer)
     _check_sender(iq, key)
     page = await _read(iq)
     own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
@@ -86,7 +86,7 @@ async def _by_pages(
             raise ListingError(f"the listing ended after {len(items)} of {first_count} items")
         if len(items) > context.settings.max_items:
             break
-        page = await _read(await request_items(context, key, page=size, after=page.rsm.last))
+        page = await _read(await request_items(context, key, rsm=RsmQuery(size, after=page.rsm.last)))
         if page.rsm is None or page.rsm.count != first_count:
             raise ListingError("the number of items changed while they were listed")
         items += page.items
@@ -167,10 +167,9 @@ async def request_items(
     *,
     item_ids: Sequence[str] = (),
     max_items: int | None = None,
-    page: int | None = None,
-    after: str | None = None,
+    rsm: RsmQuery | None = None,
     on_answer: OnAnswer | None = None,
 ) -> Element:
     """The service's own answer."""
-    payload = protocol.items_request(key.node, item_ids=item_ids, max_items=max_items, page=page, after=after)
+    payload = protocol.items_request(key.node, item_ids=item_ids, max_items=max_items, rsm=rsm)
     return await context.ask("get", key, payload, on_answer=on_answer)

@@ -82,7 +82,10 @@ class Policy(enum.StrEnum):
 
     ASK_WHEN_STALE = "ask-when-stale"
     """The copy while it is live; the service otherwise; a stale copy only if the service cannot answer."""
+    SERVE_STALE = "serve-stale"
+    """A complete copy at once, marked where it is stale; meanwhile it is brought up to date in the background."""
     ONLY_COPY = "only-copy"
+    """A complete copy, or nothing."""
     ONLY_SERVICE = "only-service"
 
 
@@ -93,6 +96,17 @@ class Rsm:
     first: str | None = None
     last: str | None = None
     count: int | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RsmQuery:
+    """A `<set/>` of XEP-0059 in a request: at most `max` items, after or before a cursor that the service gave
+    (`before=""` is the last page), or from an index."""
+
+    max: int
+    after: str | None = None
+    before: str | None = None
     index: int | None = None
 
 
@@ -245,17 +259,29 @@ class Item:
     parse_error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a read brought. `complete`: the copy holds all of the node; of an answer of the service, that all was asked
-    for. `verified_at` is when a finished listing, or the event stream since one, last vouched
-    for it (None for an answer of the service itself); `stale` says that nothing vouches for it now."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What an answer was made of. slixmpp programs find it as `iq.newsstand` on what the copy answered."""
+
+    origin: Origin
+    verified_at: int | None = None
+    """When a finished listing, or the event stream since one, last vouched for it: in microseconds since the epoch.
+    None for an answer of the service itself."""
+    complete: bool
+    """Whether the copy holds all of the node; of an answer of the service, whether all was asked for."""
+    stale: bool = False
+    """Whether nothing vouches for it now."""
+    revision: int | None = None
+    """The copy's, when it was read: `replica.watch` tells what came after. None for an answer of the service."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Provenance):
+    """What `replica.get_items` brought."""
 
     items: Sequence[Item]
-    origin: Origin
-    verified_at: int | None
-    complete: bool
-    stale: bool
+    rsm: Rsm | None = None
+    """Of an answer of a service that knows pages, where a page was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from newsstand.model import ItemsRequest, Policy, SyncState
@@ -19,11 +20,15 @@ class Situation:
     arriving: bool = False
     """Notifications have come that are not stored yet."""
     writing: bool = False
-    """A write of the program's own is not acknowledged yet."""
+    """A write of the program's own is not acknowledged, or not in the copy yet."""
     doubtful: bool = False
     """Something must be looked up before the copy can vouch for itself."""
     quarantined: bool = False
     """It holds an item whose XML could not be kept."""
+    holds_all: bool = False
+    """It holds every item that is asked for by id."""
+    age: float = math.inf
+    """Seconds since it was last verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +58,24 @@ Decision = Serve | Fetch | Refuse
 
 
 def decide(
-    request: ItemsRequest, situation: Situation | None, ways: Ways, policy: Policy = Policy.ASK_WHEN_STALE
+    request: ItemsRequest,
+    situation: Situation | None,
+    ways: Ways,
+    policy: Policy = Policy.ASK_WHEN_STALE,
+    max_age: float | None = None,
 ) -> Decision:
-    """Whom to ask. `situation` is None for a node of which there is no copy."""
+    """Whom to ask. `situation` is None for a node of which there is no copy. With `max_age`, in seconds, a copy
+    answers that was verified within it, live or not, and no other, unless the service cannot."""
     if policy is Policy.ONLY_SERVICE:
         return Fetch(None)
     if situation is None or not situation.complete or situation.state in (SyncState.GONE, SyncState.UNSYNCED):
         if policy is Policy.ONLY_COPY:
             return Refuse("the copy holds no complete listing of this node")
         return Fetch(None)
-    take = foresee(ways, request, situation.count)
+    take = foresee(ways, request, situation.count, holds_all=situation.holds_all)
     if policy is Policy.ONLY_COPY:
+        if max_age is not None and situation.age > max_age:
+            return Refuse(f"the copy was not verified within {max_age:g} s")
         return Serve(take or _nearest(request), stale=not _vouched(situation), wait=situation.arriving)
     if situation.quarantined:
         return Fetch(None)
@@ -72,9 +84,17 @@ def decide(
         # reached at all, the same items in the copy's order are worth more than none; but a page of somebody
         # else's cursor cannot be made up.
         return Fetch(None if request.paged else Serve(_nearest(request), stale=True))
-    if not _vouched(situation):
-        return Fetch(Serve(take, stale=True))
-    return Serve(take, stale=False, wait=situation.arriving)
+    if _is_fresh_enough(situation, policy, max_age):
+        return Serve(take, stale=not _vouched(situation), wait=situation.arriving)
+    return Fetch(Serve(take, stale=True))
+
+
+def _is_fresh_enough(situation: Situation, policy: Policy, max_age: float | None) -> bool:
+    if situation.writing:
+        return False  # whatever age is allowed: a program reads what it wrote
+    if max_age is not None:
+        return situation.age <= max_age
+    return policy is Policy.SERVE_STALE or _vouched(situation)
 
 
 def _vouched(situation: Situation) -> bool:

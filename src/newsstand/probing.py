@@ -11,7 +11,7 @@ from newsstand import listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import StanzaError
-from newsstand.model import ItemsRequest, SyncState
+from newsstand.model import ItemsRequest, RsmQuery, SyncState
 from newsstand.ways import Way, learn_from_answer
 
 
@@ -31,6 +31,8 @@ async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
         unheard = f"newsstand-no-such-item-{context.random.getrandbits(64):016x}"
         last_first = tuple(dict.fromkeys((ids[-1], unheard, ids[0])))
         await _try(context, copy, ids, ItemsRequest(copy.key, item_ids=last_first))
+    if context.ways(service).repeated_id is Way.UNKNOWN and len(ids) > 1:
+        await _try(context, copy, ids, ItemsRequest(copy.key, item_ids=(ids[-1], ids[0], ids[-1])))
     if context.ways(service).paging is Way.UNKNOWN and 1 < len(ids) <= context.settings.page_size:
         await _try_page(context, copy, ids)
 
@@ -51,7 +53,7 @@ async def _try(context: Context, copy: Copy, ids: Sequence[str], request: ItemsR
 
 async def _try_page(context: Context, copy: Copy, ids: Sequence[str]) -> None:
     heard = copy.heard
-    answer = protocol.read_items(await listing.request_items(context, copy.key, page=1))
+    answer = protocol.read_items(await listing.request_items(context, copy.key, rsm=RsmQuery(1)))
     if heard == copy.heard and copy.writing == 0:
         whole = answer.rsm is None and [item.id for item in answer.items] == list(ids)
         ways = context.ways(copy.key.service)

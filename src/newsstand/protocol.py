@@ -22,6 +22,7 @@ from newsstand.model import (
     ItemsRequest,
     NodeKey,
     Rsm,
+    RsmQuery,
     SeenItem,
     Subscription,
     WriteKind,
@@ -129,21 +130,20 @@ def items_request(
     *,
     item_ids: Iterable[str] = (),
     max_items: int | None = None,
-    after: str | None = None,
-    page: int | None = None,
+    rsm: RsmQuery | None = None,
 ) -> Element:
-    """XEP-0060, 6.5; with `page`, a `<set/>` of XEP-0059 beside it."""
+    """XEP-0060, 6.5; with `rsm`, a `<set/>` of XEP-0059 beside it."""
     pubsub = Element(_PUBSUB)
     items = SubElement(pubsub, _ITEMS, {"node": node})
     for item_id in item_ids:
         SubElement(items, _ITEM, {"id": item_id})
     if max_items is not None:
         items.set("max_items", str(max_items))
-    if page is not None:
-        rsm = SubElement(pubsub, _SET)
-        SubElement(rsm, f"{{{NS_RSM}}}max").text = str(page)
-        if after is not None:
-            SubElement(rsm, f"{{{NS_RSM}}}after").text = after
+    if rsm is not None:
+        wanted = SubElement(pubsub, _SET)
+        for name in ("max", "after", "before", "index"):
+            if (value := getattr(rsm, name)) is not None:
+                SubElement(wanted, f"{{{NS_RSM}}}{name}").text = str(value)
     return pubsub
 
 

@@ -29,6 +29,8 @@ from newsstand.model import (
     NodeRecord,
     Page,
     Policy,
+    Provenance,
+    RsmQuery,
     WriteRequest,
 )
 from newsstand.policy import Decision, Fetch, Refuse, Serve
@@ -39,6 +41,9 @@ from newsstand.ways import Take, Ways
 from newsstand.writes import Write
 
 log = logging.getLogger(__name__)
+
+ALL_ACCOUNTS = "*"
+"""No JID. As the `account` of a search: every account's copies."""
 
 
 class Replica:
@@ -103,23 +108,37 @@ class Replica:
         *,
         item_ids: Sequence[str] = (),
         max_items: int | None = None,
+        rsm: RsmQuery | None = None,
         account: str | None = None,
-        policy: Policy = Policy.ASK_WHEN_STALE,
+        policy: Policy | None = None,
+        max_age: float | None = None,
     ) -> Answer:
         """The items of a node, in the service's order (XEP-0060, 6.5): all, those of the ids, or the newest so many.
 
-        Raises NotInCopy where only the copy was asked and it is not complete; StanzaError, Timeout or Disconnected
-        where the service was asked, could not answer, and no copy can stand in.
+        `rsm` asks for a page (XEP-0059). Its cursors are the service's own, so the service answers, unless it is one
+        that ignores pages and would send the whole node.
+
+        `policy` says whom to ask, and `max_age`, in seconds, how long ago a copy that answers without asking may have
+        been verified; each defaults to what the node's analyser says, else to Policy.ASK_WHEN_STALE and any age. A
+        program's own acknowledged writes are in what it gets, whatever the policy; only Policy.ONLY_COPY, and a
+        service that cannot be reached, may leave them out, marked stale.
+
+        Raises NotInCopy where only the copy was asked and it is not complete, or older than `max_age`; StanzaError,
+        Timeout or Disconnected where the service was asked, could not answer, and no copy can stand in.
         """
-        if item_ids and max_items is not None:
-            raise ConfigurationError("give item_ids or max_items, not both")
+        if len([given for given in (item_ids, max_items, rsm) if given]) > 1:
+            raise ConfigurationError("give one of item_ids, max_items and rsm")
         if max_items is not None and max_items < 1:
             raise ConfigurationError("max_items must be at least 1")
+        if rsm is not None and policy is Policy.ONLY_COPY:
+            raise ConfigurationError("pages are the service's: read a copy whole, or by max_items")
+        if max_age is not None and not max_age >= 0:
+            raise ConfigurationError("max_age is a number of seconds, not below 0")
         key = self._key(service, node, account)
-        request = ItemsRequest(key, tuple(item_ids), max_items)
+        request = ItemsRequest(key, tuple(item_ids), max_items, paged=rsm is not None)
         engine = self._open
         while True:
-            decision = engine.decide(request, policy)
+            decision = engine.decide(request, policy, max_age)
             match decision:
                 case Refuse(reason):
                     raise NotInCopy(f"{node!r} of {service}: {reason}")
@@ -128,19 +147,24 @@ class Replica:
                     assert copy is not None
                     await copy.quiet()
                 case Serve():
-                    return await engine.answer(request, decision)
+                    if (answer := await engine.answer(request, decision)) is not None:
+                        return answer
                 case Fetch(instead):
-                    return await engine.fetch(request, instead)
+                    return await engine.fetch(request, instead, rsm)
 
     def _key(self, service: str, node: str, account: str | None) -> NodeKey:
-        own = self._transport.own_jid if self._transport is not None else None
-        account = account or own
+        return NodeKey(self._account(account), protocol.same_jid(service), node)
+
+    def _account(self, account: str | None) -> str:
+        """The one meant; by default the transport's own, or the only one of a database that is read offline."""
+        if account is None and self._transport is not None:
+            account = self._transport.own_jid
         if account is None:
             accounts = {copy.key.account for copy in self._open.context.copies}
             if len(accounts) != 1:
                 raise ConfigurationError("name the account whose copy is meant")
             account = accounts.pop()
-        return NodeKey(protocol.same_jid(account), protocol.same_jid(service), node)
+        return protocol.same_jid(account)
 
     async def search(
         self,
@@ -154,16 +178,17 @@ class Replica:
         after: int | None = None,
         account: str | None = None,
     ) -> Page:
-        """Items of all copies, newest first: those that hold every word of `text` (case and diacritics do not
+        """Items of an account's copies, newest first: those that hold every word of `text` (case and diacritics do not
         matter), of nodes of this type, service or node, and whose parsed fields equal `where`: `{"author.name":
         "Juliet", "categories": "tea"}`; a list is held to equal each of its elements. `after` is the `next` of the
-        page before. Raises ConfigurationError for a field that is none."""
+        page before. What other accounts' copies hold is found only with their JID as `account`, or ALL_ACCOUNTS.
+        Raises ConfigurationError for a field that is none."""
         query = search.Query(
             text=text,
             type=type,
             service=service,
             node=node,
-            account=account,
+            account=None if account == ALL_ACCOUNTS else self._account(account),
             where=where,
             limit=limit,
             after=after,
@@ -258,7 +283,7 @@ class Replica:
 
     def decide(self, request: ItemsRequest) -> Decision:
         """Whom a program's read asks; at once."""
-        return self._open.decide(request, Policy.ASK_WHEN_STALE)
+        return self._open.decide(request)
 
     def ways(self, service: str) -> Ways:
         """What is known of a service's ways."""
@@ -287,9 +312,9 @@ class Replica:
         """The items of an answer, as texts; at once. Raises DatabaseError."""
         return self._open.read_xml(request, take)
 
-    def vouch(self, request: ItemsRequest, serve: Serve) -> Answer:
-        """What an answer from the copy is made of, its items left out."""
-        return self._open.vouch(request, serve, ())
+    def vouch(self, request: ItemsRequest, serve: Serve) -> Provenance:
+        """What an answer from the copy is made of."""
+        return self._open.vouch(request, serve)
 
     def observe(self, request: ItemsRequest, result: Element) -> None:
         """The service answered a program's read with this `<iq/>`."""

@@ -306,6 +306,7 @@ class Synchroniser:
         if meanwhile:
             await self._context.save(copy)  # what was changed of it during the write must not get lost, nor undo it
         copy.failure = None
+        copy.behind = copy.relist or bool(copy.refetch)
         self._remember_order(copy, listed.ids)
         for told in copy.inbox:
             copy.note(told)
@@ -348,6 +349,7 @@ class Synchroniser:
         await self.apply(copy, steps)
         if copy.heard == heard:  # else the same item may be in doubt anew
             copy.refetch.difference_update(wanted)
+            copy.behind &= copy.relist or bool(copy.refetch)
 
     async def _check_ids(self, copy: Copy) -> float:
         """See whether something was evicted: services drop what exceeds `max_items` without a word. Returns how

@@ -30,6 +30,8 @@ class Way(enum.StrEnum):
     REQUEST_ORDER = "request-order"
     SKIPPED = "skipped"
     REFUSED = "refused"
+    ONCE = "once"
+    EACH_TIME = "each-time"
     SHOWN = "shown"
     LEFT_OUT = "left-out"
 
@@ -48,6 +50,8 @@ class Ways:
     """Several item ids: REQUEST_ORDER or NODE_ORDER."""
     missing_id: Way = Way.UNKNOWN
     """An id that is not there: SKIPPED or REFUSED."""
+    repeated_id: Way = Way.UNKNOWN
+    """An id that is asked for twice: answered ONCE, where it was first asked for, or EACH_TIME."""
     paging: Way = Way.UNKNOWN
     """A `<set/>` (XEP-0059) in a request for items: IGNORED or HONOURED."""
     disco_order: Way = Way.UNKNOWN
@@ -70,17 +74,21 @@ class Take(enum.Enum):
     FIRST = enum.auto()
     FIRST_REVERSED = enum.auto()
     IDS = enum.auto()
+    """Each once, in the order in which they were first asked for."""
+    IDS_EACH_TIME = enum.auto()
     IDS_IN_NODE_ORDER = enum.auto()
+    """Each once."""
 
 
-def foresee(ways: Ways, request: ItemsRequest, count: int) -> Take | None:
-    """How the service would answer about a node of `count` items; None where its ways are not known well enough."""
+def foresee(ways: Ways, request: ItemsRequest, count: int, *, holds_all: bool = False) -> Take | None:
+    """How the service would answer about a node of `count` items; None where its ways are not known well enough.
+    `holds_all`: every item that is asked for by id is there."""
     if request.paged and ways.paging is not Way.IGNORED:
         return None
     if request.key.service == request.key.account and ways.own_from not in (Way.SHOWN, Way.LEFT_OUT):
         return None
     if request.item_ids:
-        return _foresee_ids(ways, request.item_ids)
+        return _foresee_ids(ways, request.item_ids, holds_all)
     if request.max_items is None or count <= 1:
         return Take.ALL
     if ways.new not in (Way.FIRST, Way.LAST):
@@ -95,12 +103,21 @@ def foresee(ways: Ways, request: ItemsRequest, count: int) -> Take | None:
             return None
 
 
-def _foresee_ids(ways: Ways, wanted: tuple[str, ...]) -> Take | None:
-    if ways.missing_id is not Way.SKIPPED or len(set(wanted)) != len(wanted):
-        return None  # one may be missing; and an id asked for twice is each service's own affair
-    if len(wanted) == 1 or ways.several_ids is Way.REQUEST_ORDER:
+def _foresee_ids(ways: Ways, wanted: tuple[str, ...], holds_all: bool) -> Take | None:
+    if not (holds_all or ways.missing_id is Way.SKIPPED):
+        return None
+    if len(wanted) == 1:
         return Take.IDS
-    return Take.IDS_IN_NODE_ORDER if ways.several_ids is Way.NODE_ORDER else None
+    repeated = ways.repeated_id if len(set(wanted)) < len(wanted) else Way.ONCE
+    match ways.several_ids, repeated:
+        case Way.REQUEST_ORDER, Way.ONCE:
+            return Take.IDS
+        case Way.REQUEST_ORDER, Way.EACH_TIME:
+            return Take.IDS_EACH_TIME
+        case Way.NODE_ORDER, Way.ONCE:
+            return Take.IDS_IN_NODE_ORDER
+        case _:
+            return None
 
 
 def learn_from_answer(ways: Ways, request: ItemsRequest, ids: Sequence[str], answered: Sequence[str] | None) -> Ways:
@@ -132,13 +149,23 @@ def _learn_by_ids(ways: Ways, wanted: tuple[str, ...], ids: Sequence[str], answe
         if answered is None:
             return ways.learn(missing_id=Way.REFUSED)
         ways = ways.learn(missing_id=Way.SKIPPED if set(answered) == set(there) else Way.VARIES)
+    if answered is None:
+        return ways
     chosen = set(there)
     by_node = [id_ for id_ in ids if id_ in chosen]
-    if answered is None or len(there) < 2 or by_node == there or len(set(wanted)) != len(wanted):
+    if len(chosen) < len(there):
+        return _learn_by_repeated(ways, there, by_node, list(answered))
+    if len(there) < 2 or by_node == there:
         return ways
     if list(answered) == there:
         return ways.learn(several_ids=Way.REQUEST_ORDER)
     return ways.learn(several_ids=Way.NODE_ORDER if list(answered) == by_node else Way.VARIES)
+
+
+def _learn_by_repeated(ways: Ways, there: list[str], by_node: list[str], answered: list[str]) -> Ways:
+    if answered in (by_node, list(dict.fromkeys(there))):
+        return ways.learn(repeated_id=Way.ONCE)
+    return ways.learn(repeated_id=Way.EACH_TIME if answered == there else Way.VARIES)
 
 
 def learn_from_disco(ways: Ways, ids: Sequence[str], listed: Sequence[str]) -> Ways:

@@ -57,6 +57,8 @@ class Writes:
                 copy.relist = True
             else:
                 self._acknowledged(write, outcome)
+            # A listing or the item's own answer, each begun after this moment, brings it.
+            copy.behind |= copy.relist or bool(copy.refetch) or copy.record.state is not SyncState.LIVE
         if not copy.writing:
             copy.told.clear()
         if copy.doubtful:

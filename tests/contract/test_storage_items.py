@@ -287,6 +287,7 @@ async def test_steps_for_a_node_that_is_not_there_are_an_error(database: Databas
         (Take.FIRST_REVERSED, 2, "ba"),
         (Take.LAST, 99, "abcde"),
         (Take.IDS, None, "dbe"),
+        (Take.IDS_EACH_TIME, None, "dbed"),
         (Take.IDS_IN_NODE_ORDER, None, "bde"),
     ],
 )
@@ -294,7 +295,7 @@ async def test_answers_hold_what_was_asked_for_in_the_order_it_was_foreseen(
     database: Database, node: NodeRecord, take: Take, limit: int | None, expected: str
 ) -> None:
     await apply(database, node, *(put(item_id) for item_id in "abcde"))
-    request = ItemsRequest(node.key, ("d", "b", "ghost", "e") if limit is None else (), limit)
+    request = ItemsRequest(node.key, ("d", "b", "ghost", "e", "d") if limit is None else (), limit)
     assert await database.read(answers.take_xml, node.id, request, take) == [xml_of(item_id) for item_id in expected]
     whole = await database.scan(answers.take_items, node.id, request, take)
     assert [item.id for item in whole] == list(expected)

@@ -105,11 +105,13 @@ class Program:
 
 
 @asynccontextmanager
-async def at_work(database: Database, service: Service, *, retry_first: float = 0.02) -> AsyncIterator[Program]:
+async def at_work(
+    database: Database, service: Service, *, analyser: Analyser = NOTES, retry_first: float = 0.02
+) -> AsyncIterator[Program]:
     """A program with a fresh session; closed at the end."""
     stream = Stream(service)
     replica = Replica(stream, settings=Settings(retry_first=retry_first))
-    replica.register_analyser(NOTES)
+    replica.register_analyser(analyser)
     await replica.open(database)
     stream.turn(Session.FRESH)
     try:

@@ -9,10 +9,11 @@ from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
 from slixmpp import ClientXMPP
+from slixmpp.basexmpp import BaseXMPP
 from slixmpp.exceptions import IqError
 
 from newsstand import Policy, Replica
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.server import XmppServer
 from newsstand.model import NodeRecord, SyncState
 from newsstand.slixmpp import Newsstand
 
@@ -29,7 +30,7 @@ class Program:
 
     client: ClientXMPP
     newsstand: Newsstand
-    server: Prosody
+    server: XmppServer
     wire: Wire
 
     @property
@@ -78,7 +79,7 @@ class OpenProgram(Protocol):
         self,
         account: str = "juliet",
         *,
-        server: Prosody | None = None,
+        server: XmppServer | None = None,
         plugins: Iterable[str] = (),
         presence: bool = True,
         database: str | None = None,
@@ -123,8 +124,8 @@ class Wire:
         return found
 
 
-def newsstand_of(client: ClientXMPP) -> Newsstand:
-    """The plugin of a client that has it."""
+def newsstand_of(client: BaseXMPP) -> Newsstand:
+    """The plugin of a client or component that has it."""
     plugins: Any = client.plugin
     found = plugins["newsstand"]
     assert isinstance(found, Newsstand)

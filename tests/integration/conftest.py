@@ -12,6 +12,7 @@ import pytest
 from slixmpp import ClientXMPP
 
 from newsstand.demo.prosody import Prosody
+from newsstand.demo.server import XmppServer
 from tests.conftest import Connect, log_in, log_out, new_client
 from tests.integration._program import OpenProgram, Program, Wire, create_node, newsstand_of, recipe
 from tests.integration._recipes import DISHES
@@ -33,7 +34,7 @@ async def open_program(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncI
     async def open_program(
         account: str = "juliet",
         *,
-        server: Prosody | None = None,
+        server: XmppServer | None = None,
         plugins: Iterable[str] = (),
         presence: bool = True,
         database: str | None = None,

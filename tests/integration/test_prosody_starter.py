@@ -12,9 +12,9 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import pytest
-from slixmpp import ClientXMPP
+from slixmpp import ClientXMPP, ComponentXMPP
 
-from newsstand.demo import prosody as starter
+from newsstand.demo import process
 from newsstand.demo.prosody import Prosody, ServerFailed, ServerMissing
 from newsstand.errors import ConfigurationError
 from tests.conftest import Connect
@@ -150,9 +150,10 @@ async def test_a_port_taken_meanwhile_is_given_up_for_another(monkeypatch: pytes
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = other.getsockname()[1]
-        free_port = starter._free_port
         ports = iter([taken])
-        monkeypatch.setattr(starter, "_free_port", lambda host: next(ports, None) or free_port(host))
+        monkeypatch.setattr(
+            "newsstand.demo.server.free_port", lambda host: next(ports, None) or process.free_port(host)
+        )
         async with Prosody(accounts=["romeo"]) as server:
             assert server.port != taken
 
@@ -182,6 +183,29 @@ async def test_a_module_that_does_not_load_fails_the_start_and_leaves_nothing() 
         await server.start()
     assert server.pid is None
     assert server.folder is None
+
+
+async def test_an_external_component_logs_in_with_its_own_secret() -> None:
+    jids = ("gateway.localhost", "other.localhost")
+    async with Prosody(accounts=["romeo"], components=jids) as server:
+        assert len({server.component_secret(jid) for jid in jids}) == 2
+        assert server.component_port not in (0, server.port)
+        for jid in jids:
+            component = ComponentXMPP(jid, server.component_secret(jid), server.host, server.component_port)
+            began = asyncio.get_running_loop().create_future()
+            component.add_event_handler("session_start", began.set_result)
+            component.connect(server.host, server.component_port)
+            async with asyncio.timeout(10):
+                await began
+            await component.disconnect()
+
+
+async def test_the_size_of_stanzas_is_limited_as_asked(connect: Connect) -> None:
+    async with Prosody(accounts=["romeo"], stanza_size_limit=2 << 20) as server:
+        romeo = await connect("romeo", server=server)
+        text = "x" * (1 << 20)  # more than Prosody takes by itself
+        await romeo.plugin["xep_0060"].publish(None, "urn:example:recipe", id="long", payload=recipe(text))
+        assert await read(romeo, None, "urn:example:recipe") == {"long": text}
 
 
 def test_an_admin_needs_an_account() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,8 @@ situations = st.none() | st.builds(
     writing=st.booleans(),
     doubtful=st.booleans(),
     quarantined=st.booleans(),
+    holds_all=st.booleans(),
+    age=st.sampled_from([0.0, 10.0, 1000.0, math.inf]),
 )
 ways = st.builds(Ways, **{field.name: st.sampled_from(Way) for field in dataclasses.fields(Ways)})
 keys = st.sampled_from([OTHERS, OWN])
@@ -76,7 +79,7 @@ def test_without_being_asked_for_only_what_the_service_would_say_is_served(
     assert not isinstance(decision, Refuse)
     if isinstance(decision, Serve):
         assert where is not None
-        assert decision.take is foresee(known, request, where.count)
+        assert decision.take is foresee(known, request, where.count, holds_all=where.holds_all)
         assert not decision.stale
         assert not where.quarantined
 
@@ -128,8 +131,19 @@ def test_who_is_asked_is_as_the_policy_says(
             assert decision == Fetch(None)
         case Policy.ONLY_COPY:
             assert not isinstance(decision, Fetch)
-        case Policy.ASK_WHEN_STALE:
+        case Policy.ASK_WHEN_STALE | Policy.SERVE_STALE:
             assert not isinstance(decision, Refuse)
+
+
+@given(requests, situations, ways, policies, st.none() | st.floats(0, 2000))
+def test_an_age_is_never_exceeded_and_an_own_write_never_passed_by(
+    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy, max_age: float | None
+) -> None:
+    decision = decide(request, where, known, policy, max_age)
+    if isinstance(decision, Serve):
+        assert where is not None
+        assert max_age is None or where.age <= max_age
+        assert not where.writing or policy is Policy.ONLY_COPY
 
 
 @given(requests, situations, ways, policies)

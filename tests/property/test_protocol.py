@@ -19,6 +19,7 @@ from newsstand.model import (
     NodeKey,
     Published,
     Retracted,
+    RsmQuery,
     SeenItem,
     WriteRequest,
 )
@@ -59,7 +60,7 @@ children = st.lists(st.one_of(likely, trees), max_size=3)
 def nearly_requests(draw: st.DrawFn) -> Element:
     """Requests for items as they should be, but for what chance changes in some of them."""
     ids = draw(st.lists(st.sampled_from("abc"), max_size=3))
-    items = protocol.items_request("news", item_ids=ids, page=draw(st.sampled_from([None, None, 5])))
+    items = protocol.items_request("news", item_ids=ids, rsm=draw(st.sampled_from([None, None, RsmQuery(5)])))
     if draw(st.booleans()):
         items[0].set(draw(keys), draw(values))
     if draw(st.booleans()):
@@ -86,7 +87,8 @@ def test_a_request_is_understood_whole_or_not_at_all(inner: list[Element], kind:
             return
         case ItemsRequest(key, item_ids, max_items, paged):
             assert kind == "get"
-            again = protocol.items_request(key.node, item_ids=item_ids, max_items=max_items, page=1 if paged else None)
+            rsm = RsmQuery(1) if paged else None
+            again = protocol.items_request(key.node, item_ids=item_ids, max_items=max_items, rsm=rsm)
             again[1:] = iq[0][1:]  # of a page, all that matters is that there is one
             if max_items is not None:
                 again[0].set("max_items", iq[0][0].get("max_items", ""))
@@ -105,15 +107,15 @@ def test_a_request_is_understood_whole_or_not_at_all(inner: list[Element], kind:
     st.text(min_size=1, alphabet=st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")),
     st.lists(st.text(min_size=1, alphabet="abé<&'\""), max_size=4),
     st.none() | st.integers(1, 2**31 - 1),
-    st.none() | st.integers(1, 500),
+    st.none() | st.builds(RsmQuery, st.integers(1, 500), before=st.none() | st.text("abé<", max_size=3)),
 )
 def test_our_own_requests_are_understood_as_they_are_meant(
-    node: str, item_ids: list[str], max_items: int | None, page: int | None
+    node: str, item_ids: list[str], max_items: int | None, rsm: RsmQuery | None
 ) -> None:
     limit = None if item_ids else max_items
-    made = protocol.items_request(node, item_ids=item_ids, max_items=limit, page=page)
+    made = protocol.items_request(node, item_ids=item_ids, max_items=limit, rsm=rsm)
     iq = xmltext.parse([xmltext.to_text(stanza("iq", [made], type="get", to=SERVICE))])
-    expected = ItemsRequest(NodeKey(ME, SERVICE, node), tuple(item_ids), limit, page is not None)
+    expected = ItemsRequest(NodeKey(ME, SERVICE, node), tuple(item_ids), limit, rsm is not None)
     assert protocol.read_request(iq, ME) == expected
 
 

@@ -60,8 +60,10 @@ class Service:
             there = [id_ for id_ in request.item_ids if id_ in self.order]
             if len(there) < len(request.item_ids) and self.ways.missing_id is Way.REFUSED:
                 return None
+            if self.ways.repeated_id is Way.ONCE:
+                there = list(dict.fromkeys(there))
             by_node = self.ways.several_ids is Way.NODE_ORDER
-            return [id_ for id_ in self.order if id_ in there] if by_node else there
+            return sorted(there, key=self.order.index) if by_node else there
         if request.max_items is None:
             return list(self.order)
         newest = self.order[-request.max_items :] if self.ways.new is Way.LAST else self.order[: request.max_items]
@@ -83,6 +85,8 @@ def taken(take: Take, request: ItemsRequest, order: list[str]) -> list[str]:
         case Take.FIRST_REVERSED:
             return order[:limit][::-1]
         case Take.IDS:
+            return [id_ for id_ in dict.fromkeys(request.item_ids) if id_ in order]
+        case Take.IDS_EACH_TIME:
             return [id_ for id_ in request.item_ids if id_ in order]
         case Take.IDS_IN_NODE_ORDER:
             return [id_ for id_ in order if id_ in request.item_ids]
@@ -95,6 +99,7 @@ kinds = st.builds(
     limited=st.sampled_from([Way.NODE_ORDER, Way.REVERSED]),
     several_ids=st.sampled_from([Way.REQUEST_ORDER, Way.NODE_ORDER]),
     missing_id=st.sampled_from([Way.SKIPPED, Way.REFUSED]),
+    repeated_id=st.sampled_from([Way.ONCE, Way.EACH_TIME]),
     disco_order=st.sampled_from([Way.NODE_ORDER, Way.REVERSED]),
 )
 services = st.builds(Service, kinds, st.integers(1, 8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -29,7 +30,22 @@ def test_only_wanted_nodes_that_are_still_there_are_followed() -> None:
 
 
 def test_a_copy_that_is_at_rest_vouches_for_itself() -> None:
-    assert copy_of().situation(connected=True) == Situation(SyncState.LIVE, complete=True, count=3, connected=True)
+    assert copy_of().situation(True, 0, holds_all=False) == Situation(
+        SyncState.LIVE, complete=True, count=3, connected=True
+    )
+
+
+def test_the_age_of_a_copy_is_counted_from_when_it_was_verified() -> None:
+    copy = copy_of(verified_at=5_000_000)
+    assert copy.situation(True, 7_500_000, holds_all=False).age == 2.5
+    assert copy.situation(True, 1, holds_all=False).age == 0, "a clock that went back makes nothing older"
+    assert copy_of().situation(True, 7_500_000, holds_all=False).age == math.inf
+
+
+def test_a_copy_behind_the_programs_own_writes_says_so() -> None:
+    copy = copy_of()
+    copy.behind = True
+    assert copy.situation(True, 0, holds_all=False).writing
 
 
 def test_whatever_is_under_way_is_part_of_the_situation() -> None:
@@ -37,7 +53,7 @@ def test_whatever_is_under_way_is_part_of_the_situation() -> None:
     copy.inbox.append(TOLD)
     copy.writing = 2
     copy.refetch.add("a")
-    assert copy.situation(connected=False) == Situation(
+    assert copy.situation(False, 0, holds_all=True) == Situation(
         SyncState.LIVE,
         complete=True,
         count=3,
@@ -46,6 +62,7 @@ def test_whatever_is_under_way_is_part_of_the_situation() -> None:
         writing=True,
         doubtful=True,
         quarantined=True,
+        holds_all=True,
     )
 
 

@@ -81,6 +81,48 @@ def test_where_the_services_way_is_unknown_the_nearest_answers_only_if_the_servi
     assert decide(request_, situation(), Ways(), Policy.ONLY_COPY) == Serve(nearest, stale=False)
 
 
+def test_where_no_item_is_missing_it_matters_not_what_the_service_says_of_missing_ones() -> None:
+    for missing in (Way.UNKNOWN, Way.REFUSED, Way.VARIES):
+        assert decide(ONE, situation(holds_all=True), Ways(missing_id=missing)) == Serve(Take.IDS, stale=False)
+        assert decide(ONE, situation(holds_all=False), Ways(missing_id=missing)) == Fetch(Serve(Take.IDS, stale=True))
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        situation(state=SyncState.STALE),
+        situation(state=SyncState.SYNCING, doubtful=True),
+        situation(state=SyncState.FAILED),
+        situation(doubtful=True),
+        situation(connected=False),
+    ],
+)
+def test_a_stale_copy_is_served_at_once_where_the_policy_says_so(where: Situation) -> None:
+    assert decide(ALL, where, KNOWN, Policy.SERVE_STALE) == Serve(Take.ALL, stale=True)
+
+
+@pytest.mark.parametrize("where", [None, situation(complete=False), situation(state=SyncState.GONE)])
+def test_where_there_is_no_copy_to_serve_no_policy_makes_one_up(where: Situation | None) -> None:
+    assert decide(ALL, where, KNOWN, Policy.SERVE_STALE) == Fetch(None)
+    assert decide(ALL, where, KNOWN, max_age=1e9) == Fetch(None)
+
+
+@pytest.mark.parametrize(("policy", "max_age"), [(Policy.SERVE_STALE, None), (Policy.ASK_WHEN_STALE, 1e9)])
+def test_a_program_that_wrote_is_not_served_what_was_before(policy: Policy, max_age: float | None) -> None:
+    assert decide(ALL, situation(writing=True, age=1), KNOWN, policy, max_age) == NOT_VOUCHED
+
+
+@pytest.mark.parametrize("policy", [Policy.ASK_WHEN_STALE, Policy.SERVE_STALE])
+def test_within_its_age_a_copy_answers_and_beyond_it_the_service(policy: Policy) -> None:
+    live, stale = situation(age=60), situation(age=60, state=SyncState.STALE)
+    assert decide(ALL, live, KNOWN, policy, 60) == Serve(Take.ALL, stale=False)
+    assert decide(ALL, stale, KNOWN, policy, 60) == Serve(Take.ALL, stale=True)
+    assert decide(ALL, live, KNOWN, policy, 59) == NOT_VOUCHED
+    assert decide(ALL, stale, KNOWN, policy, 59) == NOT_VOUCHED
+    assert decide(ALL, stale, KNOWN, Policy.ONLY_COPY, 60) == Serve(Take.ALL, stale=True)
+    assert decide(ALL, stale, KNOWN, Policy.ONLY_COPY, 59) == Refuse("the copy was not verified within 59 s")
+
+
 @pytest.mark.parametrize("paging", [Way.UNKNOWN, Way.HONOURED, Way.VARIES])
 def test_a_page_of_a_service_that_pages_is_never_made_up(paging: Way) -> None:
     for connected in (True, False):

@@ -16,6 +16,7 @@ from newsstand.model import (
     NS_RSM,
     ItemsRequest,
     NodeKey,
+    RsmQuery,
     WriteKind,
     WriteRequest,
 )
@@ -238,8 +239,8 @@ def test_a_set_of_another_protocol_is_no_write() -> None:
         (protocol.items_request("a<'\"&"), ItemsRequest(KEY._replace(node="a<'\"&"))),
         (protocol.items_request("news", item_ids=["2", "1"]), ItemsRequest(KEY, ("2", "1"))),
         (protocol.items_request("news", max_items=3), ItemsRequest(KEY, max_items=3)),
-        (protocol.items_request("news", page=3), ItemsRequest(KEY, paged=True)),
-        (protocol.items_request("news", page=3, after="x"), ItemsRequest(KEY, paged=True)),
+        (protocol.items_request("news", rsm=RsmQuery(3)), ItemsRequest(KEY, paged=True)),
+        (protocol.items_request("news", rsm=RsmQuery(3, after="x")), ItemsRequest(KEY, paged=True)),
     ],
 )
 def test_our_own_requests_for_items_mean_what_they_should(made: Element, expected: ItemsRequest) -> None:
@@ -249,10 +250,15 @@ def test_our_own_requests_for_items_mean_what_they_should(made: Element, expecte
 
 
 def test_a_request_for_a_page_names_its_size_and_its_cursor() -> None:
-    made = protocol.items_request("news", page=3, after="x")
+    made = protocol.items_request("news", rsm=RsmQuery(3, after="x"))
     assert made.findtext(f"{{{NS_RSM}}}set/{{{NS_RSM}}}max") == "3"
     assert made.findtext(f"{{{NS_RSM}}}set/{{{NS_RSM}}}after") == "x"
-    assert protocol.items_request("news", page=3).find(f"{{{NS_RSM}}}set/{{{NS_RSM}}}after") is None
+    assert protocol.items_request("news", rsm=RsmQuery(3)).find(f"{{{NS_RSM}}}set/{{{NS_RSM}}}after") is None
+
+
+def test_a_request_for_the_last_page_has_an_empty_before() -> None:
+    made = protocol.items_request("news", rsm=RsmQuery(3, before=""))
+    assert made.findtext(f"{{{NS_RSM}}}set/{{{NS_RSM}}}before") == ""
 
 
 def test_our_other_requests() -> None:

@@ -97,7 +97,11 @@ def test_an_answer_that_is_the_whole_node_does_not_show_which_end_is_new(limit: 
         (("x",), [], Ways(missing_id=Way.SKIPPED)),
         (("x",), ["a"], Ways(missing_id=Way.VARIES)),
         (("a", "x"), [], Ways(missing_id=Way.VARIES)),
-        (("c", "a", "c"), ["c", "a"], Ways()),
+        (("c", "a", "c"), ["c", "a"], Ways(repeated_id=Way.ONCE)),
+        (("c", "a", "c"), ["a", "c"], Ways(repeated_id=Way.ONCE)),
+        (("c", "a", "c"), ["c", "a", "c"], Ways(repeated_id=Way.EACH_TIME)),
+        (("c", "a", "c"), ["a", "c", "c"], Ways(repeated_id=Way.VARIES)),
+        (("c", "a", "c"), None, Ways()),
         (("c", "a"), None, Ways()),
     ],
 )
@@ -223,6 +227,23 @@ def test_a_limit_makes_no_difference_to_a_node_of_one_item(count: int) -> None:
         (Ways(missing_id=Way.SKIPPED, several_ids=Way.REQUEST_ORDER), ("a", "b"), Take.IDS),
         (Ways(missing_id=Way.SKIPPED, several_ids=Way.NODE_ORDER), ("a", "b"), Take.IDS_IN_NODE_ORDER),
         (Ways(missing_id=Way.SKIPPED, several_ids=Way.REQUEST_ORDER), ("a", "a"), None),
+        (
+            Ways(several_ids=Way.REQUEST_ORDER, missing_id=Way.SKIPPED, repeated_id=Way.ONCE),
+            ("a", "b", "a"),
+            Take.IDS,
+        ),
+        (
+            Ways(several_ids=Way.REQUEST_ORDER, missing_id=Way.SKIPPED, repeated_id=Way.EACH_TIME),
+            ("a", "b", "a"),
+            Take.IDS_EACH_TIME,
+        ),
+        (
+            Ways(several_ids=Way.NODE_ORDER, missing_id=Way.SKIPPED, repeated_id=Way.ONCE),
+            ("a", "b", "a"),
+            Take.IDS_IN_NODE_ORDER,
+        ),
+        (Ways(several_ids=Way.NODE_ORDER, missing_id=Way.SKIPPED, repeated_id=Way.EACH_TIME), ("a", "a"), None),
+        (Ways(several_ids=Way.UNKNOWN, missing_id=Way.SKIPPED, repeated_id=Way.ONCE), ("a", "b"), None),
     ],
 )
 def test_an_answer_to_ids_is_foreseen_where_enough_is_known(

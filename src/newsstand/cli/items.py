@@ -15,7 +15,7 @@ from newsstand.cli.places import reading
 from newsstand.cli.wording import explained
 from newsstand.errors import Disconnected, NewsstandError, NotInCopy
 from newsstand.model import Answer, Item, NodeKey, NodeRecord, Origin, Policy
-from newsstand.replica import Replica
+from newsstand.replica import ALL_ACCOUNTS, Replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ async def _search(args: Any, service: str | None, where: dict[str, Any]) -> int:
             where=where or None,
             limit=args.limit,
             after=args.after,
-            account=account,
+            account=account or ALL_ACCOUNTS,
         )
         types = _types(replica.nodes())
     shown = [Shown(item, types.get(item.key), item.parsed) for item in page.items]

@@ -8,7 +8,7 @@ from typing import Any, Self
 from slixmpp import ClientXMPP
 from slixmpp.plugins.xep_0004 import Form
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.server import XmppServer
 from newsstand.errors import Disconnected
 
 LOGIN_SECONDS = 20.0
@@ -19,7 +19,7 @@ class LoopbackClient(ClientXMPP):
 
     As an `async with` block it is logged in on entry, and logged out at the end."""
 
-    def __init__(self, server: Prosody, account: str, resource: str) -> None:
+    def __init__(self, server: XmppServer, account: str, resource: str) -> None:
         super().__init__(
             f"{server.jid(account)}/{resource}",
             server.password,

@@ -95,13 +95,13 @@ class Fallback:
             return False
         try:
             texts = trigger.replica.read_xml(self._request, instead.take)
-            answer = trigger.replica.vouch(self._request, instead)
+            made_of = trigger.replica.vouch(self._request, instead)
         except DatabaseError as error:
             log.warning("the copy could not be read: %s", error)
             return False
         self._settle()
         whole = trigger.frame(self._iq, self._request, texts)
-        trigger.xmpp.loop.call_soon(trigger.deliver, whole, answer, self._callback, self._future)
+        trigger.xmpp.loop.call_soon(trigger.deliver, whole, made_of, self._callback, self._future)
         return True
 
     def _settle(self) -> None:

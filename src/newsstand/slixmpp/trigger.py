@@ -19,7 +19,7 @@ from slixmpp.stanza import Iq
 
 from newsstand import xmltext
 from newsstand.errors import DatabaseError, StanzaError
-from newsstand.model import NS_PUBSUB, Answer, ItemsRequest, WriteRequest
+from newsstand.model import NS_PUBSUB, ItemsRequest, Provenance, WriteRequest
 from newsstand.policy import Fetch, Serve
 from newsstand.protocol import read_request
 from newsstand.replica import Replica
@@ -148,12 +148,12 @@ class Trigger:
         except DatabaseError as error:
             log.warning("the copy could not be read: %s", error)
             return None
-        answer = self.replica.vouch(request, serve)
+        made_of = self.replica.vouch(request, serve)
         whole = self.frame(iq, request, texts)
         if len(texts) > LARGE:
-            self._spawn(self._deliver_large(whole, answer, callback, future))
+            self._spawn(self._deliver_large(whole, made_of, callback, future))
         else:
-            loop.call_soon(self.deliver, whole, answer, callback, future)
+            loop.call_soon(self.deliver, whole, made_of, callback, future)
         return future
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -183,18 +183,18 @@ class Trigger:
                 future.set_result(result)
 
     async def _deliver_large(
-        self, texts: list[str], answer: Answer, callback: Any, future: asyncio.Future[Any]
+        self, texts: list[str], made_of: Provenance, callback: Any, future: asyncio.Future[Any]
     ) -> None:
         tree = await asyncio.to_thread(xmltext.parse, texts)
-        self._hand_over(tree, answer, callback, future)
+        self._hand_over(tree, made_of, callback, future)
 
-    def deliver(self, texts: list[str], answer: Answer, callback: Any, future: asyncio.Future[Any]) -> None:
+    def deliver(self, texts: list[str], made_of: Provenance, callback: Any, future: asyncio.Future[Any]) -> None:
         """Hand a whole answer over: a fresh tree each time, because programs change what they get."""
-        self._hand_over(xmltext.parse(texts), answer, callback, future)
+        self._hand_over(xmltext.parse(texts), made_of, callback, future)
 
-    def _hand_over(self, tree: Element, answer: Answer, callback: Any, future: asyncio.Future[Any]) -> None:
+    def _hand_over(self, tree: Element, made_of: Provenance, callback: Any, future: asyncio.Future[Any]) -> None:
         result: Any = Iq(self.xmpp, xml=tree, recv=True)
-        result.newsstand = answer
+        result.newsstand = made_of
         if not future.done():
             future.set_result(result)
         if callback is not None:

@@ -42,6 +42,8 @@ def take_xml(conn: Connection, node_id: int, request: ItemsRequest, take: Take) 
         case Take.FIRST_REVERSED:
             return items.xml_of_first(conn, node_id, limit)[::-1]
         case Take.IDS:
+            return items.xml_by_ids(conn, node_id, list(dict.fromkeys(request.item_ids)))
+        case Take.IDS_EACH_TIME:
             return items.xml_by_ids(conn, node_id, request.item_ids)
         case Take.IDS_IN_NODE_ORDER:
             return items.xml_by_ids(conn, node_id, request.item_ids, node_order=True)
@@ -63,12 +65,13 @@ def take_items(conn: Connection, node_id: int, request: ItemsRequest, take: Take
             return _items(conn, _FULL.order_by(rising).limit(limit), here)
         case Take.FIRST_REVERSED:
             return _items(conn, _FULL.order_by(rising).limit(limit), here)[::-1]
-        case Take.IDS | Take.IDS_IN_NODE_ORDER:
-            found = _by_ids(conn, here, request.item_ids)
-            if take is Take.IDS:
-                by_id = {item.id: item for _, item in found}
-                return [by_id[id_] for id_ in request.item_ids if id_ in by_id]
-            return [item for _, item in sorted(found, key=itemgetter(0))]
+        case Take.IDS | Take.IDS_EACH_TIME | Take.IDS_IN_NODE_ORDER:
+            found = _by_ids(conn, here, list(dict.fromkeys(request.item_ids)))
+            if take is Take.IDS_IN_NODE_ORDER:
+                return [item for _, item in sorted(found, key=itemgetter(0))]
+            by_id = {item.id: item for _, item in found}
+            wanted = request.item_ids if take is Take.IDS_EACH_TIME else dict.fromkeys(request.item_ids)
+            return [by_id[id_] for id_ in wanted if id_ in by_id]
 
 
 def _items(conn: Connection, statement: Select[Any], params: dict[str, Any]) -> list[Item]:

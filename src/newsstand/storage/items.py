@@ -124,7 +124,7 @@ def xml_of_first(conn: Connection, node_id: int, limit: int) -> list[str]:
 
 
 def xml_by_ids(conn: Connection, node_id: int, item_ids: Sequence[str], *, node_order: bool = False) -> list[str]:
-    """Those that are there, in the order asked for, or in the node's."""
+    """Those that are there, as often as they are asked for, in that order; or each once, in the node's."""
     if len(item_ids) == 1:
         return [row[0] for row in _XML_ONE.rows(conn, b_node=node_id, b_digest=digest(item_ids[0]))]
     wanted = [digest(item_id) for item_id in item_ids]
@@ -132,10 +132,9 @@ def xml_by_ids(conn: Connection, node_id: int, item_ids: Sequence[str], *, node_
     for keys in chunks(wanted):
         for key, position, xml in conn.execute(_XML_BY_KEY, {"b_node": node_id, "b_digests": keys}):
             found[key] = (position, xml)
-    chosen = [found[key] for key in wanted if key in found]
     if node_order:
-        chosen.sort()
-    return [xml for _, xml in chosen]
+        return [xml for _, xml in sorted(found.values())]
+    return [found[key][1] for key in wanted if key in found]
 
 
 def which(conn: Connection, node_id: int, item_ids: Sequence[str]) -> list[str]:

@@ -182,12 +182,17 @@ def _matching_nodes(conn: Connection, query: Query) -> list[int] | None:
         conditions.append(_node.c.service == query.service)
     if query.node is not None:
         conditions.append(_node.c.name == query.node)
-    if query.account is not None:
+    if query.account is not None and not _is_only_account(conn, query.account):
         conditions.append(_account.c.jid == query.account)
     if not conditions:
         return None
     joined = _node.join(_account, _node.c.account_id == _account.c.id)
     return list(conn.execute(select(_node.c.id).select_from(joined).where(*conditions)).scalars())
+
+
+def _is_only_account(conn: Connection, jid: str) -> bool:
+    """Then there is nothing to narrow, and a search of words stays within their index."""
+    return list(conn.execute(select(_account.c.jid).limit(2)).scalars()) == [jid]
 
 
 def _count_items(conn: Connection, nodes: list[int] | None) -> int:

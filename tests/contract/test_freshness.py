@@ -1,0 +1,124 @@
+"""Whom a read asks, by policy and age, and what its answer says of itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from newsstand import Analyser, Policy
+from newsstand.errors import ConfigurationError, NotInCopy, StanzaError
+from newsstand.model import Answer, Origin, RsmQuery
+from newsstand.storage.database import Database
+from newsstand.transport import Session
+from tests.fakes.program import NODE, Program, at_work, contents
+from tests.fakes.service import NOTE, SERVICE, Service
+
+
+@pytest.fixture
+async def program(database: Database) -> AsyncIterator[Program]:
+    """It follows a node of three items."""
+    service = Service()
+    service.create(NODE, "a", "b", "c")
+    async with at_work(database, service) as program:
+        await program.follow()
+        yield program
+
+
+async def read(program: Program, policy: Policy | None = None, max_age: float | None = None) -> Answer:
+    return await program.replica.get_items(SERVICE, NODE, policy=policy, max_age=max_age)
+
+
+async def test_an_answer_says_what_it_was_made_of(program: Program) -> None:
+    answer = await read(program)
+    assert (answer.origin, answer.complete, answer.stale) == (Origin.COPY, True, False)
+    assert answer.verified_at == program.copy().record.verified_at
+    assert answer.revision == program.copy().record.revision
+
+
+async def test_a_stale_copy_answers_at_once_and_is_brought_up_meanwhile(program: Program) -> None:
+    program.stream.turn(Session.LOST)
+    program.service.publish(NODE, "d", "missed", told=False)
+    hold = program.service.hold("items")
+    program.stream.turn(Session.FRESH)
+    await hold.reached()
+    answer = await read(program, Policy.SERVE_STALE)
+    assert (answer.origin, answer.stale) == (Origin.COPY, True)
+    assert [item_id for item_id, _ in contents(answer)] == ["a", "b", "c"]
+    hold.release()
+    await program.settled()
+    assert contents(await read(program, Policy.SERVE_STALE)) == program.service.contents(NODE)
+
+
+async def test_a_policy_can_be_the_analysers(database: Database) -> None:
+    service = Service()
+    service.create(NODE, "a", "b", "c")
+    notes = Analyser("notes", "notes", namespace=NOTE, to_sync=True, policy=Policy.ONLY_SERVICE)
+    async with at_work(database, service, analyser=notes) as program:
+        await program.read()
+        await program.settled()
+        assert (await program.read()).origin is Origin.SERVICE
+        assert (await read(program, Policy.ASK_WHEN_STALE)).origin is Origin.COPY
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_an_acknowledged_write_is_read_whatever_the_policy(program: Program, told: bool) -> None:
+    hold = program.service.hold("ids")
+    program.service.publish(NODE, "d", "raises a doubt")
+    await hold.reached()
+    write = program.write("publish", item=("c", "mine"))
+    program.service.publish(NODE, "c", "mine", told=told)
+    program.acknowledge(write)
+    assert ("c", "mine") in contents(await read(program, Policy.SERVE_STALE))
+    assert ("c", "mine") in contents(await read(program, max_age=1e9))
+    hold.release()
+    await program.serves_live()
+
+
+async def test_a_write_before_the_first_listing_of_a_session_is_read_whatever_the_policy(program: Program) -> None:
+    program.stream.turn(Session.LOST)
+    hold = program.service.hold("subscribe")
+    program.stream.turn(Session.FRESH)
+    await hold.reached()
+    write = program.write("retract", item=("b", ""))
+    program.service.nodes[NODE].items.pop("b")
+    program.acknowledge(write)
+    answer = await read(program, Policy.SERVE_STALE)
+    assert [item_id for item_id, _ in contents(answer)] == ["a", "c"]
+    hold.release()
+    await program.serves_live()
+
+
+async def test_what_is_older_than_allowed_is_asked_for(program: Program) -> None:
+    requests = program.service.counted("items")
+    assert (await read(program, max_age=3600)).origin is Origin.COPY
+    assert program.service.counted("items") == requests
+    assert (await read(program, max_age=0)).origin is Origin.SERVICE
+    with pytest.raises(NotInCopy, match="not verified within"):
+        await read(program, Policy.ONLY_COPY, 0)
+
+
+async def test_where_the_service_cannot_answer_an_older_copy_stands_in(program: Program) -> None:
+    program.service.refuse("items", "remote-server-timeout", "wait")
+    answer = await read(program, max_age=0)
+    assert (answer.origin, answer.stale) == (Origin.COPY, True)
+
+
+async def test_a_copy_that_is_closed_while_it_is_read_does_not_answer(program: Program) -> None:
+    reading = asyncio.ensure_future(program.replica.get_items(SERVICE, NODE))
+    await asyncio.sleep(0)  # it is being read, in a thread; what was read comes no sooner than this task waits
+    program.replica._open.synchroniser.shut(program.copy(), "refused meanwhile")
+    program.service.refuse("items", "forbidden", "auth")
+    with pytest.raises(StanzaError, match="forbidden"):
+        await reading
+
+
+async def test_a_page_is_asked_of_the_service_and_brings_its_cursors(program: Program) -> None:
+    with pytest.raises(ConfigurationError):
+        await program.replica.get_items(SERVICE, NODE, rsm=RsmQuery(1), max_items=1)
+    with pytest.raises(ConfigurationError):
+        await program.replica.get_items(SERVICE, NODE, rsm=RsmQuery(1), policy=Policy.ONLY_COPY)
+    answer = await program.replica.get_items(SERVICE, NODE, rsm=RsmQuery(1))
+    assert contents(answer) == program.service.contents(NODE), "this service ignores pages"
+    assert answer.rsm is None

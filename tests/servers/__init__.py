@@ -1,0 +1,1 @@
+"""Throw-away servers of the tests, besides the demo's Prosody."""

@@ -1,0 +1,185 @@
+"""A throw-away ejabberd: an XMPP server with pubsub and PEP, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from newsstand.demo.process import PortTaken, ServerMissing, find_executable, read_from
+from newsstand.demo.server import XmppServer
+
+PACKAGES = "ejabberd erlang-p1-sqlite3"
+_TABLES = Path("/usr/share/ejabberd/sql/lite.sql")
+_IN_USE = re.compile(r"(?i)already in use|eaddrinuse")
+
+_CONFIGURATION = """\
+hosts: [{domain}]
+loglevel: info
+auth_method: internal
+auth_password_format: plain
+s2s_access: none
+default_db: {db}
+{sql}
+listen:
+  - port: {port}
+    ip: "127.0.0.1"
+    module: ejabberd_c2s
+    max_stanza_size: {stanza_size_limit}
+    access: all
+    shaper: none
+    starttls: false
+{component_listener}
+acl:
+  maker: {{user: [{admins}]}}
+  local: {{user_regexp: ""}}
+access_rules:
+  local: {{allow: local}}
+  pubsub_createnode: {{allow: maker}}
+modules:
+  mod_adhoc: {{}}
+  mod_blocking: {{}}
+  mod_caps: {{}}
+  mod_carboncopy: {{}}
+  mod_disco: {{}}
+  mod_last: {{}}
+  mod_offline: {{}}
+  mod_ping: {{}}
+  mod_privacy: {{}}
+  mod_pubsub:
+    host: {pubsub}
+    access_createnode: pubsub_createnode
+    plugins: [flat, pep]
+    max_items_node: 100000
+  mod_roster: {{}}
+  mod_stream_mgmt: {{}}
+"""
+
+_COMPONENT_LISTENER = """\
+  - port: {port}
+    ip: "127.0.0.1"
+    module: ejabberd_service
+    max_stanza_size: {stanza_size_limit}
+    hosts:
+"""
+
+# The accounts are in a file, because arguments can be read by any user of the machine.
+_BOOT = """\
+case application:ensure_all_started(ejabberd) of
+    {{ok, _}} ->
+        {{ok, Accounts}} = file:consult({accounts}),
+        [ejabberd_auth:try_register(User, Server, Password) || {{User, Server, Password}} <- Accounts],
+        file:write_file({ready}, "ready");
+    Error ->
+        io:format("~p~n", [Error]),
+        halt(1)
+end.
+"""
+
+
+class Ejabberd(XmppServer):
+    """An ejabberd that lives as long as its `async with` block; its pubsub data are in Mnesia or in SQLite.
+
+    Nodes may hold up to 100,000 items. Requests above `stanza_size_limit` bytes are refused. Erlang is started without
+    a node name, so that there is no epmd and several may run at once.
+    """
+
+    title = "ejabberd"
+    start_seconds = 60.0
+    stop_seconds = 20.0
+
+    def __init__(
+        self,
+        accounts: Iterable[str] = ("romeo", "juliet", "nurse"),
+        *,
+        db: Literal["mnesia", "sql"] = "mnesia",
+        admins: Iterable[str] | None = None,
+        components: Iterable[str] = (),
+        stanza_size_limit: int = 10 << 20,
+    ) -> None:
+        super().__init__(accounts, admins=admins, components=components)
+        self.db = db
+        self._stanza_size_limit = stanza_size_limit
+
+    def _look_for_it(self) -> None:
+        self._erl = find_executable("erl")
+        self._libraries = next((found.parents[1] for found in Path("/usr/lib").glob("*/ejabberd-*/ebin")), None)
+        if self._erl is None or self._libraries is None:
+            raise ServerMissing("ejabberd", PACKAGES)
+        if self.db == "sql" and not any(Path("/usr/lib/erlang/lib").glob("*/ebin/sqlite3.app")):
+            raise ServerMissing("ejabberd's SQLite driver", PACKAGES)
+
+    async def _start(self, folder: Path) -> None:
+        assert self._erl is not None
+        ready, log = folder / "ready", folder / "ejabberd.log"
+        ready.unlink(missing_ok=True)
+        seen = log.stat().st_size if log.exists() else 0
+        self._write_files(folder)
+        environment = {
+            **os.environ,
+            "EJABBERD_CONFIG_PATH": str(folder / "ejabberd.yml"),
+            "EJABBERD_LOG_PATH": str(log),
+            "ERL_CRASH_DUMP_BYTES": "0",
+            "ERL_LIBS": str(self._libraries),
+            "HOME": str(folder),
+        }
+        boot = _BOOT.format(accounts=json.dumps(str(folder / "accounts")), ready=json.dumps(str(ready)))
+        process = await self._spawn(
+            *(self._erl, "-noinput", "-mnesia", "dir", json.dumps(str(folder / "spool"))),
+            *("-s", "ejabberd", "-eval", boot),
+            environment=environment,
+        )
+        async for _ in self._polls(process):
+            if _IN_USE.search(read_from(log, seen)):
+                raise PortTaken(f"port {self.port} or {self.component_port}")
+            if ready.exists():
+                break
+        async with asyncio.timeout(self.start_seconds):
+            await self._greet()
+
+    def _write_files(self, folder: Path) -> None:
+        spool = folder / "spool"
+        spool.mkdir(exist_ok=True)
+        (folder / "ejabberd.yml").write_text(self._configuration(spool / "ejabberd.sqlite"), encoding="utf-8")
+        accounts = "".join(
+            f"{{{_binary(account)}, {_binary(self.domain)}, {_binary(self.password)}}}.\n" for account in self.accounts
+        )
+        (folder / "accounts").write_text(accounts, encoding="utf-8")
+        if self.db == "sql" and not (spool / "ejabberd.sqlite").exists():
+            # ejabberd 23 does not make its own tables.
+            tables = sqlite3.connect(spool / "ejabberd.sqlite")
+            tables.executescript(_TABLES.read_text(encoding="utf-8"))
+            tables.close()
+
+    def _configuration(self, database: Path) -> str:
+        sql = f"sql_type: sqlite\nsql_database: {json.dumps(str(database))}\nsql_pool_size: 1"
+        return _CONFIGURATION.format(
+            domain=json.dumps(self.domain),
+            pubsub=json.dumps(self.pubsub),
+            db=self.db,
+            sql=sql if self.db == "sql" else "",
+            port=self.port,
+            stanza_size_limit=self._stanza_size_limit,
+            component_listener=self._component_listener() if self.components else "",
+            admins=", ".join(json.dumps(self.jid(name)) for name in self.admins),
+        )
+
+    def _component_listener(self) -> str:
+        listener = _COMPONENT_LISTENER.format(port=self.component_port, stanza_size_limit=self._stanza_size_limit)
+        return listener + "\n".join(
+            f"      {json.dumps(jid)}: {{password: {json.dumps(self.component_secret(jid))}}}"
+            for jid in self.components
+        )
+
+    def _first_output(self, folder: Path) -> str:
+        return read_from(folder / "ejabberd.log") + super()._first_output(folder)
+
+
+def _binary(text: str) -> str:
+    """As Erlang writes a binary."""
+    return f"<<{json.dumps(text, ensure_ascii=False)}/utf8>>"
