@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from newsstand.analysis import Analyser, Analysis
+    from newsstand.comparing import Verification
     from newsstand.errors import NewsstandError
-    from newsstand.model import Answer, Item, Origin, Page, Policy, Provenance, RsmQuery
+    from newsstand.model import Answer, Change, ChangeKind, Item, Origin, Page, Policy, Provenance, RsmQuery
     from newsstand.replica import ALL_ACCOUNTS, Replica
 
 __version__ = "0.1.0"
@@ -18,6 +19,8 @@ __all__ = [
     "Analyser",
     "Analysis",
     "Answer",
+    "Change",
+    "ChangeKind",
     "Item",
     "NewsstandError",
     "Origin",
@@ -26,6 +29,7 @@ __all__ = [
     "Provenance",
     "Replica",
     "RsmQuery",
+    "Verification",
     "__version__",
 ]
 
@@ -36,6 +40,8 @@ _ROOMS = {
     "Analysis": "analysis",
     "NewsstandError": "errors",
     "Answer": "model",
+    "Change": "model",
+    "ChangeKind": "model",
     "Item": "model",
     "Origin": "model",
     "Page": "model",
@@ -44,6 +50,7 @@ _ROOMS = {
     "RsmQuery": "model",
     "ALL_ACCOUNTS": "replica",
     "Replica": "replica",
+    "Verification": "comparing",
 }
 
 

@@ -59,6 +59,7 @@ class Context:
         self.run = Runner(settings.parser_timeout)
         self.random = random.Random()
         self._ways: dict[str, Ways] = {}
+        self.closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def speaks_for(self, account: str) -> bool:
@@ -112,7 +113,7 @@ class Context:
         copy.update(**changes)
         saved = await self.database.write(nodes.save, copy.record)
         if copy.record.id == 0:
-            copy.update(id=saved.id)
+            copy.update(id=saved.id, revision=saved.revision)
             self.copies.add(copy.record)
 
     async def ask(
@@ -153,6 +154,11 @@ class Context:
             self._ways[key] = ways
             await self.database.write(nodes.save_ways, key, ways, self.clock())
 
+    async def forget_ways(self) -> None:
+        """As if we had met no service yet."""
+        self._ways.clear()
+        await self.database.write(nodes.remove_ways)
+
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Run in the background. What it raises is logged, never lost."""
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -171,6 +177,7 @@ class Context:
             await asyncio.wait(list(self._tasks))
 
     async def close(self) -> None:
+        self.closed = True
         if self.database.keeper(self._own_jid) is self:
             self.database.keep(self._own_jid, None)
         for task in list(self._tasks):

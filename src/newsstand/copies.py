@@ -89,6 +89,9 @@ class Copy:
         """The ids of the last listing, where its order still teaches something; `history` is the news since."""
         self.history: list[News] = []
         self._stored: asyncio.Event = asyncio.Event()
+        self.changed = asyncio.Event()
+        """Set when something of it was committed, or it was dropped; each time there is a new one. Taken before
+        looking at the log, it cannot be missed."""
 
     @property
     def key(self) -> NodeKey:
@@ -173,6 +176,11 @@ class Copy:
             self._stored.set()
             self._stored = asyncio.Event()
 
+    def tell(self) -> None:
+        """Wake those who watch: they look by themselves what there is. After each commit."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
     async def quiet(self) -> None:
         """Wait until all that has arrived is stored."""
         while self.inbox:
@@ -203,6 +211,7 @@ class Copies:
 
     def drop(self, copy: Copy) -> None:
         copy.dropped = True
+        copy.tell()
         self._copies.pop(copy.key, None)
         self._by_id.pop(copy.record.id, None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import logging
 from collections.abc import Collection
@@ -11,6 +10,7 @@ from xml.etree.ElementTree import Element
 from newsstand import cursors, listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
+from newsstand.dropping import Dropping
 from newsstand.errors import DatabaseError, Disconnected, NewsstandError, NotFollowed, StanzaError, Timeout
 from newsstand.follower import Follower
 from newsstand.housekeeping import Housekeeping
@@ -33,6 +33,7 @@ from newsstand.selection import Selection
 from newsstand.storage import answers, items, nodes
 from newsstand.synchroniser import Synchroniser
 from newsstand.transport import Session
+from newsstand.verifying import Verifying
 from newsstand.ways import SHOWS_SET, Take, Way, Ways
 from newsstand.writes import Writes
 
@@ -52,6 +53,8 @@ class Engine:
         self.selection = Selection(context, self.synchroniser)
         self.writes = Writes(context, self.follower, self.synchroniser)
         self.housekeeping = Housekeeping(context, self.synchroniser)
+        self.dropping = Dropping(context, self.selection, self.housekeeping)
+        self.verifying = Verifying(context, self.synchroniser)
         for copy in context.copies:
             if copy.record.state in (SyncState.LIVE, SyncState.SYNCING):
                 copy.update(state=SyncState.STALE, reason="not heard from since the last session")
@@ -68,6 +71,8 @@ class Engine:
         self.synchroniser.lost()
         self.housekeeping.stop()
         await self.context.close()
+        for copy in self.context.copies:
+            copy.tell()
 
     # Sessions
 
@@ -152,6 +157,7 @@ class Engine:
             if record.id in node_ids:
                 copy = self.context.copies.by_id(record.id) or self.context.copies.add(record)
                 copy.update(revision=record.revision, item_count=record.item_count, quarantined=record.quarantined)
+                copy.tell()
                 self.parsing.want(copy)
 
     # Reading
@@ -274,18 +280,19 @@ class Engine:
         copy = self.context.copies.find(key)
         known = copy is not None and copy.followed and copy.record.analyser is not None
         if copy is None or not (self.only_when_asked and known):
+            copy = await self._judge_asked_for(key)
+        copy.left = False
+        return await self.synchroniser.list_anew(copy, progress)
+
+    async def _judge_asked_for(self, key: NodeKey) -> Copy:
+        copy = None
+        with self.selection.judging(key) as judgement:
             iq = await listing.request_items(self.context, key, max_items=1)
             result = protocol.find_items(iq)
             elements = [] if result is None else list(result)
             shown = [seen.xml for seen in map(protocol.read_item, elements) if seen.xml]
-            copy = await self.selection.judge(key, protocol.payload_namespaces(elements), shown, asked_for=True)
-            assert copy is not None
-        copy.left = False
-        copy.relist = True
-        while (work := self.synchroniser.want(copy, progress=progress)) is not None:
-            await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
-            if copy.record.state is not SyncState.LIVE:
-                break
-        if copy.record.state is not SyncState.LIVE:
-            raise copy.failure or NewsstandError(f"not synchronised: {copy.record.reason}")
-        return copy.record
+            if judgement.counts():
+                copy = await self.selection.judge(key, protocol.payload_namespaces(elements), shown, asked_for=True)
+        if copy is None:
+            raise NotFollowed("the copy was dropped meanwhile")
+        return copy

@@ -12,6 +12,7 @@ NewsstandError
 │   ├── Disconnected          there is no stream to ask on
 │   └── NotFollowed           the node can be read, but its notifications would not come
 ├── NotInCopy                 "only the copy" was asked, and the copy has no complete listing
+├── ChangesLost               the log of changes does not lead from where a watcher was to now
 ├── ListingError              a node's listing contradicts itself: nothing was changed
 ├── ParseError                a payload's parser failed: recorded on the item
 ├── ServerMissing             (demo) a server's program is not installed
@@ -91,6 +92,11 @@ class NotFollowed(ServiceError):
 
 class NotInCopy(NewsstandError):
     """Only the copy was asked, and it holds no complete listing of that node."""
+
+
+class ChangesLost(NewsstandError):
+    """The log of changes does not lead from the revision that a watcher knows to now: it was pruned, or the copy was
+    erased, dropped or begun anew. Read the node, and watch from there."""
 
 
 class ListingError(NewsstandError):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import NamedTuple
 
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import NewsstandError
 from newsstand.model import SyncState
+from newsstand.storage import log as log_of_changes
 from newsstand.storage import nodes
 from newsstand.synchroniser import Synchroniser
 
@@ -20,6 +22,13 @@ ROUND = 3_600.0
 """Seconds between two rounds."""
 NOTED = 3_600 * 1_000_000
 """How much a node's time of reading may lag in the database, in microseconds: it counts in days."""
+
+
+class Dropped(NamedTuple):
+    """A copy that is not ours any more, and whether it was followed until then."""
+
+    copy: Copy
+    followed: bool
 
 
 class Housekeeping:
@@ -58,26 +67,38 @@ class Housekeeping:
         for copy in context.copies:
             ours = context.serves(copy.key.account)
             if ours and (copy.record.read_at or 0) < unread and copy.work is None:
-                followed = copy.followed
-                copy.update(state=SyncState.UNSYNCED, complete=False)
-                context.copies.drop(copy)
-                self._synchroniser.forget(copy)
-                context.spawn(self._forget(copy, followed), f"forgetting {copy.key.node}")
+                context.spawn(self._forget(self.drop(copy)), f"forgetting {copy.key.node}")
         context.spawn(self._prune(now - context.settings.change_days * DAY), "pruning the log of changes")
         self._timer = asyncio.get_running_loop().call_later(ROUND, self.make_round)
 
-    async def _forget(self, copy: Copy, followed: bool) -> None:
+    def drop(self, copy: Copy) -> Dropped:
+        """Serve nothing of a copy from this moment on, and end the work on it; `forget` does the rest."""
+        dropped = Dropped(copy, copy.followed)
+        copy.update(state=SyncState.UNSYNCED, complete=False, reason="the copy was dropped")
+        copy.taken(len(copy.inbox))
+        self._context.copies.drop(copy)
+        self._synchroniser.forget(copy)
+        return dropped
+
+    async def forget(self, dropped: Dropped) -> None:
+        """Take a dropped copy out of the database, and unsubscribe if we can and nobody began it anew. Raises
+        DatabaseError."""
+        copy = dropped.copy
+        # First, and at once: if the program reads the node again, it must not find the old rows.
+        await self._context.database.write(nodes.remove, copy.record.id)
+        again = self._context.copies.find(copy.key)
+        may_ask = self._context.online and self._context.speaks_for(copy.key.account)
+        if dropped.followed and may_ask and (again is None or not again.followed):
+            await self._synchroniser.subscriptions.end(copy)
+
+    async def _forget(self, dropped: Dropped) -> None:
         try:
-            # First, and at once: if the program reads the node again, it must not find the old rows.
-            await self._context.database.write(nodes.remove, copy.record.id)
-            again = self._context.copies.find(copy.key)
-            if followed and (again is None or not again.followed):
-                await self._synchroniser.subscriptions.end(copy)
+            await self.forget(dropped)
         except NewsstandError as error:
-            log.info("node %r could not be forgotten: %s", copy.key.node, error)
+            log.info("node %r could not be forgotten: %s", dropped.copy.key.node, error)
 
     async def _prune(self, before: int) -> None:
         try:
-            await self._context.database.write(nodes.prune_changes, before)
+            await self._context.database.write(log_of_changes.prune, before)
         except NewsstandError as error:
             log.info("the log of changes could not be pruned: %s", error)

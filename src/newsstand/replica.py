@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from newsstand import listing, protocol
+from newsstand import listing, protocol, watching
 from newsstand.analysers import BUILT_IN
 from newsstand.analysis import Analyser, Analysers
+from newsstand.comparing import Verification
 from newsstand.config import Settings
 from newsstand.context import Clock, Context, wall_clock
 from newsstand.engine import Engine
@@ -22,6 +23,7 @@ from newsstand.errors import (
 )
 from newsstand.model import (
     Answer,
+    Change,
     ItemsRequest,
     NodeKey,
     NodeRecord,
@@ -226,6 +228,48 @@ class Replica:
         engine = self._open
         key = self._key(service, node, account)
         return await engine.synchronise(key, progress)
+
+    async def verify(
+        self,
+        service: str,
+        node: str,
+        *,
+        account: str | None = None,
+        repair: bool = False,
+        progress: listing.Progress | None = None,
+    ) -> Verification:
+        """Compare a copy with its service, by a listing of its own and by what is really stored. A difference counts
+        when it is seen twice and nothing happened between, so that news under way are none. Without `repair` nothing
+        is changed. With it, a copy that differs is listed anew as by `synchronise`, and compared again.
+
+        Raises NotInCopy where there is no complete copy; StanzaError where the node cannot be read any more; Timeout
+        or Disconnected; ListingError where the node never rests."""
+        return await self._open.verifying.verify(self._key(service, node, account), progress, repair=repair)
+
+    def watch(
+        self, service: str, node: str, since: int | None = None, *, account: str | None = None
+    ) -> AsyncIterator[Change]:
+        """The changes of a followed node's copy, each once, in the order of their revisions: from this moment on, or,
+        with `since`, first those that came after that revision (of a `Change`, or of a `NodeRecord`; 0: all since the
+        copy was begun). What is told is committed. Changes of one revision belong together: who stops among them goes
+        on from the revision before.
+
+        Ends when the replica is closed. Raises NotInCopy, at once, where the node is not followed; ChangesLost, while
+        iterating, where something would be left out: the log was pruned, or the copy erased or begun anew. Then read
+        the node, and watch from there. A watcher may be slow: it reads the log, nothing waits in memory for it. It
+        sees what is changed through this process."""
+        return watching.begin(self._open.context, self._key(service, node, account), since)
+
+    async def purge(self, service: str, node: str, *, account: str | None = None) -> None:
+        """Drop one node's copy: at once nothing of it is served or found, then its rows are erased, and, while there is
+        a session, it is unsubscribed from (best effort). Work on it that is under way leaves nothing behind. The
+        program's next read of it begins anew. Raises NotInCopy where nothing is known of the node."""
+        await self._open.dropping.purge(self._key(service, node, account))
+
+    async def reset(self, *, account: str | None = None) -> None:
+        """Drop every copy as `purge` does, and what was learnt of services. Without `account`: all copies that this
+        stream's accounts have; without a connection, all in the database. A program's own tables are not touched."""
+        await self._open.dropping.reset(protocol.same_jid(account) if account is not None else None)
 
     async def session_began(self) -> None:
         """Wait until notifications reach us: the program has a session, and sent its presence in it."""

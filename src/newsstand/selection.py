@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from newsstand import xmltext
@@ -23,6 +25,21 @@ SHOWN = 3
 """How many items of an answer an analyser's `match` gets to see."""
 
 
+@dataclass(eq=False, slots=True)
+class Judgement:
+    """One that is under way."""
+
+    key: NodeKey
+    _void: bool = False
+
+    def counts(self) -> bool:
+        return not self._void
+
+    def end(self) -> None:
+        """It counts no more."""
+        self._void = True
+
+
 class Selection:
     """Analyses nodes; each is analysed once, until the analysers change."""
 
@@ -30,6 +47,7 @@ class Selection:
         self._context = context
         self._synchroniser = synchroniser
         self._busy: set[NodeKey] = set()
+        self._judging: set[Judgement] = set()
         self._reconsidering = False
 
     def is_settled(self, copy: Copy | None) -> bool:
@@ -65,9 +83,37 @@ class Selection:
     async def judge(
         self, key: NodeKey, namespaces: tuple[str, ...], shown: Sequence[str], *, asked_for: bool = False
     ) -> Copy | None:
-        """Let the analysers judge, and remember what they say; None where they cannot tell yet. `asked_for`: the
-        program wants this node, whatever they say."""
-        context = self._context
+        """Let the analysers judge, and remember what they say; None where they cannot tell yet, or the node was
+        forgotten meanwhile. `asked_for`: the program wants this node, whatever they say."""
+        with self.judging(key) as judgement:
+            return await self._judge(judgement, namespaces, shown, asked_for)
+
+    @contextmanager
+    def judging(self, key: NodeKey) -> Iterator[Judgement]:
+        """Within this, `forget` is noticed: what it gives does not count afterwards."""
+        judgement = Judgement(key)
+        self._judging.add(judgement)
+        try:
+            yield judgement
+        finally:
+            self._judging.discard(judgement)
+
+    def judged_now(self) -> set[NodeKey]:
+        """The nodes that are being judged."""
+        return {judgement.key for judgement in self._judging}
+
+    def forget(self, key: NodeKey) -> bool:
+        """Judgements of this node that are under way count no more: what is purged must not come back by them. Returns
+        whether there were any."""
+        found = [judgement for judgement in self._judging if judgement.key == key]
+        for judgement in found:
+            judgement.end()
+        return bool(found)
+
+    async def _judge(
+        self, judgement: Judgement, namespaces: tuple[str, ...], shown: Sequence[str], asked_for: bool
+    ) -> Copy | None:
+        context, key = self._context, judgement.key
         copy = context.copies.find(key)
         record = copy.record if copy is not None else NodeRecord(0, key)
         copy = copy if copy is not None else Copy(record)
@@ -91,6 +137,8 @@ class Selection:
             )
         except ParseError as error:
             decided, reason = Decided(None, Analysis(key.service, key.node)), str(error)
+        if not judgement.counts():
+            return None
         if decided is None and not asked_for:
             if copy.record.pubsub_type != record.pubsub_type:
                 await context.save(copy)  # undecided, but its type was asked for, and is not asked for again
@@ -99,11 +147,18 @@ class Selection:
         if wanted and not copy.followed and context.copies.followed >= context.settings.max_nodes:
             wanted, fingerprint = False, b""  # looked at again once there is room
             reason = f"{context.settings.max_nodes} nodes are followed already (setting max_nodes)"
-        return await self._remember(copy, decided, wanted, fingerprint, reason)
+        kept = await self._remember(copy, decided, wanted, fingerprint, reason)
+        if not judgement.counts():
+            if kept is not None:
+                context.copies.drop(kept)
+                self._synchroniser.forget(kept)
+                await context.database.write(nodes.remove, kept.record.id)
+            return None
+        return kept
 
     async def _remember(
         self, copy: Copy, decided: Decided | None, wanted: bool, fingerprint: bytes, reason: str | None
-    ) -> Copy:
+    ) -> Copy | None:
         context = self._context
         analyser = decided.analyser if decided is not None else None
         state = copy.record.state
@@ -123,10 +178,12 @@ class Selection:
             read_at=context.clock(),
         )
         kept = context.copies.find(copy.key)
-        assert kept is not None
+        if kept is None:
+            return None  # dropped meanwhile
         if dropped:
             await self._synchroniser.subscriptions.end(kept)
             await context.database.write(nodes.erase_items, kept.record.id)
+            kept.tell()
         elif wanted and kept.record.item_count:
             version = analyser.version if analyser is not None else None
             name = analyser.name if analyser is not None else None

@@ -71,6 +71,17 @@ class Synchroniser:
             copy.work = self._context.spawn(self._work(copy, progress), f"synchronising {copy.key.node}")
         return copy.work
 
+    async def list_anew(self, copy: Copy, progress: listing.Progress | None = None) -> NodeRecord:
+        """List a followed node, and wait until its copy is live. Raises what stopped it."""
+        copy.relist = True
+        while (work := self.want(copy, progress=progress)) is not None:
+            await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
+            if copy.record.state is not SyncState.LIVE:
+                break
+        if copy.record.state is not SyncState.LIVE:
+            raise copy.failure or NewsstandError(f"not synchronised: {copy.record.reason}")
+        return copy.record
+
     def _may_work(self, copy: Copy) -> bool:
         return self._context.connected and copy.followed and not copy.left and self._context.serves(copy.key.account)
 
@@ -210,6 +221,7 @@ class Synchroniser:
             nodes.erase_items(conn, record.id)
 
         await self._context.database.write(write, copy.record)
+        copy.tell()
 
     # The complete listing ----------------------------------------------------------------------------------
 
@@ -309,6 +321,7 @@ class Synchroniser:
         )
         if not copy.followed:
             await self._context.database.write(nodes.erase_items, copy.record.id)  # it was closed during the write
+        copy.tell()
         if meanwhile:
             await self._context.save(copy)  # what was changed of it during the write must not get lost, nor undo it
         copy.failure = None
@@ -398,6 +411,7 @@ class Synchroniser:
         copy.removed.extend(applied.removed)
         for item_id in applied.removed:
             copy.cursors.pop(item_id, None)  # if it comes again, it is another one to the service
+        copy.tell()
         if applied.changed:
             self.parse(copy)
         return applied

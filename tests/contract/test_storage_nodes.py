@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from sqlalchemy import select
 
 from newsstand.model import NodeKey, NodeRecord, Subscription, SyncState, Verdict
 from newsstand.storage import items, nodes
 from newsstand.storage.database import Database
+from newsstand.storage.log import prune
+from newsstand.storage.mapping import Account
 from newsstand.ways import Way, Ways
 from tests.contract._storage import (
     JULIET,
@@ -104,21 +107,42 @@ async def test_removing_a_node_takes_all_that_hangs_on_it_and_nothing_else(
     await in_step(database)
 
 
-async def test_erasing_items_keeps_the_node_its_revision_and_the_log(database: Database, node: NodeRecord) -> None:
+async def test_erasing_items_keeps_the_node_and_ends_its_log(database: Database, node: NodeRecord) -> None:
     await apply(database, node, put("a"), put("b"))
-    before = await log(database, node)
     await database.write(nodes.erase_items, node.id)
     record = await find_node(database, node.id)
-    assert (record.revision, record.item_count) == (1, 0)
+    assert (record.revision, record.item_count) == (2, 0)
     assert await rows(database, node) == []
-    assert await log(database, node) == before
+    assert await log(database, node) == []
     assert (await apply(database, node, put("c"))).count == 1
+    assert await log(database, node) == [(3, "put", "c")]
+
+
+async def test_a_copy_begun_anew_has_no_revision_of_the_one_before(database: Database, node: NodeRecord) -> None:
+    for body in "xyz":
+        await apply(database, node, put("a", body))
+    before = (await find_node(database, node.id)).revision
+    await database.write(nodes.remove, node.id)
+    again = await make_node(database)
+    assert again.revision == (await find_node(database, again.id)).revision > before
+    assert (await apply(database, again, put("a"))).revision == again.revision + 1
+
+
+async def test_accounts_without_nodes_are_forgotten_and_others_kept(database: Database, node: NodeRecord) -> None:
+    romeos = await make_node(database, account=ROMEO)
+    await database.write(nodes.remove, node.id)
+    await database.write(nodes.remove_idle_accounts)
+    assert [record.key.account for record in await all_nodes(database)] == [ROMEO]
+    await database.write(nodes.remove, romeos.id)
+    await database.write(nodes.remove_idle_accounts)
+    assert await database.read(lambda conn: conn.execute(select(Account.jid)).all()) == []
+    assert (await make_node(database)).key.account == JULIET
 
 
 async def test_old_changes_are_pruned_and_newer_ones_kept(database: Database, node: NodeRecord) -> None:
     await apply(database, node, put("a"), now=NOW)
     await apply(database, node, put("b"), now=NOW + 1)
-    assert await database.write(nodes.prune_changes, NOW + 1) == 1
+    assert await database.write(prune, NOW + 1) == 1
     assert await log(database, node) == [(2, "put", "b")]
     assert await database.read(items.held_ids, node.id) == ["a", "b"]
 

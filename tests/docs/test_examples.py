@@ -144,11 +144,13 @@ async def test_what_docs_using_shows_runs_from_top_to_bottom(
         await replica.settled()
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "3 3 2 live"
-    assert [line.split()[:2] for line in printed[1:]] == [[NODE, "post2"], [NODE, "post1"], [NODE, "post0"]]
+    assert printed[1].startswith("put post")
+    assert printed[2] == "True 3"
+    assert [line.split()[:2] for line in printed[3:]] == [[NODE, "post2"], [NODE, "post1"], [NODE, "post0"]]
 
 
 def test_no_page_has_an_example_that_no_test_runs() -> None:
-    run_here = {"README.md": 2, "using.md": 4}
+    run_here = {"README.md": 2, "using.md": 5}
     assert {page.name: n for page in PAGES if (n := len(examples(page)))} == run_here
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import stat
 from contextlib import closing
@@ -88,3 +89,51 @@ async def test_without_a_url_the_database_is_in_the_users_own_data_folder(
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert f"{tmp_path}/home/.local/share/newsstand/newsstand.db" in (await cli("nodes")).error
+
+
+async def test_a_database_is_checked_and_what_is_wrong_is_told(
+    cli: Cli, prosody: Prosody, connect: Connect, node: str
+) -> None:
+    await make_node(await connect("romeo"), prosody, node, a="Balcony")
+    assert (await cli("sync", prosody.pubsub, node, *cli.login(prosody))).code == 0
+    right = await cli("db", "check")
+    assert (right.code, right.out, right.err) == (0, "nothing wrong was found\n", "")
+    assert (await cli("db", "check", "--json")).json == {"problems": []}
+
+    with closing(sqlite3.connect(cli.database)) as conn, conn:
+        conn.execute("UPDATE newsstand_node SET item_count = 5")
+
+    wrong = await cli("db", "check")
+    assert (wrong.code, wrong.out) == (1, f"newsstand_node\tnode 1 ({node!r}) counts 5 items and has 1\n")
+    assert "something is wrong" in wrong.error
+    document = await cli("db", "check", "--json")
+    assert document.code == 1
+    (problem,) = json.loads(document.out)["problems"]
+    assert problem == {"table": "newsstand_node", "problem": f"node 1 ({node!r}) counts 5 items and has 1"}
+
+
+async def test_checking_and_backing_up_make_no_database(cli: Cli, tmp_path: Path) -> None:
+    for argv in (["check"], ["backup", str(tmp_path / "backup.db")]):
+        assert f"there is no database at {cli.database}" in (await cli("db", *argv)).error
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "news.db").write_text("no database at all, but a letter of some length", encoding="utf-8")
+    for argv in (["check"], ["backup", str(tmp_path / "backup.db")]):
+        assert f"{cli.database} is no database" in (await cli("db", *argv)).error
+    assert [file.name for file in tmp_path.iterdir()] == ["news.db"]
+
+
+async def test_a_backup_is_a_database_that_can_be_read(
+    cli: Cli, prosody: Prosody, connect: Connect, node: str, tmp_path: Path
+) -> None:
+    await make_node(await connect("romeo"), prosody, node, a="Balcony")
+    assert (await cli("sync", prosody.pubsub, node, *cli.login(prosody))).code == 0
+    file = tmp_path / "backup.db"
+
+    made = await cli("db", "backup", str(file))
+
+    assert (made.code, made.out) == (0, f"{file}: {file.stat().st_size} bytes\n")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "--force replaces it" in (await cli("db", "backup", str(file))).error
+    assert (await cli("db", "backup", str(file), "--force")).code == 0
+    found = await cli("search", "balcony", "--database", f"sqlite:///{file}")
+    assert [row[3] for row in found.rows] == ["a"]

@@ -44,6 +44,10 @@ def parser() -> argparse.ArgumentParser:
     _add_sync(commands)
     _add_nodes(commands)
     _add_search(commands)
+    _add_verify(commands)
+    _add_watch(commands)
+    _add_purge(commands)
+    _add_reset(commands)
     _add_db(commands)
     return top
 
@@ -137,6 +141,74 @@ def _add_sync(commands: Any) -> None:
     command.set_defaults(find=_does("nodes:sync"))
 
 
+class NodeOrAll(argparse.Action):
+    """A service and a node, or nothing."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, _: str | None = None) -> None:
+        if len(values) not in (0, 2):
+            parser.error("give SERVICE and NODE, or neither")
+        namespace.of = values
+
+
+def _add_verify(commands: Any) -> None:
+    command = commands.add_parser(
+        "verify",
+        parents=[_connecting()],
+        help="compare copies with their services",
+        description="Downloads nodes anew, and tells what differs in their copies: items missing, extra, differing or "
+        "misplaced. Without SERVICE and NODE, all nodes that are copied. Ends with 1 if anything differs.",
+    )
+    command.add_argument(
+        "of", metavar="SERVICE NODE", nargs="*", action=NodeOrAll, help="the node; for PEP, SERVICE is the account"
+    )
+    command.add_argument("--repair", action="store_true", help="mend what differs, and compare again")
+    command.add_argument("--json", action="store_true", help="one JSON document")
+    command.set_defaults(find=_does("verifying:verify"))
+
+
+def _add_watch(commands: Any) -> None:
+    command = commands.add_parser(
+        "watch",
+        parents=[_connecting()],
+        help="each change of a node, as it happens",
+        description="Brings the copy of the node up to its service, keeps it so, and tells each change, one line each: "
+        "revision, put or retract, and the item's id.",
+    )
+    _add_node(command)
+    command.add_argument("--since", metavar="REVISION", type=int, help="first what came after this revision")
+    command.add_argument("--json", action="store_true", help="one JSON document a line")
+    command.set_defaults(find=_does("watching:watch"))
+
+
+def _add_purge(commands: Any) -> None:
+    command = commands.add_parser(
+        "purge",
+        parents=[_connecting()],
+        help="drop the copy of a node",
+        description="Unsubscribes from the node, and erases its copy. No program may have the database open.",
+    )
+    _add_node(command)
+    _add_offline(command)
+    command.set_defaults(find=_does("dropping:purge"))
+
+
+def _add_reset(commands: Any) -> None:
+    command = commands.add_parser(
+        "reset",
+        parents=[_connecting()],
+        help="drop all copies",
+        description="Unsubscribes from all nodes, erases their copies, and forgets what was learnt of services. A "
+        "program's own tables are left alone. No program may have the database open.",
+    )
+    command.add_argument("--yes", action="store_true", help="yes, drop every copy")
+    _add_offline(command)
+    command.set_defaults(find=_does("dropping:reset"))
+
+
+def _add_offline(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--offline", action="store_true", help="only in the database: the account stays subscribed")
+
+
 def _add_nodes(commands: Any) -> None:
     command = commands.add_parser("nodes", parents=[_local()], help="the nodes that are known, and how well")
     command.add_argument("--json", action="store_true", help="one JSON document")
@@ -170,7 +242,7 @@ def _add_search(commands: Any) -> None:
 
 
 def _add_db(commands: Any) -> None:
-    command = commands.add_parser("db", help="the database's schema")
+    command = commands.add_parser("db", help="the database: its schema, its health, a backup")
     verbs = command.add_subparsers(dest="verb", metavar="VERB", required=True)
     current = verbs.add_parser("current", parents=[_database()], help="the revision it is at; changes nothing")
     current.set_defaults(find=_does("db:current"))
@@ -180,6 +252,13 @@ def _add_db(commands: Any) -> None:
     downgrade.add_argument("revision", metavar="REV", help="a revision, or base: none of our tables is left")
     downgrade.add_argument("--yes", action="store_true", help="yes, drop the whole copy (base)")
     downgrade.set_defaults(find=_does("db:downgrade"))
+    check = verbs.add_parser("check", parents=[_database()], help="looks for what is wrong; changes nothing")
+    check.add_argument("--json", action="store_true", help="one JSON document")
+    check.set_defaults(find=_does("db:check"))
+    backup = verbs.add_parser("backup", parents=[_database()], help="a copy of the file, also while programs use it")
+    backup.add_argument("file", metavar="FILE", help="where to")
+    backup.add_argument("--force", action="store_true", help="replace it if it is there already")
+    backup.set_defaults(find=_does("db:backup"))
 
 
 def _positive(text: str) -> int:

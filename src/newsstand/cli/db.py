@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+from newsstand.cli import output
 from newsstand.cli.places import database_url
 from newsstand.errors import ConfigurationError
 from newsstand.storage.database import find_revision, migrate
@@ -61,3 +63,30 @@ async def _downgrade(url: str, target: str, known: list[str]) -> str:
         raise ConfigurationError(f"the database is at {before}: `newsstand db upgrade` goes forward")
     await migrate(url, target)
     return before
+
+
+def check(args: Any) -> int:
+    from newsstand.storage import checking
+
+    problems = asyncio.run(checking.check(database_url(args)))
+    if args.json:
+        output.print_json({"problems": [{"table": problem.table, "problem": problem.text} for problem in problems]})
+    elif problems:
+        for problem in problems:
+            output.print_row((problem.table or "the file", problem.text))
+    else:
+        print("nothing wrong was found")
+    if not problems:
+        return 0
+    output.say(
+        "something is wrong: `newsstand verify --repair` mends items; for the rest, `newsstand sync` fills a new file"
+    )
+    return 1
+
+
+def backup(args: Any) -> int:
+    from newsstand.storage.care import back_up
+
+    size = asyncio.run(back_up(database_url(args), Path(args.file), force=args.force))
+    print(output.plain(f"{args.file}: {size} bytes"))
+    return 0

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from newsstand.cli import output
 from newsstand.cli.addresses import bare_jid
 from newsstand.cli.places import reading
+from newsstand.cli.progress import bar
 from newsstand.cli.wording import explained
 from newsstand.errors import NewsstandError
-from newsstand.listing import Progress
 from newsstand.model import NodeRecord
 
 _TITLES = ("service", "node", "type", "state", "items", "verified", "reason")
@@ -92,31 +90,9 @@ async def _sync(args: Any, login: Any, service: str) -> NodeRecord:
     async with opened(login, args) as client:
         await client.begin()
         try:
-            with _progress(args.node) as progress:
+            with bar(args.node) as progress:
                 record = await client.replica.synchronise(service, args.node, account=login.account, progress=progress)
             await client.replica.settled()  # what is stored is parsed, so that it can be searched
             return record
         except NewsstandError as error:
             raise explained(error, login.account, service, args.node) from error
-
-
-@contextmanager
-def _progress(node: str) -> Iterator[Progress | None]:
-    """A bar on stderr, where that is a terminal."""
-    import sys
-
-    if not output.at_terminal(sys.stderr):
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(output.short(output.plain(node)), total=None)
-
-        def report(come: int, total: int | None) -> None:
-            bar.update(task, completed=come, total=total)
-
-        yield report

@@ -31,9 +31,19 @@ def say(message: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    """One document on stdout. Only ASCII where the encoding might not hold more: JSON has its own escapes."""
+    """One document on stdout."""
+    print(_json(document, indent=2 if at_terminal() else None))
+
+
+def print_json_line(document: Any) -> None:
+    """One of several documents, each on a line of its own."""
+    print(_json(document, indent=None))
+
+
+def _json(document: Any, indent: int | None) -> str:
+    """Only ASCII where the encoding might not hold more: JSON has its own escapes."""
     whole = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    print(json.dumps(document, ensure_ascii=not whole, indent=2 if at_terminal() else None))
+    return json.dumps(document, ensure_ascii=not whole, indent=indent)
 
 
 def print_row(cells: Iterable[str]) -> None:

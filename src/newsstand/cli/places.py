@@ -58,20 +58,23 @@ def chosen_account(named: str | None, known: Iterable[str]) -> str | None:
 
 
 @asynccontextmanager
-async def reading(args: Any) -> AsyncIterator[tuple[Replica, str | None]]:
-    """A replica without a connection, and the account that is meant. A database that does not exist is not made."""
+async def reading(args: Any, *, any_account: bool = False) -> AsyncIterator[tuple[Replica, str | None]]:
+    """A replica without a connection, and the account that is meant. A database that does not exist is not made. With
+    `any_account`, None stands for all accounts unless one is named."""
     named = named_account(args)
-    database = await open_database(_existing(database_url(args)))
+    database = await open_database(existing(database_url(args)))
     replica = Replica()
     try:
         await replica.open(database)
-        yield replica, chosen_account(named, (record.key.account for record in replica.nodes()))
+        held = () if any_account and named is None else (record.key.account for record in replica.nodes())
+        yield replica, chosen_account(named, held)
     finally:
         await replica.close()
         await database.close()
 
 
-def _existing(url: str) -> str:
+def existing(url: str) -> str:
+    """The URL, of a database that is there. Raises DatabaseError where there is none."""
     path = Path(check_url(url).database or "")
     if not os.path.lexists(path):
         raise DatabaseError(f"there is no database at {path} yet: `newsstand sync` makes one, --database names another")

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, false, select, true, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, false, func, select, true, update
 
 from newsstand.model import HeldItem, digest
 from newsstand.storage import search
 from newsstand.storage.changes import apply
 from newsstand.storage.keys import chunks, free_recencies
-from newsstand.storage.mapping import PubsubItem, table
+from newsstand.storage.mapping import PubsubItem, PubsubNode, table
 
 __all__ = [
     "ParsedItem",
@@ -21,9 +21,11 @@ __all__ = [
     "apply",
     "held",
     "held_ids",
+    "held_really",
     "ids_at",
     "mark_to_parse",
     "nodes_to_parse",
+    "set_right",
     "store_parsed",
     "to_parse",
     "which",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 _item = table(PubsubItem)
+_node = table(PubsubNode)
 
 
 class _Prepared:
@@ -60,6 +63,8 @@ class _Prepared:
 
 _OF_NODE = _item.c.node_id == bindparam("b_node")
 _HELD = select(_item.c.item_id, _item.c.content_digest, _item.c.position).where(_OF_NODE)
+_HELD_XML = select(_item.c.item_id, _item.c.position, _item.c.xml).where(_OF_NODE).order_by(_item.c.position)
+_NOTED = select(_item.c.digest, _item.c.item_id, _item.c.content_digest, _item.c.xml).where(_OF_NODE)
 _HELD_IDS = select(_item.c.item_id).where(_OF_NODE).order_by(_item.c.position)
 _XML = select(_item.c.xml).where(_OF_NODE)
 _XML_ALL = _Prepared(_XML.order_by(_item.c.position))
@@ -78,6 +83,28 @@ _KEYS = select(_item.c.digest).where(_OF_NODE, _item.c.digest.in_(bindparam("b_d
 def held(conn: Connection, node_id: int) -> list[HeldItem]:
     """Every item's id, digest and position, in no order."""
     return [HeldItem(*row) for row in conn.execute(_HELD, {"b_node": node_id})]
+
+
+def held_really(conn: Connection, node_id: int) -> list[HeldItem]:
+    """Every item, in the copy's order, with the digest of what is really there: not the one that is noted."""
+    found = conn.execute(_HELD_XML, {"b_node": node_id}, execution_options={"yield_per": 500})
+    return [HeldItem(item_id, digest(xml), position) for item_id, position, xml in found]
+
+
+def set_right(conn: Connection, node_id: int) -> tuple[int, int]:
+    """Make the digests of a node's contents, and its counts, what its rows are; a row that is filed under another id
+    goes. Returns its items, and those in quarantine."""
+    for key, item_id, noted, xml in conn.execute(_NOTED, {"b_node": node_id}).all():
+        row = _item.c.node_id == node_id, _item.c.digest == key
+        if key != digest(item_id):
+            conn.execute(delete(_item).where(*row))
+        elif noted != digest(xml):
+            conn.execute(update(_item).where(*row).values(content_digest=digest(xml)))
+    counted = select(func.count(), func.count(_item.c.quarantine)).where(_item.c.node_id == node_id)
+    count, quarantined = conn.execute(counted).one()
+    values = {"item_count": count, "quarantined": quarantined}
+    conn.execute(update(_node).where(_node.c.id == node_id).values(values))
+    return count, quarantined
 
 
 def held_ids(conn: Connection, node_id: int) -> list[str]:

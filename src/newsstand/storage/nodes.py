@@ -88,7 +88,16 @@ def save(conn: Connection, record: NodeRecord) -> NodeRecord:
             **values,
         )
     )
-    return dataclasses.replace(record, id=_made(made))
+    node_id = _made(made)
+    if first := first_revision(node_id):
+        conn.execute(update(_node).where(_node.c.id == node_id).values(revision=first))
+    return dataclasses.replace(record, id=node_id, revision=first)
+
+
+def first_revision(node_id: int) -> int:
+    """Where a copy's revisions begin. Ids are never given twice, so a copy that is dropped and begun anew never has a
+    revision of the one before: a watcher that comes back with such a one can be told."""
+    return (node_id - 1) << 32
 
 
 def _made(result: CursorResult[Any]) -> int:
@@ -107,10 +116,18 @@ def remove(conn: Connection, node_id: int) -> None:
     conn.execute(delete(_node).where(_node.c.id == node_id))
 
 
+def remove_idle_accounts(conn: Connection) -> None:
+    """Forget the accounts that have no node any more."""
+    conn.execute(delete(_account).where(_account.c.id.not_in(select(_node.c.account_id))))
+
+
 def erase_items(conn: Connection, node_id: int) -> None:
-    """Take a node's items out of the copy without a word to watchers: not the service removed them, but we."""
+    """Take a node's items out of the copy. The log says nothing of it, for not the service removed them, but we; so it
+    ends here: what it told before leads to nothing that comes after, and the revision that is passed over shows it."""
     conn.execute(delete(_item).where(_item.c.node_id == node_id))
-    conn.execute(update(_node).where(_node.c.id == node_id).values(item_count=0, quarantined=0))
+    conn.execute(delete(_change).where(_change.c.node_id == node_id))
+    anew = {"revision": _node.c.revision + 1, "item_count": 0, "quarantined": 0}
+    conn.execute(update(_node).where(_node.c.id == node_id).values(anew))
 
 
 def load_ways(conn: Connection) -> dict[str, Ways]:
@@ -129,6 +146,5 @@ def save_ways(conn: Connection, jid: str, ways: Ways, now: int) -> None:
         conn.execute(insert(_service).values(jid=jid, **values))
 
 
-def prune_changes(conn: Connection, before: int) -> int:
-    """Drop what the log of changes says of times before `before`."""
-    return conn.execute(delete(_change).where(_change.c.at < before)).rowcount
+def remove_ways(conn: Connection) -> None:
+    conn.execute(delete(_service))

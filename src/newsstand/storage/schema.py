@@ -74,12 +74,17 @@ def check_known(conn: Connection) -> None:
             "it. It was not touched; install that one, or name another database"
         )
     if at is None:
-        ours = [name for name in inspect(conn).get_table_names() if name.startswith(PREFIX) and name != VERSION_TABLE]
+        ours = [name for name in tables(conn) if name != VERSION_TABLE]
         if ours:
             raise DatabaseError(
                 f"the database has tables named like ours ({', '.join(ours[:3])}, …) but no record of their "
                 "revision. It was not touched; name another database"
             )
+
+
+def tables(conn: Connection) -> list[str]:
+    """Those that are named like ours; a program may have others in the same database."""
+    return [name for name in inspect(conn).get_table_names() if name.startswith(PREFIX)]
 
 
 def move(conn: Connection, revision: str, *, more: Sequence[Path] = ()) -> None:
@@ -108,11 +113,10 @@ def check_foreign_keys(conn: Connection) -> None:
     DatabaseError where a row of ours points at nothing."""
     if conn.dialect.name != "sqlite":
         return
-    for name in inspect(conn).get_table_names():
-        if name.startswith(PREFIX):
-            broken = conn.exec_driver_sql(f'PRAGMA foreign_key_check("{name}")').first()
-            if broken is not None:
-                raise DatabaseError(f"after the migration {name} would point at what is not in {broken[2]}")
+    for name in tables(conn):
+        broken = conn.exec_driver_sql(f'PRAGMA foreign_key_check("{name}")').first()
+        if broken is not None:
+            raise DatabaseError(f"after the migration {name} would point at what is not in {broken[2]}")
 
 
 def _config(conn: Connection, more: Sequence[Path]) -> Any:

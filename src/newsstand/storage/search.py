@@ -29,6 +29,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.exc import DatabaseError
 
 from newsstand.errors import ConfigurationError
 from newsstand.model import Item, NodeKey, Page
@@ -80,6 +81,18 @@ def unindex(conn: Connection, node_id: int, digests: Sequence[bytes]) -> None:
     """Take the words of items out; those that have none are passed over."""
     for keys in chunks(digests):
         conn.execute(_TEXT_DELETE, {"b_node": node_id, "b_digests": keys})
+
+
+def index_is_right(conn: Connection) -> bool:
+    """Whether the full-text index agrees with the words. On SQLite it is asked by a statement that writes, and changes
+    nothing."""
+    try:
+        conn.exec_driver_sql(f"INSERT INTO {FTS_TABLE}({FTS_TABLE}, rank) VALUES ('integrity-check', 1)")
+    except DatabaseError as error:
+        if "malformed" not in str(error.orig):
+            raise
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,218 @@
+"""Looks for what is wrong in a database: damage, and what is stored twice and says two things. Changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy.exc import DatabaseError as DriverError
+
+from newsstand import xmltext
+from newsstand.errors import ConfigurationError, DatabaseError
+from newsstand.model import digest
+from newsstand.storage import schema, search
+from newsstand.storage.mapping import ItemChange, ItemText, PubsubItem, PubsubNode, table
+from newsstand.storage.sqlite import check_url, make_engine, path_of, translated
+from newsstand.words import terms_of, terms_of_xml
+
+MOST = 100
+"""Problems told of one kind: a file that is damaged throughout must not fill the memory."""
+BATCH = 500
+
+_item = table(PubsubItem)
+_node = table(PubsubNode)
+_text = table(ItemText)
+_change = table(ItemChange)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, in words. `table` is where; None for the file as a whole."""
+
+    table: str | None
+    text: str
+
+
+Look = Callable[[Connection], Iterator[Problem]]
+
+
+async def check(url: str) -> list[Problem]:
+    """All that is found wrong with the database at `url`; at most 100 of a kind. A program may use it meanwhile: it
+    is looked at as it is at one moment, and writers wait only while the full-text index is compared.
+
+    Raises ConfigurationError where there is no such file, NotADatabase for one too damaged to be read, DatabaseError
+    where its schema is not the newest (then there is nothing to compare it with), DatabaseNewer and DatabaseLocked.
+    """
+    parsed = check_url(url)
+    path = path_of(parsed)
+    if not path.is_file():
+        raise ConfigurationError(f"there is no database at {path}")
+
+    def run() -> list[Problem]:
+        with translated(path):
+            with make_engine(parsed, "DEFERRED", look_only=True).begin() as conn:
+                _check_revision(conn, path)
+                found = _look(conn, *_LOOKS)
+            # What asks FTS5 for its opinion is a statement that writes: so it is rolled back.
+            with make_engine(parsed, "IMMEDIATE", look_only=True).connect() as conn, conn.begin() as transaction:
+                found += _look(conn, _full_text)
+                transaction.rollback()
+        return found
+
+    return await asyncio.to_thread(run)
+
+
+def _look(conn: Connection, *looks: Look) -> list[Problem]:
+    found: list[Problem] = []
+    for look in looks:
+        try:
+            found += islice(look(conn), MOST)
+        except DriverError:
+            if not found:
+                raise
+            break  # a damaged file: what is wrong with it is told already, and the rest cannot be read
+    return found
+
+
+def _check_revision(conn: Connection, path: Path) -> None:
+    schema.check_known(conn)
+    at, newest = schema.current(conn), schema.revisions()[-1]
+    if at is None:
+        raise DatabaseError(f"{path} holds nothing of ours: name another database")
+    if at != newest:
+        raise DatabaseError(f"{path} is at revision {at}: `newsstand db upgrade` brings it to {newest} first")
+
+
+def _file(conn: Connection) -> Iterator[Problem]:
+    for (text,) in conn.exec_driver_sql(f"PRAGMA integrity_check({MOST})"):
+        if text != "ok":
+            yield Problem(None, str(text))
+
+
+def _foreign_keys(conn: Connection) -> Iterator[Problem]:
+    for mapped in schema.tables(conn):
+        for name, _, parent, _ in conn.exec_driver_sql(f'PRAGMA foreign_key_check("{mapped}")'):
+            yield Problem(name, f"a row points at what is not in {parent}")
+
+
+def _counts(conn: Connection) -> Iterator[Problem]:
+    counted = (
+        select(_node.c.id, _node.c.name, _node.c.item_count, _node.c.quarantined)
+        .add_columns(func.count(_item.c.digest), func.count(_item.c.quarantine))
+        .outerjoin_from(_node, _item, _item.c.node_id == _node.c.id)
+        .group_by(_node.c.id)
+    )
+    for node_id, name, items, quarantined, held, held_quarantined in conn.execute(counted):
+        where = f"node {node_id} ({name!r})"
+        if items != held:
+            yield Problem("newsstand_node", f"{where} counts {items} items and has {held}")
+        if quarantined != held_quarantined:
+            yield Problem(
+                "newsstand_node", f"{where} counts {quarantined} items in quarantine and has {held_quarantined}"
+            )
+
+
+def _revisions(conn: Connection) -> Iterator[Problem]:
+    for theirs, name in ((_item, "newsstand_item"), (_change, "newsstand_change")):
+        newer = (
+            select(_node.c.id, _node.c.name, _node.c.revision, func.max(theirs.c.revision))
+            .join_from(_node, theirs, theirs.c.node_id == _node.c.id)
+            .group_by(_node.c.id)
+            .having(func.max(theirs.c.revision) > _node.c.revision)
+        )
+        for node_id, node, revision, newest in conn.execute(newer):
+            yield Problem(name, f"node {node_id} ({node!r}) is at revision {revision}, and a row of it at {newest}")
+
+
+def _names(conn: Connection) -> Iterator[Problem]:
+    for node_id, name, key in conn.execute(select(_node.c.id, _node.c.name, _node.c.name_digest)):
+        if key != digest(name):
+            yield Problem("newsstand_node", f"node {node_id} ({name!r}) is filed under another name")
+
+
+def _items(conn: Connection) -> Iterator[Problem]:
+    columns = (_item.c.node_id, _item.c.item_id, _item.c.digest, _item.c.xml, _item.c.content_digest)
+    for node_id, item_id, key, xml, content in conn.execute(select(*columns).execution_options(yield_per=BATCH)):
+        where = f"item {item_id!r} of node {node_id}"
+        if key != digest(item_id):
+            yield Problem("newsstand_item", f"{where} is filed under another id")
+        if content != digest(xml):
+            yield Problem("newsstand_item", f"{where} has other contents than its digest says")
+
+
+def _words(conn: Connection) -> Iterator[Problem]:
+    """Words that belong to no item, or elsewhere. Whether they are the right ones is not looked at: another version
+    may have cut them."""
+    pairs = (
+        select(_text.c.docid, _text.c.node_id, _text.c.scope, _item.c.recency, _item.c.item_id)
+        .outerjoin_from(_text, _item, (_item.c.node_id == _text.c.node_id) & (_item.c.digest == _text.c.digest))
+        .execution_options(yield_per=BATCH)
+    )
+    for docid, node_id, scope, recency, item_id in conn.execute(pairs):
+        if recency is None:
+            yield Problem("newsstand_item_text", f"the words under {docid} belong to no item of node {node_id}")
+        elif docid != recency or scope != search.scope_of(node_id):
+            yield Problem("newsstand_item_text", f"the words of item {item_id!r} of node {node_id} are misfiled")
+
+
+def _without_words(conn: Connection) -> Iterator[Problem]:
+    """Items that were parsed, have words, and cannot be found by them."""
+    columns = (_item.c.node_id, _item.c.item_id, _item.c.xml, _item.c.parsed)
+    without = (
+        select(*columns)
+        .outerjoin_from(_item, _text, (_item.c.node_id == _text.c.node_id) & (_item.c.digest == _text.c.digest))
+        .where(
+            _text.c.docid.is_(None),
+            _item.c.to_parse.is_(False),
+            _item.c.parse_error.is_(None),
+            _item.c.xml != "",
+            _readable(),
+        )
+        .execution_options(yield_per=BATCH)
+    )
+    for node_id, item_id, xml, parsed in conn.execute(without):
+        if _has_words(xml, parsed):
+            yield Problem("newsstand_item", f"item {item_id!r} of node {node_id} is not in the full-text index")
+
+
+def _has_words(xml: str, parsed: dict[str, Any] | None) -> bool:
+    if parsed is not None:
+        return bool(terms_of(parsed))
+    try:
+        return bool(terms_of_xml(xmltext.parse([xml])))
+    except SyntaxError:  # damaged, and told as such by its digest
+        return False
+
+
+def _full_text(conn: Connection) -> Iterator[Problem]:
+    if not search.index_is_right(conn):
+        yield Problem(search.FTS_TABLE, "the full-text index does not agree with the words that it is made of")
+
+
+def _readable() -> ColumnElement[bool]:
+    return _item.c.parsed.is_(None) | (func.json_valid(_item.c.parsed) == 1)
+
+
+def _json_readable(conn: Connection) -> Iterator[Problem]:
+    """Parsed data that is no JSON: reading the item would fail."""
+    broken = select(_item.c.node_id, _item.c.item_id).where(~_readable())
+    for node_id, item_id in conn.execute(broken):
+        yield Problem("newsstand_item", f"the parsed data of item {item_id!r} of node {node_id} is no JSON")
+
+
+_LOOKS: tuple[Look, ...] = (
+    _file,
+    _foreign_keys,
+    _counts,
+    _revisions,
+    _names,
+    _items,
+    _json_readable,
+    _words,
+    _without_words,
+)
