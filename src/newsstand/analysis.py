@@ -112,10 +112,10 @@ class Analysers:
         self._fingerprint = None
 
     def __iter__(self) -> Iterator[Analyser]:
-        return iter((self._own | {n: a for n, a in self._behind().items() if n not in self._own}).values())
-
-    def _behind(self) -> dict[str, Analyser]:
-        return self._brought | {n: a for n, a in self._built_in.items() if n not in self._brought}
+        asked: dict[str, Analyser] = {}
+        for analyser in (*self._own.values(), *self._brought.values(), *self._built_in.values()):
+            asked.setdefault(analyser.name, analyser)
+        return iter(asked.values())
 
     def find(self, name: str | None) -> Analyser | None:
         if name is None:

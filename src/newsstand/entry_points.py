@@ -86,10 +86,10 @@ async def load(found: Iterable[EntryPoint], run: Runner) -> Brought:
             continue
         for analyser in loaded:
             if analyser.name in analysers:
-                text = (
-                    f"the analyser {analyser.name!r} of {bringer} is left out: {bringers[analyser.name]} has that name"
+                first = bringers[analyser.name]
+                problems.append(
+                    Problem(f"the analyser {analyser.name!r} of {bringer} is left out: {first} has one too")
                 )
-                problems.append(Problem(text))
             else:
                 analysers[analyser.name], bringers[analyser.name] = analyser, bringer
     return Brought(tuple(analysers.values()), tuple(problems))

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 class Replica:
     """Made by an adapter (`newsstand.slixmpp`), or without a transport to read a database offline. Analysers may be
-    registered at once; everything else waits for, or needs, `open`. With `with_entry_points` false, the analysers of
+    registered at once; everything else waits for, or needs, `open`. With `entry_points` false, the analysers of
     installed packages are left out."""
 
     def __init__(
@@ -50,13 +50,13 @@ class Replica:
         *,
         settings: Settings | None = None,
         clock: Clock = wall_clock,
-        with_entry_points: bool = True,
+        entry_points: bool = True,
     ) -> None:
         self._transport = transport
         self._settings = settings or Settings()
         self._clock = clock
         self._analysers = Analysers(BUILT_IN)
-        self._with_entry_points = with_entry_points
+        self._with_entry_points = entry_points
         self._engine: Engine | None = None
         self.only_when_asked = False
         """Set before `open` by a program that looks into a database which another one keeps (the command line does):
@@ -98,6 +98,11 @@ class Replica:
         self._analysers.register(analyser)
         if self._engine is not None:
             self._engine.selection.reconsider()
+
+    @property
+    def analysers(self) -> tuple[Analyser, ...]:
+        """In the order in which they are asked; those of installed packages are known once the replica is open."""
+        return tuple(self._analysers)
 
     # Reading -----------------------------------------------------------------------------------------------
 

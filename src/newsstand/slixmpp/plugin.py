@@ -52,7 +52,7 @@ class Newsstand(BasePlugin):
             raise ConfigurationError(f"entry_points must be True or False, not {with_entry_points!r}")
         settings = Settings.of(given)
         self._transport = SlixmppTransport(self.xmpp)
-        self.replica = Replica(self._transport, settings=settings, with_entry_points=with_entry_points)
+        self.replica = Replica(self._transport, settings=settings, entry_points=with_entry_points)
         self._trigger = Trigger(self.xmpp, self.replica, self._transport)
         self._trigger.install()
         self._ended = False
