@@ -6,12 +6,14 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 from typing import Protocol
 
 import pytest
 from slixmpp import ClientXMPP
 
 from newsstand.demo.prosody import Prosody, ServerMissing
+from tests.fakes.packages import Packages
 
 # A shell starts what it puts in the background with SIGINT ignored, and that is inherited: then none of the programs
 # that the tests start and interrupt would notice.
@@ -38,6 +40,14 @@ class Connect(Protocol):
         resource: str = "",
         presence: bool = True,
     ) -> ClientXMPP: ...
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Packages:
+    """Installed packages that bring analysers: none, until the test installs some."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    return Packages(folder, monkeypatch)
 
 
 @pytest.fixture(scope="session")
