@@ -18,9 +18,11 @@ import pytest
 from slixmpp import ClientXMPP
 
 from newsstand.demo.prosody import Prosody
+from newsstand.errors import ConfigurationError
 from tests.conftest import Connect
+from tests.fakes.packages import Packages
 from tests.integration._cli import PROCESS_SECONDS, Cli, Run, run_process
-from tests.integration._program import create_node
+from tests.integration._program import OpenProgram, create_node, is_hit
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "newsstand-recipes"
@@ -130,6 +132,28 @@ async def test_a_program_that_knows_nothing_of_recipes_copies_and_finds_them_onc
     assert sorted(told["nodes"][node]["parsed"], key=lambda parsed: parsed["dish"]) == [PIE_PARSED, {"dish": "Soup"}]
     assert told["found"] == ["pie"]
     assert log == ""
+
+
+async def test_a_program_may_leave_installed_packages_out(
+    prosody: Prosody, recipes: ClientXMPP, node: str, packages: Packages, open_program: OpenProgram, tmp_path: Path
+) -> None:
+    packages.install(
+        "cakes", 'A = Analyser("cakes", "cake", namespace="urn:example:recipe:1", to_sync=True)', cakes="A"
+    )
+    program = await open_program(entry_points=False)
+    await program.pubsub.get_items(prosody.pubsub, node)
+    await program.caught_up()
+    assert not is_hit(await program.pubsub.get_items(prosody.pubsub, node))
+    await program.newsstand.close()
+    with_packages = await open_program(account="nurse", database=f"sqlite:///{tmp_path}/other.db")
+    assert (await with_packages.follow(node)).type == "cake"
+
+
+@pytest.mark.parametrize("wrong", [None, 1, "no"])
+async def test_whether_packages_are_used_is_true_or_false(wrong: Any) -> None:
+    client = ClientXMPP("juliet@example.org", "secret")
+    with pytest.raises(ConfigurationError, match="entry_points must be True or False"):
+        client.register_plugin("newsstand", {"entry_points": wrong})
 
 
 async def test_a_broken_package_is_logged_once_by_its_name_and_stops_nothing(
