@@ -27,9 +27,9 @@ class Newsstand(BasePlugin):
     """`xmpp.register_plugin("newsstand", {"database": "sqlite:///news.db"})`.
 
     `entry_points` false leaves out the analysers of installed packages; further keys are the fields of
-    `newsstand.config.Settings`. A setting that cannot be right raises
-    ConfigurationError at once. The database is opened in the background: until it is, and for good if it cannot
-    be, every request goes to the service; `await plugin.ready()` waits, and raises what went wrong.
+    `newsstand.config.Settings`. A setting that cannot be right raises ConfigurationError at once. The database is
+    opened in the background: until it is, and for good if it cannot be, every request goes to the service; `await
+    plugin.ready()` waits, and raises what went wrong.
     """
 
     name = "newsstand"
