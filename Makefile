@@ -1,7 +1,7 @@
 # Newsstand's verbs. Each sets up what it needs (.venv, and a server where one is used), and is quick the next time.
 
 PYTHON := .venv/bin/python
-SOURCES := src tests $(wildcard benchmarks)
+SOURCES := src tests examples $(wildcard benchmarks)
 
 .PHONY: help demo test oldest check bench format requirements clean setup
 .DEFAULT_GOAL := help

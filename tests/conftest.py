@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -15,6 +16,7 @@ from slixmpp import ClientXMPP
 from newsstand.demo.process import ServerMissing
 from newsstand.demo.prosody import Prosody
 from newsstand.demo.server import XmppServer
+from tests.fakes.packages import Packages
 from tests.servers.ejabberd import Ejabberd
 from tests.servers.libervia_pubsub import LiberviaPubsub
 
@@ -43,6 +45,14 @@ class Connect(Protocol):
         resource: str = "",
         presence: bool = True,
     ) -> ClientXMPP: ...
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Packages:
+    """Installed packages that bring analysers: none, until the test installs some."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    return Packages(folder, monkeypatch)
 
 
 SERVERS: dict[str, Callable[[], XmppServer]] = {

@@ -94,11 +94,13 @@ def _several(criterion: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 class Analysers:
     """The analysers of one replica, in the order in which they are asked: the program's own in the order of
-    their registration, then the built-in ones. Names are unique; a program's analyser may take the place of a
-    built-in one by bearing its name."""
+    their registration, then those of installed packages, then the built-in ones. Names are unique; an analyser takes
+    the place of one behind it by bearing its name."""
 
     def __init__(self, built_in: Iterable[Analyser] = ()) -> None:
         self._own: dict[str, Analyser] = {}
+        self._brought: dict[str, Analyser] = {}
+        self._complete = True
         self._built_in = {analyser.name: analyser for analyser in built_in}
         self._fingerprint: bytes | None = None
 
@@ -109,14 +111,26 @@ class Analysers:
         self._own[analyser.name] = analyser
         self._fingerprint = None
 
+    def bring(self, analysers: Iterable[Analyser], *, complete: bool = True) -> None:
+        """Those of installed packages, in their order. Not `complete`: there are more, which could not be loaded."""
+        self._brought = {analyser.name: analyser for analyser in analysers}
+        self._complete = complete
+        self._fingerprint = None
+
     def __iter__(self) -> Iterator[Analyser]:
-        yield from self._own.values()
-        yield from (a for name, a in self._built_in.items() if name not in self._own)
+        asked: dict[str, Analyser] = {}
+        for analyser in (*self._own.values(), *self._brought.values(), *self._built_in.values()):
+            asked.setdefault(analyser.name, analyser)
+        return iter(asked.values())
 
     def find(self, name: str | None) -> Analyser | None:
         if name is None:
             return None
-        return self._own.get(name) or self._built_in.get(name)
+        return self._own.get(name) or self._brought.get(name) or self._built_in.get(name)
+
+    def may_lack(self, name: str | None) -> bool:
+        """Whether an analyser of this name, which decided once, may be among those that could not be loaded."""
+        return name is not None and not self._complete and self.find(name) is None
 
     @property
     def fingerprint(self) -> bytes:

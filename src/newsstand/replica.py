@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from newsstand import listing, protocol, watching
+from newsstand import entry_points, listing, protocol, watching
 from newsstand.analysers import BUILT_IN
 from newsstand.analysis import Analyser, Analysers
 from newsstand.comparing import Verification
@@ -49,7 +49,8 @@ ALL_ACCOUNTS = "*"
 
 class Replica:
     """Made by an adapter (`newsstand.slixmpp`), or without a transport to read a database offline. Analysers may be
-    registered at once; everything else waits for, or needs, `open`."""
+    registered at once; everything else waits for, or needs, `open`. With `entry_points` false, the analysers of
+    installed packages are left out."""
 
     def __init__(
         self,
@@ -57,18 +58,24 @@ class Replica:
         *,
         settings: Settings | None = None,
         clock: Clock = wall_clock,
+        entry_points: bool = True,
     ) -> None:
         self._transport = transport
         self._settings = settings or Settings()
         self._clock = clock
         self._analysers = Analysers(BUILT_IN)
+        self._with_entry_points = entry_points
         self._engine: Engine | None = None
         self.only_when_asked = False
         """Set before `open` by a program that looks into a database which another one keeps (the command line does):
         nothing is followed, judged or dropped but what a verb names."""
 
     async def open(self, database: Database) -> None:
-        """Start work on this database. It stays the caller's to close, after the replica."""
+        """Start work on this database. It stays the caller's to close, after the replica. Installed packages whose
+        analysers cannot be loaded are logged and left out."""
+        if self._with_entry_points:
+            brought = await entry_points.bring(self._settings.parser_timeout)
+            self._analysers.bring(brought.analysers, complete=brought.complete)
         context = Context(database, self._transport, self._analysers, self._settings, self._clock)
         await context.load()
         self._engine = Engine(context, only_when_asked=self.only_when_asked)
@@ -94,11 +101,16 @@ class Replica:
         return self._engine
 
     def register_analyser(self, analyser: Analyser) -> None:
-        """Add an analyser, behind those registered before and ahead of the built-in ones. Verdicts on nodes are
-        looked at anew. Raises ConfigurationError when its name is taken."""
+        """Add an analyser, behind those registered before and ahead of the installed packages' and the built-in
+        ones. Verdicts on nodes are looked at anew. Raises ConfigurationError when its name is taken."""
         self._analysers.register(analyser)
         if self._engine is not None:
             self._engine.selection.reconsider()
+
+    @property
+    def analysers(self) -> tuple[Analyser, ...]:
+        """In the order in which they are asked; those of installed packages are known once the replica is open."""
+        return tuple(self._analysers)
 
     # Reading -----------------------------------------------------------------------------------------------
 

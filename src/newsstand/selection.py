@@ -56,7 +56,10 @@ class Selection:
             return False
         if copy.record.verdict is Verdict.UNDECIDED:
             return False
-        return copy.record.analysed_by == self._context.analysers.fingerprint
+        analysers = self._context.analysers
+        if analysers.may_lack(copy.record.analyser):
+            return True  # its package is broken: judged without it, the node would be dropped
+        return copy.record.analysed_by == analysers.fingerprint
 
     def observe(self, key: NodeKey, answered: Sequence[Element]) -> None:
         """The service answered a read of the program with these `<item/>`s."""

@@ -55,7 +55,7 @@ async def test_a_policy_can_be_the_analysers(database: Database) -> None:
     service = Service()
     service.create(NODE, "a", "b", "c")
     notes = Analyser("notes", "notes", namespace=NOTE, to_sync=True, policy=Policy.ONLY_SERVICE)
-    async with at_work(database, service, analyser=notes) as program:
+    async with at_work(database, service, analysers=[notes]) as program:
         await program.read()
         await program.settled()
         assert (await program.read()).origin is Origin.SERVICE

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import inspect
 import textwrap
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,13 @@ async def test_what_docs_using_shows_runs_from_top_to_bottom(
     assert printed[1].startswith("put post")
     assert printed[2] == "True 3"
     assert [line.split()[:2] for line in printed[3:]] == [[NODE, "post2"], [NODE, "post1"], [NODE, "post0"]]
+
+
+def test_the_entry_point_that_docs_using_shows_is_that_of_the_example_package() -> None:
+    tokens = MarkdownIt().parse((ROOT / "docs/using.md").read_text())
+    (shown,) = (tomllib.loads(t.content) for t in tokens if t.type == "fence" and t.info == "toml")
+    whole = tomllib.loads((ROOT / "examples/newsstand-recipes/pyproject.toml").read_text())
+    assert shown["project"]["entry-points"] == whole["project"]["entry-points"]
 
 
 def test_no_page_has_an_example_that_no_test_runs() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, fromstring
@@ -110,19 +110,22 @@ async def at_work(
     database: Database,
     service: Service,
     *,
-    analyser: Analyser = NOTES,
     retry_first: float = 0.02,
+    analysers: Iterable[Analyser] = (NOTES,),
+    entry_points: bool = True,
     **settings: Any,
 ) -> AsyncIterator[Program]:
     """A program with a fresh session; closed at the end."""
     stream = Stream(service)
-    replica = Replica(stream, settings=Settings(retry_first=retry_first, **settings))
-    replica.register_analyser(analyser)
+    replica = Replica(stream, settings=Settings(retry_first=retry_first, **settings), entry_points=entry_points)
+    for analyser in analysers:
+        replica.register_analyser(analyser)
     await replica.open(database)
     stream.turn(Session.FRESH)
     try:
         yield Program(service, stream, replica)
     finally:
+        service.streams.remove(stream)
         await replica.close()
 
 

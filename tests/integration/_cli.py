@@ -61,6 +61,7 @@ class Cli:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("NEWSSTAND_DATABASE", f"sqlite:///{self.database}")
         monkeypatch.setenv("XDG_DATA_HOME", str(folder / "share"))
+        monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")  # not that of whoever tests
 
     async def __call__(self, *argv: str) -> Run:
         """In this process, in a thread: it has an event loop of its own."""
@@ -73,6 +74,7 @@ class Cli:
         """The options of a command that connects."""
         file = self.folder / "password"
         file.write_text(f"{server.password if password is None else password}\n", encoding="utf-8")
+        file.chmod(0o600)
         address = f"{server.host}:{server.port}"
         jid = server.jid(account)
         return ["--account", jid, "--password-file", str(file), "--server", address, "--plaintext"]

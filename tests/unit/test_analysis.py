@@ -103,6 +103,32 @@ def test_a_program_s_analyser_takes_the_place_of_a_built_in_one() -> None:
     assert analysers.find(None) is None
 
 
+def test_those_of_installed_packages_are_asked_between_the_program_s_own_and_the_built_in_ones() -> None:
+    analysers = Analysers([named("built-in")])
+    analysers.bring([named("installed-2"), named("installed-1")])
+    analysers.register(named("own"))
+    assert [one.name for one in analysers] == ["own", "installed-2", "installed-1", "built-in"]
+
+
+def test_an_analyser_takes_the_place_of_one_behind_it_by_bearing_its_name() -> None:
+    analysers = Analysers([named("a"), named("b"), named("c")])
+    installed, mine = named("b", namespace="urn:installed"), named("a", namespace="urn:mine")
+    analysers.bring([installed, named("a", namespace="urn:installed")])
+    analysers.register(mine)
+    assert [one.name for one in analysers] == ["a", "b", "c"]
+    assert (analysers.find("a"), analysers.find("b")) == (mine, installed)
+
+
+def test_only_where_some_could_not_be_loaded_an_unknown_name_may_be_theirs() -> None:
+    analysers = Analysers([named("built-in")])
+    assert not analysers.may_lack("recipes")
+    analysers.bring([named("installed")], complete=False)
+    assert analysers.may_lack("recipes")
+    assert not analysers.may_lack("installed")
+    assert not analysers.may_lack("built-in")
+    assert not analysers.may_lack(None)
+
+
 # Fingerprint -----------------------------------------------------------------------------------------------
 
 
@@ -145,6 +171,17 @@ def test_the_fingerprint_is_the_same_for_the_same_and_follows_a_registration() -
     assert own(named("a")).fingerprint == before
     analysers.register(named("b"))
     assert analysers.fingerprint == own(named("a"), named("b")).fingerprint != before
+
+
+def test_the_fingerprint_tells_of_installed_packages_analysers() -> None:
+    analysers = Analysers([named("b")])
+    before = analysers.fingerprint
+    analysers.bring([named("a")])
+    assert analysers.fingerprint != before
+    analysers.bring([named("b", namespace="urn:installed")])
+    assert analysers.fingerprint != before
+    analysers.bring([])
+    assert analysers.fingerprint == before
 
 
 # The first match decides -----------------------------------------------------------------------------------

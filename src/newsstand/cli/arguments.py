@@ -11,7 +11,8 @@ DESCRIPTION = "A live, local, queryable copy of the XMPP PubSub nodes that a pro
 EPILOG = """\
 The database is --database, else $NEWSSTAND_DATABASE, else newsstand/newsstand.db in $XDG_DATA_HOME (~/.local/share).
 The account is --account, else $NEWSSTAND_ACCOUNT; commands that only read take the only one in the database.
-The password comes from --password-file, else from $CREDENTIALS_DIRECTORY/newsstand-password, else it is asked for.
+The password comes from --password-file, else from newsstand-password.JID or newsstand-password in
+$CREDENTIALS_DIRECTORY, else from the keyring (`keyring set newsstand JID`), else it is asked for.
 """
 
 

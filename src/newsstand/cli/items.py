@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from newsstand.analysis import Analyser
 from newsstand.cli import output, payloads
 from newsstand.cli.addresses import bare_jid
 from newsstand.cli.conditions import conditions
@@ -53,13 +54,14 @@ class Shown:
 def get(args: Any) -> int:
     service = bare_jid(args.service)
     if args.offline:
-        answer, types = asyncio.run(_get_offline(args, service))
+        found = asyncio.run(_get_offline(args, service))
     else:
         from newsstand.cli.session import Login
 
         login = Login.of(args)
-        answer, types = asyncio.run(_get(args, login, service))
-    shown = [_shown(item, types) for item in answer.items]
+        found = asyncio.run(_get(args, login, service))
+    answer = found.answer
+    shown = [_shown(item, found) for item in answer.items]
     if args.json:
         output.print_json(_answer_facts(args, service, answer, shown))
     else:
@@ -72,18 +74,31 @@ def get(args: Any) -> int:
 Types = dict[NodeKey, "str | None"]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer, and what tells its items' types."""
+
+    answer: Answer
+    types: Types
+    analysers: tuple[Analyser, ...]
+
+    @classmethod
+    def of(cls, answer: Answer, replica: Replica) -> Found:
+        return cls(answer, _types(replica.nodes()), replica.analysers)
+
+
 def _types(records: Sequence[NodeRecord]) -> Types:
     return {record.key: record.type for record in records}
 
 
-async def _get_offline(args: Any, service: str) -> tuple[Answer, Types]:
+async def _get_offline(args: Any, service: str) -> Found:
     async with reading(args) as (replica, account):
         if account is None:
             raise NotInCopy(f"the database holds no node yet: `newsstand sync {service} {args.node}` makes a copy")
-        return await _ask(replica, args, account, service, Policy.ONLY_COPY), _types(replica.nodes())
+        return Found.of(await _ask(replica, args, account, service, Policy.ONLY_COPY), replica)
 
 
-async def _get(args: Any, login: Any, service: str) -> tuple[Answer, Types]:
+async def _get(args: Any, login: Any, service: str) -> Found:
     from newsstand.cli.session import opened
 
     policy = Policy.ONLY_SERVICE if args.refresh else Policy.ASK_WHEN_STALE
@@ -96,7 +111,7 @@ async def _get(args: Any, login: Any, service: str) -> tuple[Answer, Types]:
             answer = await _stand_in(client.replica, args, login.account, service, error)
         else:
             answer = await _ask(client.replica, args, login.account, service, policy)
-        return answer, _types(client.replica.nodes())
+        return Found.of(answer, client.replica)
 
 
 async def _stand_in(replica: Replica, args: Any, account: str, service: str, trouble: Disconnected) -> Answer:
@@ -118,11 +133,11 @@ async def _ask(replica: Replica, args: Any, account: str, service: str, policy: 
         raise explained(error, account, service, args.node) from error
 
 
-def _shown(item: Item, types: Types) -> Shown:
+def _shown(item: Item, found: Found) -> Shown:
     if item.parsed is not None or item.parse_error is not None:
-        return Shown(item, types.get(item.key), item.parsed)
-    type_, parsed = payloads.read(item.xml, item.key.service, item.key.node)
-    return Shown(item, types.get(item.key) or type_, parsed)
+        return Shown(item, found.types.get(item.key), item.parsed)
+    type_, parsed = payloads.read(item.xml, item.key.service, item.key.node, found.analysers)
+    return Shown(item, found.types.get(item.key) or type_, parsed)
 
 
 def _answer_facts(args: Any, service: str, answer: Answer, shown: Sequence[Shown]) -> dict[str, Any]:

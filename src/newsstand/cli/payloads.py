@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.etree.ElementTree import Element
 
 from newsstand import xmltext
 from newsstand.analysers import BUILT_IN
-from newsstand.analysis import Analyser
+from newsstand.analysis import Analyser, checked_json
 from newsstand.protocol import payload_namespaces
 
 _PASSWORDS = {"{urn:xmpp:bookmarks:1}password", "{storage:bookmarks}password"}
 _TITLES = ("name", "fn", "nick", "title", "summary", "content")
 
 
-def read(xml: str, service: str, node: str) -> tuple[str | None, dict[str, Any] | None]:
-    """The type and the parsed data of an item that no copy has parsed, by the built-in analysers."""
+def read(
+    xml: str, service: str, node: str, analysers: Iterable[Analyser] = BUILT_IN
+) -> tuple[str | None, dict[str, Any] | None]:
+    """The type and the parsed data of an item that no copy has parsed, by the first of these analysers that can tell
+    by nothing else than the item."""
     if not xml:
         return None, None
     item = xmltext.parse([xml])
-    for analyser in BUILT_IN:
+    for analyser in filter(_needs_only_the_item, analysers):
         if analyser.parser is None or not _fits(analyser, item, node):
             continue
         try:
-            parsed = analyser.parser(item, service=service, node=node)
-        except ValueError:  # of another form than the node's name promises
+            parsed = json.loads(checked_json(analyser.parser(item, service=service, node=node)))
+        except Exception:  # noqa: S112 - of another form than the node's name promises; or foreign code, and broken
             continue
-        assert isinstance(parsed, dict)
         return analyser.type, parsed
     return None, None
+
+
+def _needs_only_the_item(analyser: Analyser) -> bool:
+    """Others would have to be asked about the node, which takes an event loop, and may take requests."""
+    if analyser in BUILT_IN:
+        return True
+    return not (analyser.match or analyser.pubsub_type or inspect.iscoroutinefunction(analyser.parser))
 
 
 def _fits(analyser: Analyser, item: Element, node: str) -> bool:

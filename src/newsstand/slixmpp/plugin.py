@@ -26,15 +26,16 @@ DEFAULT_DATABASE = "sqlite:///newsstand.db"
 class Newsstand(BasePlugin):
     """`xmpp.register_plugin("newsstand", {"database": "sqlite:///news.db"})`.
 
-    Further keys are the fields of `newsstand.config.Settings`. A setting that cannot be right raises
-    ConfigurationError at once. The database is opened in the background: until it is, and for good if it cannot
-    be, every request goes to the service; `await plugin.ready()` waits, and raises what went wrong.
+    `entry_points` false leaves out the analysers of installed packages; further keys are the fields of
+    `newsstand.config.Settings`. A setting that cannot be right raises ConfigurationError at once. The database is
+    opened in the background: until it is, and for good if it cannot be, every request goes to the service; `await
+    plugin.ready()` waits, and raises what went wrong.
     """
 
     name = "newsstand"
     description = "Newsstand: a live local copy of PubSub nodes"
     dependencies: ClassVar[set[str]] = set()
-    default_config: ClassVar[dict[str, Any]] = {"database": DEFAULT_DATABASE} | {
+    default_config: ClassVar[dict[str, Any]] = {"database": DEFAULT_DATABASE, "entry_points": True} | {
         field.name: field.default for field in dataclasses.fields(Settings)
     }
 
@@ -46,9 +47,12 @@ class Newsstand(BasePlugin):
         if not isinstance(self._url, str):
             raise ConfigurationError("database must be a URL, such as sqlite:///news.db")
         check_url(self._url)
+        with_entry_points = given.pop("entry_points")
+        if not isinstance(with_entry_points, bool):
+            raise ConfigurationError(f"entry_points must be True or False, not {with_entry_points!r}")
         settings = Settings.of(given)
         self._transport = SlixmppTransport(self.xmpp)
-        self.replica = Replica(self._transport, settings=settings)
+        self.replica = Replica(self._transport, settings=settings, entry_points=with_entry_points)
         self._trigger = Trigger(self.xmpp, self.replica, self._transport)
         self._trigger.install()
         self._ended = False

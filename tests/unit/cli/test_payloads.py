@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from newsstand import xmltext
+from newsstand import Analyser, xmltext
 from newsstand.cli import payloads
 
 PUBSUB = "http://jabber.org/protocol/pubsub"
@@ -22,6 +22,49 @@ def test_an_item_that_no_copy_parsed_is_read_by_its_payload() -> None:
     type_, parsed = payloads.read(xml, "pubsub.verona", "verona")
     assert type_ == "blog"
     assert payloads.title(parsed) == "Balcony"
+
+
+def parse_dish(item: Any, **_: Any) -> dict[str, Any]:
+    return {"title": item[0].get("dish")}
+
+
+async def parse_dish_later(item: Any, **_: Any) -> dict[str, Any]:
+    return parse_dish(item)
+
+
+def parse_badly(item: Any, **_: Any) -> Any:
+    raise LookupError("no idea")
+
+
+def of_recipes(**more: Any) -> Analyser:
+    return Analyser(
+        **{"name": "recipes", "type": "recipe", "namespace": "urn:example:recipe", "parser": parse_dish, **more}
+    )
+
+
+def test_an_item_is_read_by_other_analysers_than_the_built_in_ones_too() -> None:
+    xml = item('<recipe xmlns="urn:example:recipe" dish="soup"/>')
+    assert payloads.read(xml, "pubsub.verona", "verona") == (None, None)
+    assert payloads.read(xml, "pubsub.verona", "verona", [of_recipes()]) == ("recipe", {"title": "soup"})
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        of_recipes(parser=parse_badly),
+        of_recipes(parser=lambda item, **_: {"minutes": float("nan")}),
+        of_recipes(parser=lambda item, **_: "soup"),
+        of_recipes(parser=parse_dish_later),
+        of_recipes(parser=None),
+        of_recipes(match=lambda analysis: None),
+        of_recipes(pubsub_type="urn:other"),
+        of_recipes(namespace="urn:other"),
+    ],
+)
+def test_an_analyser_that_fails_or_needs_to_know_the_node_is_passed_over(first: Analyser) -> None:
+    xml = item('<recipe xmlns="urn:example:recipe" dish="soup"/>')
+    second = of_recipes(name="second")
+    assert payloads.read(xml, "pubsub.verona", "n", [first, second]) == ("recipe", {"title": "soup"})
 
 
 @pytest.mark.parametrize(
