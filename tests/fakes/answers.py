@@ -108,6 +108,8 @@ def _items(service: Service, request: Request, iq: Element) -> None:
         ids = _page(service, node, request.rsm, iq)
     else:
         ids = _chosen(service, node, request)
+        if "max_items" in request.action.attrib and Quirk.LIMITED_SET_SHOWN in service.quirks:
+            _add_limited_set(service, node, ids, int(request.action.get("max_items", 0)), iq)
     for item_id in ids:
         item = node.item(NS_PUBSUB, item_id)
         if Quirk.PUBLISHER_SHOWN in service.quirks and item_id in node.publishers:
@@ -143,13 +145,27 @@ def _chosen(service: Service, node: Node, request: Request) -> list[str]:
     return newest[::-1] if Quirk.MAX_ITEMS_REVERSED in service.quirks else newest
 
 
+def _cursors(service: Service, node: Node, ids: Sequence[str]) -> list[str]:
+    opaque = Quirk.OPAQUE_CURSORS in service.quirks
+    return [f"stamp {node.stamps[item_id]}" if opaque else item_id for item_id in ids]
+
+
+def _add_limited_set(service: Service, node: Node, ids: Sequence[str], limit: int, iq: Element) -> None:
+    index = 0 if Quirk.INDEX_ALWAYS_ZERO in service.quirks else len(node.items) - limit
+    named = _cursors(service, node, ids)
+    add_set(iq, named[0] if named else None, named[-1] if named else None, index, len(node.items))
+
+
 def _page(service: Service, node: Node, rsm: Element, iq: Element) -> list[str]:
     ids = list(node.items)
     size = int(rsm.findtext(f"{{{NS_RSM}}}max", "20"))
     after, before = rsm.findtext(f"{{{NS_RSM}}}after"), rsm.find(f"{{{NS_RSM}}}before")
-    cursors = [f"stamp {node.stamps[item_id]}" for item_id in ids]
-    if Quirk.OPAQUE_CURSORS not in service.quirks:
-        cursors = ids
+    cursors = _cursors(service, node, ids)
+    if (at := rsm.findtext(f"{{{NS_RSM}}}index")) is not None:
+        start, end = int(at), int(at) + size
+        page, named = ids[start:end], cursors[start:end]
+        add_set(iq, named[0] if named else None, named[-1] if named else None, start, len(ids))
+        return page
     start, end = _bounds(cursors, size, after, None if before is None else before.text or "", service.quirks)
     page, named = ids[start:end], cursors[start:end]
     if before is not None and Quirk.LAST_PAGE_REVERSED in service.quirks:

@@ -29,6 +29,9 @@ class Quirk(enum.StrEnum):
     """An item that is overwritten stays where it was, instead of becoming the last."""
     MAX_ITEMS_REVERSED = "max-items-reversed"
     """`max_items` brings the newest items newest first, though a full listing is oldest first."""
+    LIMITED_SET_SHOWN = "limited-set-shown"
+    """What `max_items` brings comes with a `<set/>`, unasked: count, the cursors of its ends, and an index that counts
+    from the end of the node, below 0 where more was asked for than there is (unless INDEX_ALWAYS_ZERO)."""
     IDS_IN_NODE_ORDER = "ids-in-node-order"
     """Several item ids are answered in the node's order, not the request's."""
     MISSING_ID_REFUSED_TO_OWNER = "missing-id-refused-to-owner"
@@ -101,6 +104,7 @@ _EJABBERD = frozenset(
         Quirk.EVICTS_PER_PUBLISHER,
         Quirk.IDS_IN_NODE_ORDER,
         Quirk.LAST_ITEM_ON_SUBSCRIBE,
+        Quirk.LIMITED_SET_SHOWN,
         Quirk.OPAQUE_CURSORS,
         Quirk.OUTCAST_STILL_HEARS,
         Quirk.OVERWRITE_STAYS,

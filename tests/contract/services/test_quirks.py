@@ -100,6 +100,19 @@ async def _max_items_reversed(trial: Trial) -> bool:
     return limited == ["c", "b"]
 
 
+@shows(Quirk.LIMITED_SET_SHOWN)
+async def _limited_set_shown(trial: Trial) -> bool:
+    await trial.create("a", "b", "c")
+    limited = await trial.juliet.items(trial.jid, trial.node, max_items=2)
+    if limited.rsm is None:
+        return False
+    more = await trial.juliet.items(trial.jid, trial.node, max_items=5)
+    assert (limited.count, more.count) == (3, 3)
+    assert limited.first != limited.last
+    assert (limited.index, more.index) == ((0, 0) if trial.does(Quirk.INDEX_ALWAYS_ZERO) else (1, -2))
+    return True
+
+
 @shows(Quirk.IDS_IN_NODE_ORDER)
 async def _ids_in_node_order(trial: Trial) -> bool:
     await trial.create("a", "b", "c")
