@@ -53,7 +53,7 @@ class Component:
     async def log_in(self) -> None:
         began = asyncio.Event()
         self.xmpp.add_event_handler("session_start", lambda _: began.set(), disposable=True)
-        self.xmpp.connect(self.server.host, self.server.component_port)
+        self.xmpp.connect(self.server.host, self.server.component_port_of(str(self.xmpp.boundjid.bare)))
         async with asyncio.timeout(LOGIN_SECONDS):
             await began.wait()
 

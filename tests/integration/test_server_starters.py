@@ -63,11 +63,11 @@ async def test_a_server_keeps_its_data_and_takes_components_and_leaves_nothing(
             "gateway.localhost",
             server.component_secret("gateway.localhost"),
             server.host,
-            server.component_port,
+            server.component_port_of("gateway.localhost"),
         )
         began = asyncio.get_running_loop().create_future()
         component.add_event_handler("session_start", began.set_result)
-        component.connect(server.host, server.component_port)
+        component.connect(server.host, server.component_port_of("gateway.localhost"))
         async with asyncio.timeout(10):
             await began
         await component.disconnect()

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from newsstand.demo.process import PortTaken, ServerMissing, find_executable, read_from
+from newsstand.demo.process import PortTaken, ServerMissing, find_executable, free_port, read_from
 from newsstand.demo.server import XmppServer
 
 PACKAGES = "ejabberd erlang-p1-sqlite3"
@@ -60,12 +60,14 @@ modules:
   mod_stream_mgmt: {{}}
 """
 
+# A listener each: ejabberd hands what is for any host of a listener to whichever component logged in to it.
 _COMPONENT_LISTENER = """\
   - port: {port}
     ip: "127.0.0.1"
     module: ejabberd_service
     max_stanza_size: {stanza_size_limit}
     hosts:
+      {jid}: {{password: {secret}}}
 """
 
 # The accounts are in a file, because arguments can be read by any user of the machine.
@@ -136,7 +138,7 @@ class Ejabberd(XmppServer):
         )
         async for _ in self._polls(process):
             if _IN_USE.search(read_from(log, seen)):
-                raise PortTaken(f"port {self.port} or {self.component_port}")
+                raise PortTaken(f"port {self.port} or one of {list(self._component_ports.values())}")
             if ready.exists():
                 break
         async with asyncio.timeout(self.start_seconds):
@@ -165,16 +167,24 @@ class Ejabberd(XmppServer):
             sql=sql if self.db == "sql" else "",
             port=self.port,
             stanza_size_limit=self._stanza_size_limit,
-            component_listener=self._component_listener() if self.components else "",
+            component_listener="".join(map(self._component_listener, self.components)),
             admins=", ".join(json.dumps(self.jid(name)) for name in self.admins),
         )
 
-    def _component_listener(self) -> str:
-        listener = _COMPONENT_LISTENER.format(port=self.component_port, stanza_size_limit=self._stanza_size_limit)
-        return listener + "\n".join(
-            f"      {json.dumps(jid)}: {{password: {json.dumps(self.component_secret(jid))}}}"
-            for jid in self.components
+    def _component_listener(self, jid: str) -> str:
+        return _COMPONENT_LISTENER.format(
+            port=self.component_port_of(jid),
+            stanza_size_limit=self._stanza_size_limit,
+            jid=json.dumps(jid),
+            secret=json.dumps(self.component_secret(jid)),
         )
+
+    def component_port_of(self, jid: str) -> int:
+        return self._component_ports[jid]
+
+    def _choose_ports(self) -> None:
+        super()._choose_ports()
+        self._component_ports = {jid: free_port(self.host) for jid in self.components}
 
     def _first_output(self, folder: Path) -> str:
         return read_from(folder / "ejabberd.log") + super()._first_output(folder)

@@ -23,7 +23,7 @@ class XmppServer(Server):
     first) may create nodes on the service `pubsub`; every account has PEP. Nothing leaves the machine.
 
     Each JID of `components` is an address at which an external component (XEP-0114) may log in, on
-    `host`:`component_port`, with a random secret of its own (`component_secret`).
+    `host`:`component_port_of(jid)`, with a random secret of its own (`component_secret`).
     """
 
     domain = "localhost"
@@ -49,6 +49,11 @@ class XmppServer(Server):
     def jid(self, account: str) -> str:
         """The bare JID of an account."""
         return f"{account}@{self.domain}"
+
+    def component_port_of(self, jid: str) -> int:
+        """Where the component of this JID logs in."""
+        assert jid in self.components
+        return self.component_port
 
     def component_secret(self, jid: str) -> str:
         """What the component of this JID logs in with."""
