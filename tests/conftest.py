@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
 
+import hypothesis
 import pytest
 from slixmpp import ClientXMPP
 
@@ -24,6 +25,12 @@ from tests.servers.libervia_pubsub import LiberviaPubsub
 # that the tests start and interrupt would notice.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The examples of a continuous integration run are the same each time: what it says is about the change. Elsewhere they
+# are new each time, and one that fails tells how to replay it.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 LOGIN_SECONDS = 15.0
 PLUGINS = ("xep_0004", "xep_0030", "xep_0060", "xep_0163")

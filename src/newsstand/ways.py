@@ -207,7 +207,8 @@ def _learn_by_ids(ways: Ways, wanted: tuple[str, ...], ids: Sequence[str], answe
 def _learn_by_repeated(ways: Ways, there: list[str], by_node: list[str], answered: list[str]) -> Ways:
     if answered in (by_node, list(dict.fromkeys(there))):
         return ways.learn(repeated_id=Way.ONCE)
-    return ways.learn(repeated_id=Way.EACH_TIME if answered == there else Way.VARIES)
+    each_time = answered in (there, [id_ for id_ in by_node for _ in range(there.count(id_))])
+    return ways.learn(repeated_id=Way.EACH_TIME if each_time else Way.VARIES)
 
 
 def learn_from_disco(ways: Ways, ids: Sequence[str], listed: Sequence[str]) -> Ways:
