@@ -31,6 +31,9 @@ class Settings:
     """For each request of ours."""
     patience: float = 10.0
     """How long the service may take over a program's read before a stale copy answers."""
+    revalidate: float = 900.0
+    """A live node of which the service answered nothing for so long is asked for: whether we still may read it, and
+    whether it holds what the copy holds. Neither is always told."""
     retry_first: float = 5.0
     """The pause after a failed synchronisation; it doubles with each failure."""
     retry_most: float = 3_600.0

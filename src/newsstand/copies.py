@@ -28,6 +28,8 @@ HISTORY = 50
 """News above which a change of order teaches nothing."""
 LIMITS = 8
 """How many of the limits that a program asks with are remembered of a node."""
+CLOSE = 5.0
+"""Seconds within which two notifications of an item are close together."""
 ORDER = 10_000
 """Items of a node above which its order teaches nothing: comparing orders takes time."""
 
@@ -37,6 +39,40 @@ class Told(NamedTuple):
 
     heard: int
     item: SeenItem | None
+
+
+class Recent(NamedTuple):
+    """What was said of an item, and when, by the loop's clock; None where it was retracted."""
+
+    at: float
+    content: bytes | None
+
+
+class Cursors:
+    """The service's own cursors of a node, as far as its answers showed them since the last listing, and what the
+    program needs of them."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+        """By item id."""
+        self.limits: dict[int, None] = {}
+        """Those that the program asked with, as `max_items`: newest last."""
+        self.lacking = False
+        """Some that the next answer needs are not known."""
+
+    def note_limit(self, limit: int) -> None:
+        """The program asked with this `max_items`."""
+        self.limits.pop(limit, None)
+        self.limits[limit] = None
+        if len(self.limits) > LIMITS:
+            del self.limits[next(iter(self.limits))]
+
+    def learn(self, listing: Listing) -> None:
+        """An answer names those of its first and last item."""
+        if listing.rsm is not None and listing.items:
+            for item, cursor in ((listing.items[0], listing.rsm.first), (listing.items[-1], listing.rsm.last)):
+                if cursor is not None:
+                    self.known[item.id] = cursor
 
 
 class Copy:
@@ -77,12 +113,13 @@ class Copy:
         self.work: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
         """Why the last synchronisation failed."""
-        self.cursors: dict[str, str] = {}
-        """The service's own, by item id, as far as its answers showed them since the last listing."""
-        self.limits: dict[int, None] = {}
-        """Those that the program asked with, as `max_items`: newest last."""
-        self.lacks_cursors = False
-        """Some that the next answer needs are not known."""
+        self.cursors = Cursors()
+        self.answered_at = 0.0
+        """By the loop's clock, when the service last answered about it: so long ago the account could read it."""
+        self.revalidate = False
+        """It is to be asked for again, though nothing is in doubt."""
+        self.recent: dict[str, Recent] = {}
+        """What was last said of each item, for CLOSE seconds, oldest first."""
         self.removed: deque[str] = deque(maxlen=64)
         """Items lately removed: their retracts may come twice."""
         self.order: list[str] | None = None
@@ -109,20 +146,6 @@ class Copy:
 
     def update(self, **changes: Any) -> None:
         self.record = dataclasses.replace(self.record, **changes)
-
-    def note_limit(self, limit: int) -> None:
-        """The program asked with this `max_items`."""
-        self.limits.pop(limit, None)
-        self.limits[limit] = None
-        if len(self.limits) > LIMITS:
-            del self.limits[next(iter(self.limits))]
-
-    def learn_cursors(self, listing: Listing) -> None:
-        """An answer names those of its first and last item."""
-        if listing.rsm is not None and listing.items:
-            for item, cursor in ((listing.items[0], listing.rsm.first), (listing.items[-1], listing.rsm.last)):
-                if cursor is not None:
-                    self.cursors[item.id] = cursor
 
     def situation(self, connected: bool, now: int, *, holds_all: bool, knows_cursors: bool = False) -> Situation:
         """At `now`, in microseconds since the epoch."""
@@ -156,6 +179,25 @@ class Copy:
         """The last word on an item, if it came after `heard`."""
         told = self.told.get(item_id)
         return told if told is not None and told.heard > heard else None
+
+    def note_close(self, news: Iterable[News], now: float) -> set[str]:
+        """The items of which different things were said within CLOSE seconds: which one holds now is uncertain, because
+        services may tell in another order than they store."""
+        while self.recent and (oldest := next(iter(self.recent))) and self.recent[oldest].at < now - CLOSE:
+            del self.recent[oldest]
+        close: set[str] = set()
+        for what in news:
+            said: list[tuple[str, bytes | None]] = []
+            if isinstance(what, Published):
+                said = [(item.id, item.content_digest) for item in what.items]
+            elif isinstance(what, Retracted):
+                said = [(item_id, None) for item_id in what.item_ids]
+            for item_id, content in said:
+                before = self.recent.pop(item_id, None)
+                self.recent[item_id] = Recent(now, content)
+                if before is not None and before.content != content:
+                    close.add(item_id)
+        return close
 
     def note(self, told: Notification) -> None:
         """Keep news for what the next listing's order can teach."""

@@ -33,7 +33,7 @@ def find_set(context: Context, copy: Copy, request: ItemsRequest) -> Rsm | None:
     if count == 0:
         return Rsm(count=0)
     ends = context.database.read_now(items.ids_at, copy.record.id, _ends(copy, request.max_items))
-    known = [cursor for item_id in ends if (cursor := copy.cursors.get(item_id)) is not None]
+    known = [cursor for item_id in ends if (cursor := copy.cursors.known.get(item_id)) is not None]
     if len(known) != 2:
         return None
     take = foresee(ways, request, count, knows_cursors=True)
@@ -49,18 +49,20 @@ def _ends(copy: Copy, limit: int) -> tuple[int, int]:
 
 def are_needed(context: Context, copy: Copy) -> bool:
     """Whether the program asks in a way that the service answers with cursors."""
-    return bool(copy.limits) and context.ways(copy.key.service).limited_set in SHOWS_SET
+    return bool(copy.cursors.limits) and context.ways(copy.key.service).limited_set in SHOWS_SET
 
 
 async def learn(context: Context, copy: Copy) -> None:
     """Ask for those that are not known. What stands in the way is logged: the service goes on being asked."""
-    copy.lacks_cursors = False
+    copy.cursors.lacking = False
     if copy.record.state is not SyncState.LIVE or context.ways(copy.key.service).new is not Way.LAST:
         return
     heard, count = copy.heard, copy.record.item_count
-    wanted = range(count) if count <= WINDOW else sorted({at for limit in copy.limits for at in _ends(copy, limit)})
+    wanted = (
+        range(count) if count <= WINDOW else sorted({at for limit in copy.cursors.limits for at in _ends(copy, limit)})
+    )
     ids = dict(zip(wanted, context.database.read_now(items.ids_at, copy.record.id, wanted), strict=False))
-    pages = _pages([at for at, item_id in ids.items() if item_id not in copy.cursors])
+    pages = _pages([at for at, item_id in ids.items() if item_id not in copy.cursors.known])
     try:
         for start in range(0, len(pages), AT_ONCE):
             told = await asyncio.gather(*(_ask(context, copy, page) for page in pages[start : start + AT_ONCE]))
@@ -70,7 +72,7 @@ async def learn(context: Context, copy: Copy) -> None:
                 if [item.id for item in answer.items] != [ids[at] for at in page]:
                     log.info("%r of %s is not in the order that was expected", copy.key.node, copy.key.service)
                     return
-                copy.learn_cursors(answer)
+                copy.cursors.learn(answer)
     except (StanzaError, Timeout) as error:
         log.info("the cursors of %r could not be learnt: %s", copy.key.node, error)
 

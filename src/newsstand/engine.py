@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 from collections.abc import Collection
@@ -193,10 +194,10 @@ class Engine:
     def _knows_cursors(self, copy: Copy, request: ItemsRequest, ways: Ways) -> bool:
         if request.max_items is None or ways.limited_set not in SHOWS_SET or not copy.record.complete:
             return False
-        copy.note_limit(request.max_items)
+        copy.cursors.note_limit(request.max_items)
         known = cursors.find_set(self.context, copy, request) is not None
-        if not known and not copy.lacks_cursors:
-            copy.lacks_cursors = True
+        if not known and not copy.cursors.lacking:
+            copy.cursors.lacking = True
             self.synchroniser.want(copy)
         return known
 
@@ -251,6 +252,8 @@ class Engine:
                 self.context, request.key, item_ids=request.item_ids, max_items=request.max_items, rsm=rsm
             )
         except (Timeout, Disconnected, StanzaError) as error:
+            if isinstance(error, StanzaError):
+                self.synchroniser.note_error(request.key, error)
             answers_so = isinstance(error, StanzaError) and not error.unreachable
             if answers_so or instead is None or (answer := await self.answer(request, instead)) is None:
                 raise
@@ -265,8 +268,10 @@ class Engine:
         """The service answered a read of the program."""
         answered = protocol.find_items(iq)
         copy = self.context.copies.find(request.key)
+        if copy is not None:
+            copy.answered_at = asyncio.get_running_loop().time()
         if copy is not None and copy.record.state is SyncState.LIVE and request.max_items is not None:
-            copy.learn_cursors(protocol.read_ends(iq))
+            copy.cursors.learn(protocol.read_ends(iq))
         if not self.only_when_asked and self.context.serves(request.key.account):
             self.selection.observe(request.key, [] if answered is None else list(answered))
 

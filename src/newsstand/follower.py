@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from xml.etree.ElementTree import Element
 
@@ -13,6 +14,7 @@ from newsstand.notifications import read_message
 from newsstand.reconcile import NewsPlan, doubts_after, plan_news
 from newsstand.synchroniser import Synchroniser
 from newsstand.transport import Session
+from newsstand.ways import Way
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,8 @@ class Follower:
 
     async def _apply(self, copy: Copy, batch: list[Notification]) -> None:
         ways = self._context.ways(copy.key.service)
-        plan = plan_news((n for told in batch for n in told.news), ways, copy.record.shows_publisher)
+        news = [news for told in batch for news in told.news]
+        plan = plan_news(news, ways, copy.record.shows_publisher)
         known_gone = set(copy.removed)
         applied = await self._synchroniser.apply(copy, plan.steps)
         # From here on without a pause: a read must not see the news taken in and the doubts not yet.
@@ -95,8 +98,10 @@ class Follower:
         if plan.relist:
             copy.update(access_model=None)  # the configuration changed: look before the next subscription
         copy.relist |= doubts.relist or plan.relist or (late and any(told.delayed for told in batch))
-        copy.check_ids |= doubts.check_ids
-        copy.refetch |= plan.refetch
+        close = copy.note_close(news, asyncio.get_running_loop().time())
+        moved = applied.overwritten and ways.overwritten is not Way.STAYS and len(copy.recent) > 1
+        copy.check_ids |= doubts.check_ids or bool(moved)  # close together, they may be told in another order
+        copy.refetch |= plan.refetch | close
         copy.update(verified_at=self._context.clock())
         copy.taken(len(batch))
         await self._outcome(copy, plan)

@@ -20,6 +20,8 @@ DAY = 86_400 * 1_000_000
 """In microseconds."""
 ROUND = 3_600.0
 """Seconds between two rounds."""
+GLANCES = 5
+"""How often within the time that a node may go unasked it is looked for those that are due."""
 NOTED = 3_600 * 1_000_000
 """How much a node's time of reading may lag in the database, in microseconds: it counts in days."""
 
@@ -38,6 +40,7 @@ class Housekeeping:
         self._context = context
         self._synchroniser = synchroniser
         self._timer: asyncio.TimerHandle | None = None
+        self._glance: asyncio.TimerHandle | None = None
 
     def was_read(self, copy: Copy) -> None:
         """The program read this node, now."""
@@ -53,9 +56,22 @@ class Housekeeping:
             log.info("a read could not be noted: %s", error)
 
     def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._glance):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._glance = None
+
+    def glance(self) -> None:
+        """Have the live nodes asked for of which the service was silent for long, and set the clock for the next look,
+        so that none waits longer than it may."""
+        loop, allowed = asyncio.get_running_loop(), self._context.settings.revalidate
+        pause = allowed / GLANCES
+        for copy in self._context.copies:
+            live = copy.record.state is SyncState.LIVE and self._context.serves(copy.key.account)
+            if live and copy.answered_at < loop.time() - allowed + pause:
+                copy.revalidate = True
+                self._synchroniser.want(copy)
+        self._glance = loop.call_later(pause, self.glance)
 
     def make_round(self) -> None:
         """Drop what is unread, prune the log, and set the clock for the next round. What takes time goes on in the
@@ -70,6 +86,7 @@ class Housekeeping:
                 context.spawn(self._forget(self.drop(copy)), f"forgetting {copy.key.node}")
         context.spawn(self._prune(now - context.settings.change_days * DAY), "pruning the log of changes")
         self._timer = asyncio.get_running_loop().call_later(ROUND, self.make_round)
+        self.glance()
 
     def drop(self, copy: Copy) -> Dropped:
         """Serve nothing of a copy from this moment on, and end the work on it; `forget` does the rest."""

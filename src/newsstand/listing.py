@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from newsstand import protocol
@@ -106,7 +107,9 @@ async def _by_pages(
 
 
 async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress | None) -> Listed:
-    ids = await list_ids(context, key, ())
+    ids, by_disco = await list_ids(context, key, ())
+    if not by_disco:
+        raise ListingError("the whole node does not arrive, and disco#items of it is refused")
     if ways.disco_order is Way.REVERSED:
         ids.reverse()
     found: dict[str, SeenItem] = {}
@@ -154,7 +157,14 @@ def _checked(context: Context, items: list[SeenItem]) -> tuple[SeenItem, ...]:
     return tuple(items)
 
 
-async def list_ids(context: Context, key: NodeKey, listed: Sequence[object]) -> list[str]:
+class Ids(NamedTuple):
+    """All ids of a node. `by_disco`: from disco#items, and in its order; else in that of a request with `max_items`."""
+
+    ids: list[str]
+    by_disco: bool
+
+
+async def list_ids(context: Context, key: NodeKey, listed: Sequence[object]) -> Ids:
     """All ids of the node, by another way than the listing: disco#items (XEP-0060, 5.5); where that is refused,
     a request for one item more than was listed. Raises as `download`."""
     try:
@@ -163,10 +173,10 @@ async def list_ids(context: Context, key: NodeKey, listed: Sequence[object]) -> 
         if error.condition not in _NO_DISCO:
             raise
         answer = protocol.read_items(await request_items(context, key, max_items=len(listed) + 1))
-        return [item.id for item in answer.items]
+        return Ids([item.id for item in answer.items], by_disco=False)
     if protocol.disco_is_cut(iq):
         raise ListingError("disco#items of the node is only a part of its ids")
-    return protocol.read_disco_item_ids(iq)
+    return Ids(protocol.read_disco_item_ids(iq), by_disco=True)
 
 
 async def request_items(

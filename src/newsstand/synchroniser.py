@@ -93,7 +93,12 @@ class Synchroniser:
 
     def note_error(self, key: NodeKey, error: StanzaError) -> None:
         """The program was answered with an error. Where it says that a link between servers broke, notifications that
-        were on it are lost: what came over it is listed anew."""
+        were on it are lost: what came over it is listed anew. Where the account may not read a node any more, nothing
+        of it is served from this moment on."""
+        copy = self._context.copies.find(key)
+        if error.condition in REFUSED and copy is not None and copy.followed and self._context.serves(key.account):
+            self.shut(copy, f"the service says {error}")
+            self._context.spawn(self.erase(copy), "closing a node")
         if not error.link_broken:
             return
         domain = key.service.rpartition("@")[2]
@@ -136,7 +141,8 @@ class Synchroniser:
             self.want(copy)  # the stream came back while this task was still winding up
 
     def _is_lacking(self, copy: Copy) -> bool:
-        return copy.record.state is not SyncState.LIVE or copy.doubtful or copy.lacks_cursors
+        unsure = copy.doubtful or copy.cursors.lacking or copy.revalidate
+        return copy.record.state is not SyncState.LIVE or unsure
 
     async def _work_once(self, copy: Copy, progress: listing.Progress | None) -> float:
         """What matters most; returns how long to leave the node in peace afterwards."""
@@ -146,6 +152,8 @@ class Synchroniser:
             await self._refetch(copy)
         elif copy.check_ids:
             return await self._check_ids(copy)
+        elif copy.revalidate:
+            return await self._revalidate(copy)
         else:
             await cursors.learn(self._context, copy)
         return 0.0
@@ -270,7 +278,9 @@ class Synchroniser:
 
         ways = self._context.ways(copy.key.service)
         listed = await listing.download(self._context, copy.key, ways, progress, answered)
-        ids = listed.ids if listed.paged else await listing.list_ids(self._context, copy.key, listed.items)
+        ids, by_disco = listed.ids, False
+        if not listed.paged:
+            ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)
         shows = protocol.shows_publisher(listed.items)
         later = copy.inbox[came_before:]
         undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)
@@ -288,7 +298,7 @@ class Synchroniser:
             # All that came meanwhile is applied on top, once more where the answer held it: what a service told
             # before its answer may be missing in it. The order before teaches nothing, then.
             copy.order = None
-        await self._context.learn(copy.key.service, ways, _learnt(copy, listed, ids, later))
+        await self._context.learn(copy.key.service, ways, _learnt(copy, listed, ids if by_disco else (), later))
         await self._store(copy, listed, shows, turns)
         if not undisturbed:
             copy.order = None
@@ -325,9 +335,11 @@ class Synchroniser:
         if meanwhile:
             await self._context.save(copy)  # what was changed of it during the write must not get lost, nor undo it
         copy.failure = None
+        copy.revalidate = False
+        copy.answered_at = asyncio.get_running_loop().time()
         copy.behind = copy.relist or bool(copy.refetch)
-        copy.cursors.clear()
-        copy.lacks_cursors = cursors.are_needed(self._context, copy)
+        copy.cursors.known.clear()
+        copy.cursors.lacking = cursors.are_needed(self._context, copy)
         self._remember_order(copy, listed.ids)
         for told in copy.inbox:
             copy.note(told)
@@ -367,7 +379,8 @@ class Synchroniser:
         shows = protocol.shows_publisher(found.values())
         if shows is not None and copy.record.shows_publisher is None:
             copy.update(shows_publisher=shows)
-        await self.apply(copy, steps)
+        applied = await self.apply(copy, steps)
+        copy.relist |= bool(applied.inserted)  # where among the others, only a listing shows
         if copy.heard == heard:  # else the same item may be in doubt anew
             copy.refetch.difference_update(wanted)
             copy.behind &= copy.relist or bool(copy.refetch)
@@ -380,7 +393,7 @@ class Synchroniser:
         await copy.quiet()
         heard = copy.heard
         held = await self._context.database.scan(items.held_ids, copy.record.id)
-        listed = await listing.list_ids(self._context, copy.key, held)
+        listed, by_disco = await listing.list_ids(self._context, copy.key, held)
         await copy.quiet()
         if heard != copy.heard:
             return (loop.time() - began) * CHECK_REST  # still in doubt: look again
@@ -388,17 +401,49 @@ class Synchroniser:
         evicted = tuple(id_ for id_ in held if id_ not in there)
         if len(held) - len(evicted) != len(there) or (evicted and not there):
             copy.relist = True  # more than an eviction happened; one short list is not believed
+        elif by_disco and not self._is_in_order(copy, [id_ for id_ in held if id_ in there], listed):
+            copy.relist = True  # the service did not tell of them in the order in which it stored them
         elif evicted:
             await self.apply(copy, [Remove(evicted)])
         if copy.heard == heard:
             # Not a moment earlier: until the evicted are out, the copy must not answer.
             copy.check_ids = False
-            copy.lacks_cursors = cursors.are_needed(self._context, copy)
+            copy.answered_at = loop.time()
+            copy.cursors.lacking = cursors.are_needed(self._context, copy)
             copy.update(verified_at=self._context.clock())
             if self._context.ways(copy.key.service).new in (Way.LAST, Way.FIRST) and not copy.relist:
                 # The order is known again, and nothing is hidden in it: what comes next can teach something.
                 self._remember_order(copy, [id_ for id_ in held if id_ in there])
         return 0.0
+
+    async def _revalidate(self, copy: Copy) -> float:
+        """Ask whether the account may still read the node, which raises if not, and compare what that brings and the
+        ids. The copy answers meanwhile: nothing speaks against it."""
+        copy.revalidate = False
+        await copy.quiet()
+        heard = copy.heard
+        answer = protocol.read_items(await listing.request_items(self._context, copy.key, max_items=1))
+        copy.answered_at = asyncio.get_running_loop().time()
+        await copy.quiet()
+        same = [await self._holds(copy, item) for item in answer.items]
+        if heard == copy.heard and not all(same):
+            copy.relist = True
+            return 0.0
+        return await self._check_ids(copy)
+
+    async def _holds(self, copy: Copy, item: SeenItem) -> bool:
+        stored = await self._context.database.read(items.xml_by_ids, copy.record.id, [item.id])
+        return item.quarantine is not None or stored == [item.xml]
+
+    def _is_in_order(self, copy: Copy, ids: Sequence[str], listed: Sequence[str]) -> bool:
+        """Whether disco#items names the ids as the copy orders them, as far as the service's way with it is known."""
+        match self._context.ways(copy.key.service).disco_order:
+            case Way.NODE_ORDER:
+                return list(listed) == list(ids)
+            case Way.REVERSED:
+                return list(listed) == list(reversed(ids))
+            case _:
+                return True
 
     def parse(self, copy: Copy) -> None:
         """See to it that what is stored and not parsed gets parsed."""
@@ -410,7 +455,7 @@ class Synchroniser:
         copy.update(revision=applied.revision, item_count=applied.count, quarantined=applied.quarantined)
         copy.removed.extend(applied.removed)
         for item_id in applied.removed:
-            copy.cursors.pop(item_id, None)  # if it comes again, it is another one to the service
+            copy.cursors.known.pop(item_id, None)  # if it comes again, it is another one to the service
         copy.tell()
         if applied.changed:
             self.parse(copy)

@@ -48,7 +48,8 @@ class Writes:
             return  # a fresh session lists it anyway
         copy.writing -= 1
         if isinstance(outcome, StanzaError):
-            self._synchroniser.note_error(write.request.key, outcome)
+            if outcome.link_broken:
+                self._synchroniser.note_error(write.request.key, outcome)
             if outcome.unreachable:
                 outcome = None  # it may have done it all the same
         if not isinstance(outcome, StanzaError):  # else the service did not do it

@@ -1,0 +1,159 @@
+"""What services do not say, or say in the wrong order, is found; a silent revocation within the time that a live node
+may go unasked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from newsstand import Policy
+from newsstand.errors import ListingError, NotInCopy, StanzaError
+from newsstand.model import SyncState
+from newsstand.storage.database import Database
+from newsstand.ways import Way
+from tests.fakes.program import NODE, Program, at_work, contents
+from tests.fakes.service import SERVICE, Service
+
+
+@pytest.fixture
+async def program(database: Database) -> AsyncIterator[Program]:
+    """It follows a node of four items, and knows the service's ways."""
+    service = Service()
+    service.create(NODE, "a", "b", "c", "d")
+    async with at_work(database, service) as program:
+        await program.follow()
+        service.publish(NODE, "e", "shows where a new item goes")
+        service.publish(NODE, "b", "shows where an overwritten one goes")
+        await program.settled()
+        await program.serves_live()
+        yield program
+
+
+async def test_two_publishes_of_one_item_told_in_the_wrong_order_leave_what_the_service_holds(
+    program: Program,
+) -> None:
+    program.service.mischief.reorder()
+    program.service.publish(NODE, "c", "first")
+    program.service.publish(NODE, "c", "last")
+    await program.serves_live()
+
+
+@pytest.mark.parametrize("first", ["publish", "retract"])
+async def test_a_publish_and_a_retract_told_in_the_wrong_order_leave_what_the_service_holds(
+    program: Program, first: str
+) -> None:
+    program.service.mischief.reorder()
+    if first == "retract":
+        program.service.retract(NODE, "c")
+        program.service.publish(NODE, "c", "again")
+    else:
+        program.service.publish(NODE, "c", "for the last time")
+        program.service.retract(NODE, "c")
+    await program.serves_live()
+
+
+async def test_two_new_items_told_in_the_wrong_order_stand_in_the_services(program: Program) -> None:
+    program.service.mischief.reorder()
+    program.service.publish(NODE, "x", "first")
+    program.service.publish(NODE, "y", "second")
+    await program.serves_live()
+
+
+async def test_two_overwritten_items_told_in_the_wrong_order_stand_in_the_services(program: Program) -> None:
+    program.service.mischief.reorder()
+    program.service.publish(NODE, "a", "first")
+    program.service.publish(NODE, "c", "second")
+    await program.serves_live()
+
+
+async def test_one_notification_that_comes_twice_costs_no_request(program: Program) -> None:
+    program.service.publish(NODE, "c", "once")
+    await program.serves_live()
+    asked = len(program.service.requests)
+    program.service.tell_interested(NODE, "c")
+    await program.settled()
+    assert len(program.service.requests) <= asked + 1, "at most the ids: an overwritten item may have moved"
+    await program.serves_live()
+
+
+async def test_a_read_that_is_refused_closes_the_copy_at_once(program: Program) -> None:
+    program.service.refuse("items", "forbidden", "auth")
+    with pytest.raises(StanzaError, match="forbidden"):
+        await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
+    with pytest.raises(NotInCopy):
+        await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_COPY)
+    await program.settled()
+    assert (await program.replica.search(node=NODE)).total == 0
+
+
+async def next_look(program: Program) -> None:
+    """The service is asked about the node, by the clock, and all that comes of it is done."""
+    hold = program.service.hold("items")
+    await hold.reached()
+    hold.release()
+    await program.settled()
+
+
+async def test_a_revocation_that_nobody_tells_is_found_in_time(database: Database) -> None:
+    service = Service()
+    service.create(NODE, "a", "b")
+    async with at_work(database, service, revalidate=0.2) as program:
+        await program.follow()
+        service.nodes[NODE].affiliations["juliet@example.org"] = "outcast"
+        await next_look(program)
+        assert program.copy().record.state is SyncState.GONE
+        with pytest.raises(NotInCopy):
+            await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_COPY)
+        assert (await program.replica.search(node=NODE)).total == 0
+
+
+@pytest.mark.parametrize("what", ["the newest changed", "one is gone"])
+async def test_what_nobody_told_is_found_by_asking_and_mended(database: Database, what: str) -> None:
+    service = Service(overwritten=Way.STAYS)
+    service.create(NODE, "a", "b", "c")
+    async with at_work(database, service, revalidate=0.2) as program:
+        await program.follow()
+        if what == "one is gone":
+            service.retract(NODE, "b", told=False)
+        else:
+            service.publish(NODE, "c", "changed in silence", told=False)
+        await next_look(program)
+        answer = await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_COPY)
+        assert contents(answer) == service.contents(NODE)
+        await program.serves_live()
+
+
+async def test_a_node_that_is_asked_for_anyway_is_not_asked_for_again(database: Database) -> None:
+    service = Service()
+    service.create(NODE, "a", "b")
+    async with at_work(database, service, revalidate=900) as program:
+        await program.follow()
+        asked = len(service.requests)
+        program.replica._open.housekeeping.glance()
+        await program.settled()
+        assert len(service.requests) == asked
+
+
+async def test_a_node_of_which_only_parts_arrive_and_whose_ids_are_refused_is_never_called_complete(
+    database: Database,
+) -> None:
+    service = Service()
+    service.create(NODE, *(f"i{number}" for number in range(5)))
+    async with at_work(database, service) as program:
+        await program.follow()
+        service.create("large", "a", "b", "c")
+        service.refuse("ids", "forbidden", "auth")
+        whole = service.before
+
+        def silent_about_large(request: object) -> int:
+            wants_all = getattr(request, "node", "") == "large" and getattr(request, "rsm", None) is not None
+            service.silence("items") if wants_all else service.allow("items")
+            return 0
+
+        service.before = silent_about_large
+        with pytest.raises(ListingError, match="disco#items of it is refused"):
+            await program.replica.synchronise(SERVICE, "large")
+        service.before = whole
+        with pytest.raises(NotInCopy):
+            await program.replica.get_items(SERVICE, "large", policy=Policy.ONLY_COPY)
