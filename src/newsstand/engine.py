@@ -195,19 +195,23 @@ class Engine:
         if request.max_items is None or ways.limited_set not in SHOWS_SET or not copy.record.complete:
             return False
         copy.cursors.note_limit(request.max_items)
-        known = cursors.find_set(self.context, copy, request) is not None
+        known = self.find_set(request) is not None
         if not known and not copy.cursors.lacking:
             copy.cursors.lacking = True
             self.synchroniser.want(copy)
         return known
 
     def find_set(self, request: ItemsRequest) -> Rsm | None:
-        """The `<set/>` that the service would send along with what `max_items` brings."""
+        """The `<set/>` that the service would send along with what `max_items` brings; None where it sends none, or
+        one that is not known."""
         copy = self.context.copies.find(request.key)
         shows = self.context.ways(request.key.service).limited_set in SHOWS_SET
         if copy is None or request.max_items is None or not shows:
             return None
-        return cursors.find_set(self.context, copy, request)
+        try:
+            return cursors.find_set(self.context, copy, request)
+        except DatabaseError:
+            return None  # whoever reads the items is told
 
     def read_xml(self, request: ItemsRequest, take: Take) -> list[str]:
         copy = self.context.copies.find(request.key)

@@ -281,7 +281,7 @@ class Answer(Provenance):
 
     items: Sequence[Item]
     rsm: Rsm | None = None
-    """Of an answer of a service that knows pages, where a page was asked for."""
+    """The service's, where a page was asked for, or where it sends one along unasked."""
 
 
 @dataclass(frozen=True, slots=True)
