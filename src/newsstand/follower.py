@@ -95,7 +95,7 @@ class Follower:
         if plan.relist:
             copy.update(access_model=None)  # the configuration changed: look before the next subscription
         copy.relist |= doubts.relist or plan.relist or (late and any(told.delayed for told in batch))
-        copy.check_ids |= doubts.check_ids
+        copy.check_ids |= doubts.check_ids or plan.check_ids
         copy.refetch |= plan.refetch
         copy.update(verified_at=self._context.clock())
         copy.taken(len(batch))
