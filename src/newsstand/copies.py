@@ -83,6 +83,8 @@ class Copy:
         """Those that the program asked with, as `max_items`: newest last."""
         self.lacks_cursors = False
         """Some that the next answer needs are not known."""
+        self.skips_missing = False
+        """The service was seen, in this session, to answer a read of this node without an item that is not there."""
         self.removed: deque[str] = deque(maxlen=64)
         """Items lately removed: their retracts may come twice."""
         self.order: list[str] | None = None

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import sys
 import time
-import traceback
 from pathlib import Path
 
 from tests.converge.player import Outcome
@@ -36,15 +35,18 @@ async def run(args: argparse.Namespace) -> int:
     whole, played, diverged = Outcome(), 0, 0
     began = time.monotonic()
     async with open_stage(args.server) as stage:
-        for schedule in _schedules(args, stage):
-            outcome = await _play(stage, schedule)
+
+        async def ended(schedule: Schedule, outcome: Outcome) -> None:
+            nonlocal played, diverged
             played += 1
+            diverged += bool(outcome.divergences)
             whole.operations += outcome.operations
             whole.faults += outcome.faults
             whole.refused += outcome.refused
             if outcome.divergences:
-                diverged += 1
                 await _report(args, stage, schedule, outcome)
+
+        await stage.play_all(_schedules(args, stage), ended)
     took = time.monotonic() - began
     print(
         f"{args.server}: {played} schedules, {whole.operations} operations ({whole.refused} refused by the service), "
@@ -60,14 +62,6 @@ def _schedules(args: argparse.Namespace, stage: Stage) -> list[Schedule]:
     return [stage.schedule(seed, restarts=not args.no_restarts) for seed in seeds]
 
 
-async def _play(stage: Stage, schedule: Schedule) -> Outcome:
-    """Whatever stops it is a divergence, too."""
-    try:
-        return await stage.play(schedule)
-    except Exception:
-        return Outcome(divergences=[f"it did not end: {traceback.format_exc(limit=-8)}"])
-
-
 async def _report(args: argparse.Namespace, stage: Stage, schedule: Schedule, outcome: Outcome) -> None:
     print(f"\nseed {schedule.seed} ({schedule.flavour}) diverged:")
     for divergence in outcome.divergences:
@@ -76,7 +70,7 @@ async def _report(args: argparse.Namespace, stage: Stage, schedule: Schedule, ou
         schedule = await shrink(stage, schedule, print)
         for operation in schedule.operations:
             print(f"    {operation}")
-        for divergence in (await _play(stage, schedule)).divergences:
+        for divergence in (await stage.play(schedule)).divergences:
             print(f"  {divergence}")
     args.folder.mkdir(parents=True, exist_ok=True)
     file = args.folder / f"diverged-{args.server}-{schedule.seed}.json"

@@ -25,13 +25,17 @@ async def converge(player: Player) -> None:
         await player.notice(account)
     loop = asyncio.get_running_loop()
     until = loop.time() + WITHIN
-    for account, program in player.programs.items():
-        await program.replica.session_began()
-        for number in range(NODES):
-            await _converges(player, account, program, number, until)
+    await asyncio.gather(
+        *(
+            _converges(player, account, program, number, until)
+            for account, program in player.programs.items()
+            for number in range(NODES)
+        )
+    )
 
 
 async def _converges(player: Player, account: str, program: Program, number: int, until: float) -> None:
+    await program.replica.session_began()
     view = await player.world.look(account, *player.nodes[number])
     loop = asyncio.get_running_loop()
     while True:

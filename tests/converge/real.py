@@ -31,22 +31,30 @@ _ITEM = "{http://jabber.org/protocol/pubsub}item"
 _QUICK = "network_settings = { nagle = false }"
 
 
-def new_server(name: str) -> XmppServer:
-    """One of QUIRKS, not started."""
+def new_server(name: str, lanes: int) -> XmppServer:
+    """One of QUIRKS, not started, with accounts of their own for so many schedules at a time."""
+    accounts = [in_lane(account, lane) for lane in range(lanes) for account in ("romeo", *ACCOUNTS)]
+    admins = [in_lane("romeo", lane) for lane in range(lanes)]
     match name:
         case "prosody":
-            return Prosody(extra=_QUICK)
+            return Prosody(accounts, admins=admins, extra=_QUICK)
         case "libervia-pubsub":
-            return LiberviaPubsub()
+            return LiberviaPubsub(accounts, admins=admins)
         case _:
-            return Ejabberd(db="sql" if name == "ejabberd-sql" else "mnesia")
+            return Ejabberd(accounts, admins=admins, db="sql" if name == "ejabberd-sql" else "mnesia")
+
+
+def in_lane(account: str, lane: int) -> str:
+    """What an account is called in a lane: in the first by its own name."""
+    return f"{account}{lane or ''}"
 
 
 class RealWorld(World):
     """On a server that runs, and goes on running."""
 
-    def __init__(self, name: str, server: XmppServer) -> None:
+    def __init__(self, name: str, server: XmppServer, lane: int = 0) -> None:
         self.name = name
+        self._lane = lane
         self.quirks = QUIRKS[name]
         self.server = server
         self.service = server.pubsub
@@ -58,10 +66,10 @@ class RealWorld(World):
         self.oracles = {account: await self._entity(account) for account in ACCOUNTS}
 
     def jid(self, account: str) -> str:
-        return self.server.jid(account)
+        return self.server.jid(in_lane(account, self._lane))
 
     async def _entity(self, account: str) -> Entity:
-        client = new_client(self.server, account)
+        client = new_client(self.server, in_lane(account, self._lane))
         transport = SlixmppTransport(client)
         await log_in(client, self.server, presence=False)
 
@@ -72,7 +80,7 @@ class RealWorld(World):
         return Entity(transport, close, client.abort)
 
     async def open_program(self, account: str, path: Path) -> Program:
-        program = RealProgram(self.server, account, path)
+        program = RealProgram(self.server, in_lane(account, self._lane), path)
         await program.open()
         self._programs.append(program)
         return program

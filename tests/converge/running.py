@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import tempfile
-from collections.abc import AsyncIterator, Callable
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -18,15 +20,19 @@ from tests.converge.world import World
 
 RESTARTS_EVERY = 10
 """Of so many schedules at a real server one may end it."""
+LANES = 3
+FAKE_LANES = 8
+"""Schedules that are played at a time: they wait more than they work."""
+Ended = Callable[[Schedule, Outcome], Awaitable[None]]
 
 
 class Stage:
-    """A service, where schedules are played. A real server is started once, and serves them all."""
+    """A service, where schedules are played, several at a time. A real server is started once, and serves them all."""
 
-    def __init__(self, name: str, folder: Path, world: RealWorld | None) -> None:
+    def __init__(self, name: str, folder: Path, worlds: list[RealWorld]) -> None:
         self.name = name
         self._folder = folder
-        self._world = world
+        self._worlds = worlds
         self._template = folder / "template.db"
 
     async def make_template(self) -> None:
@@ -34,33 +40,55 @@ class Stage:
         await (await open_database(f"sqlite:///{self._template}")).close()
 
     def schedule(self, seed: int, *, restarts: bool = True) -> Schedule:
-        if self._world is None:
+        if not self._worlds:
             return generate(seed, restarts=restarts)
         return generate(seed, restarts=restarts and seed % RESTARTS_EVERY == 0, flavour=self.name)
 
-    async def play(self, schedule: Schedule) -> Outcome:
-        world: World = self._world or FakeWorld(schedule.flavour, schedule.seed)
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            outcome = await Player(world, schedule, Path(folder), self._template).play()
-        if self._world is None:
+    async def play_all(self, schedules: Iterable[Schedule], ended: Ended) -> None:
+        """`ended` is called for each, as it ends. Those that end the server are played last, each by itself."""
+        together: list[Schedule] = []
+        alone: list[Schedule] = []
+        for schedule in schedules:
+            (alone if self._worlds and schedule.restarts else together).append(schedule)
+        queue = iter(together)
+
+        async def play_in(lane: int) -> None:
+            for schedule in queue:
+                await ended(schedule, await self.play(schedule, lane))
+
+        await asyncio.gather(*(play_in(lane) for lane in range(len(self._worlds) or FAKE_LANES)))
+        for schedule in alone:
+            await ended(schedule, await self.play(schedule))
+
+    async def play(self, schedule: Schedule, lane: int = 0) -> Outcome:
+        """Whatever stops it is a divergence, too."""
+        world: World = self._worlds[lane] if self._worlds else FakeWorld(schedule.flavour, schedule.seed)
+        try:
+            with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+                outcome = await Player(world, schedule, Path(folder), self._template).play()
+        except Exception:
+            return Outcome(divergences=[f"it did not end: {traceback.format_exc(limit=-8)}"])
+        if not self._worlds:
             await world.close()
         return outcome
 
 
 @asynccontextmanager
 async def open_stage(name: str, server: XmppServer | None = None) -> AsyncIterator[Stage]:
-    """`name` is "fake", or one of tests.servers.quirks.QUIRKS; `server` is one that runs already. Raises ServerMissing
-    or ServerFailed."""
+    """`name` is "fake", or one of tests.servers.quirks.QUIRKS; `server` is one that runs already, for one schedule at
+    a time. Raises ServerMissing or ServerFailed."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="newsstand-converge-")))
-        world = None
+        worlds: list[RealWorld] = []
         if name != "fake":
+            lanes = LANES if server is None else 1
             if server is None:
-                server = await stack.enter_async_context(new_server(name))
-            world = RealWorld(name, server)
-            await world.open()
-            stack.push_async_callback(world.close)
-        stage = Stage(name, folder, world)
+                server = await stack.enter_async_context(new_server(name, lanes))
+            worlds = [RealWorld(name, server, lane) for lane in range(lanes)]
+            for world in worlds:
+                await world.open()
+                stack.push_async_callback(world.close)
+        stage = Stage(name, folder, worlds)
         await stage.make_template()
         yield stage
 
@@ -71,13 +99,7 @@ async def shrink(stage: Stage, schedule: Schedule, tell: Callable[[str], None]) 
 
     async def diverges(operations: list[Operation]) -> bool:
         shorter = dataclasses.replace(schedule, operations=operations)
-        for _ in range(2):
-            try:
-                if (await stage.play(shorter)).divergences:
-                    return True
-            except Exception:
-                return False
-        return False
+        return bool((await stage.play(shorter)).divergences or (await stage.play(shorter)).divergences)
 
     operations: list[Operation] = list(schedule.operations)
     size = max(1, len(operations) // 2)
