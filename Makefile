@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 SOURCES := src tests examples $(wildcard benchmarks)
 
-.PHONY: help demo test oldest check bench format requirements clean setup
+.PHONY: help demo test oldest converge check bench format requirements clean setup
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -21,6 +21,11 @@ test: setup  ## every test, those with a real server too (ARGS="-k word" chooses
 oldest: setup  ## the tests of the trigger with the oldest slixmpp that is supported
 	@sh scripts/setup.sh .venv-oldest requirements/oldest.txt
 	.venv-oldest/bin/python -m pytest -q tests/integration/test_trigger*.py tests/integration/test_following.py
+
+converge: setup  ## random schedules of writes and faults (SCHEDULES=n SEED=s SERVER=name REPLAY=file)
+	@test "$(SERVER)" = "" || test "$(SERVER)" = fake || sh scripts/servers.sh all
+	@$(PYTHON) -m tests.converge $(if $(SERVER),--server $(SERVER)) $(if $(SCHEDULES),--schedules $(SCHEDULES)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(REPLAY),--replay $(REPLAY)) $(ARGS)
 
 check: setup  ## what to run before a commit: style, types, imports, unit tests; under a minute
 	$(PYTHON) -m ruff check $(SOURCES)

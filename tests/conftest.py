@@ -163,7 +163,17 @@ def new_client(server: XmppServer, account: str, *, plugins: Iterable[str] = (),
     return client
 
 
-async def log_in(client: ClientXMPP, server: XmppServer, *, presence: bool = True) -> None:
+class Listening(Protocol):
+    """What a client can connect to."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+
+async def log_in(client: ClientXMPP, server: Listening, *, presence: bool = True) -> None:
     """Returns when the session has begun."""
     outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 

@@ -78,6 +78,13 @@ class Cursors:
 class Copy:
     """One node's copy."""
 
+    answered_at: float = 0.0
+    """By the loop's clock, when the service last answered about it: so long ago the account could read it."""
+    revalidate: bool = False
+    """It is to be asked for again, though nothing is in doubt."""
+    skips_missing: bool = False
+    """The service was seen, in this session, to answer a read of this node without an item that is not there."""
+
     def __init__(self, record: NodeRecord) -> None:
         self.record = record
         self.inbox: list[Notification] = []
@@ -114,10 +121,6 @@ class Copy:
         self.failure: Exception | None = None
         """Why the last synchronisation failed."""
         self.cursors = Cursors()
-        self.answered_at = 0.0
-        """By the loop's clock, when the service last answered about it: so long ago the account could read it."""
-        self.revalidate = False
-        """It is to be asked for again, though nothing is in doubt."""
         self.recent: dict[str, Recent] = {}
         """What was last said of each item, for CLOSE seconds, oldest first."""
         self.removed: deque[str] = deque(maxlen=64)

@@ -107,7 +107,7 @@ class Engine:
         """Everything since the last session is lost: nothing vouches for a copy until it is listed again."""
         if copy.record.state in (SyncState.LIVE, SyncState.SYNCING):
             copy.update(state=SyncState.STALE, reason="a new session began")
-        copy.subscribed = copy.check_ids = copy.relist = False
+        copy.subscribed = copy.check_ids = copy.relist = copy.skips_missing = False
         copy.rest_until, copy.disturbed = 0.0, 0
         copy.refetch.clear()
         copy.heard += 1
@@ -173,6 +173,9 @@ class Engine:
         if policy is None and max_age is None and (analyser := self.context.analysers.find(copy.record.analyser)):
             policy, max_age = analyser.policy, analyser.max_age
         ways = self.context.ways(request.key.service)
+        if not copy.skips_missing and ways.missing_id is Way.SKIPPED:
+            # Learnt of another node, perhaps: some services skip a missing id, and refuse it to the node's owners.
+            ways = dataclasses.replace(ways, missing_id=Way.UNKNOWN)
         where = copy.situation(
             self._hears(request.key),
             self.context.clock(),
@@ -276,6 +279,8 @@ class Engine:
             copy.answered_at = asyncio.get_running_loop().time()
         if copy is not None and copy.record.state is SyncState.LIVE and request.max_items is not None:
             copy.cursors.learn(protocol.read_ends(iq))
+        if copy is not None and request.item_ids and answered is not None:
+            copy.skips_missing |= len(answered) < len(set(request.item_ids))
         if not self.only_when_asked and self.context.serves(request.key.account):
             self.selection.observe(request.key, [] if answered is None else list(answered))
 

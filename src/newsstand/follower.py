@@ -100,7 +100,9 @@ class Follower:
         copy.relist |= doubts.relist or plan.relist or (late and any(told.delayed for told in batch))
         close = copy.note_close(news, asyncio.get_running_loop().time())
         moved = applied.overwritten and ways.overwritten is not Way.STAYS and len(copy.recent) > 1
-        copy.check_ids |= doubts.check_ids or bool(moved)  # close together, they may be told in another order
+        copy.check_ids |= (
+            doubts.check_ids or plan.check_ids or bool(moved)
+        )  # close together, they may be told in another order
         copy.refetch |= plan.refetch | close
         copy.update(verified_at=self._context.clock())
         copy.taken(len(batch))

@@ -108,6 +108,8 @@ class NewsPlan:
     """Ids whose contents did not come along."""
     relist: bool = False
     """What the node holds may have changed in ways that were not told."""
+    check_ids: bool = False
+    """A purge was told: one service was seen to tell it and keep some items."""
     deleted: bool = False
     """Whatever came after: a node of the same name is another one, to which nobody is subscribed."""
     subscription: str | None = None
@@ -118,7 +120,7 @@ def plan_news(news: Iterable[News], ways: Ways, shows_publisher: bool | None) ->
     the service is asked for it before the node answers from the copy."""
     steps: list[Step] = []
     refetch: set[str] = set()
-    relist = deleted = False
+    relist = check_ids = deleted = False
     subscription = None
     for what in news:
         match what:
@@ -139,6 +141,7 @@ def plan_news(news: Iterable[News], ways: Ways, shows_publisher: bool | None) ->
             case Purged():
                 steps = [Clear()]
                 refetch.clear()
+                check_ids = True
             case Deleted():
                 steps = [Clear()]
                 refetch.clear()
@@ -147,7 +150,7 @@ def plan_news(news: Iterable[News], ways: Ways, shows_publisher: bool | None) ->
                 relist = True
             case SubscriptionChanged(told):
                 subscription = told
-    return NewsPlan(tuple(steps), frozenset(refetch), relist, deleted, subscription)
+    return NewsPlan(tuple(steps), frozenset(refetch), relist, check_ids, deleted, subscription)
 
 
 def put(item: SeenItem, ways: Ways) -> Put:

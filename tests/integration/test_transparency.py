@@ -57,7 +57,7 @@ class Reader:
 
     async def begin(self) -> None:
         """Every node that can be read is followed, and was read once by each kind of request."""
-        kinds: tuple[dict[str, Any], ...] = ({}, {"max_items": 1})
+        kinds: tuple[dict[str, Any], ...] = ({}, {"max_items": 1}, {"item_ids": ["missing"]})
         for wanted in kinds:
             for place in self.places:
                 await outcome(self.program.pubsub.get_items(place.service, place.node, **wanted))

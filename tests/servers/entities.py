@@ -162,20 +162,13 @@ class Entity:
     async def publish(
         self, service: str, node: str, item_id: str, text: str | Element, *, options: dict[str, str] | None = None
     ) -> Element:
-        pubsub, publish = _pubsub("publish", node)
-        item = SubElement(publish, f"{{{NS_PUBSUB}}}item", {"id": item_id})
-        item.append(text if isinstance(text, Element) else note(text))
+        pubsub = publish_payload(node, item_id, text)
         if options is not None:
             SubElement(pubsub, f"{{{NS_PUBSUB}}}publish-options").append(form(PUBLISH_OPTIONS, options))
         return await self.iq("set", service, pubsub)
 
     async def retract(self, service: str, node: str, *ids: str, notify: bool = True) -> None:
-        pubsub, retract = _pubsub("retract", node)
-        if notify:
-            retract.set("notify", "true")
-        for item_id in ids:
-            SubElement(retract, f"{{{NS_PUBSUB}}}item", {"id": item_id})
-        await self.iq("set", service, pubsub)
+        await self.iq("set", service, retract_payload(node, *ids, notify=notify))
 
     async def create(self, service: str, node: str, **config: str) -> None:
         pubsub, _ = _pubsub("create", node)
@@ -216,6 +209,22 @@ async def refusal(request: Any) -> StanzaError:
     except StanzaError as error:
         return error
     raise AssertionError("the service did not refuse it")
+
+
+def publish_payload(node: str, item_id: str, text: str | Element) -> Element:
+    pubsub, publish = _pubsub("publish", node)
+    item = SubElement(publish, f"{{{NS_PUBSUB}}}item", {"id": item_id})
+    item.append(text if isinstance(text, Element) else note(text))
+    return pubsub
+
+
+def retract_payload(node: str, *ids: str, notify: bool = True) -> Element:
+    pubsub, retract = _pubsub("retract", node)
+    if notify:
+        retract.set("notify", "true")
+    for item_id in ids:
+        SubElement(retract, f"{{{NS_PUBSUB}}}item", {"id": item_id})
+    return pubsub
 
 
 def note(text: str) -> Element:

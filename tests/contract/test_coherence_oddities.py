@@ -1,0 +1,59 @@
+"""Oddities of services that the convergence machine found: copies answer as the service does all the same."""
+
+from __future__ import annotations
+
+from newsstand.errors import StanzaError
+from newsstand.model import Answer, Origin
+from newsstand.storage.database import Database
+from newsstand.ways import Way
+from tests.fakes.program import NODE, Program, at_work
+from tests.fakes.service import JULIET, SERVICE, Service
+from tests.servers.quirks import Quirk
+
+MISSING = ("i0", "nowhere")
+
+
+async def read_missing(program: Program, node: str) -> Answer | StanzaError:
+    try:
+        return await program.replica.get_items(SERVICE, node, item_ids=MISSING)
+    except StanzaError as error:
+        return error
+
+
+async def test_a_purge_that_left_items_is_noticed(database: Database) -> None:
+    """ejabberd with Mnesia: a node that took a deleted one's place in its tables also has items that no purge takes."""
+    service = Service()
+    service.create(NODE, "i0", "i1")
+    async with at_work(database, service) as program:
+        await program.follow()
+        left = dict(service.nodes[NODE].items)
+        service.purge(NODE)
+        service.nodes[NODE].items.update(left)
+        await program.serves_live()
+
+
+async def test_a_missing_id_is_skipped_at_one_node_and_refused_at_another(database: Database) -> None:
+    """Libervia Pubsub refuses it to a node's owners."""
+    service = Service(quirks=frozenset({Quirk.NO_RSM, Quirk.MISSING_ID_REFUSED_TO_OWNER}))
+    for node in (NODE, "own"):
+        service.create(node, "i0", "i1")
+    service.nodes["own"].affiliations[JULIET] = "owner"
+    async with at_work(database, service) as program:
+        await program.follow()
+        await program.follow("own")
+        assert program.replica.ways(SERVICE).missing_id is Way.SKIPPED
+        assert isinstance(await read_missing(program, "own"), StanzaError)
+
+
+async def test_once_the_service_skipped_it_the_copy_skips_it_too(database: Database) -> None:
+    service = Service()
+    service.create(NODE, "i0", "i1")
+    async with at_work(database, service) as program:
+        await program.follow()
+        origins = []
+        for _ in range(2):
+            answer = await read_missing(program, NODE)
+            assert isinstance(answer, Answer)
+            assert [item.id for item in answer.items] == ["i0"]
+            origins.append(answer.origin)
+        assert origins == [Origin.SERVICE, Origin.COPY]

@@ -1,0 +1,117 @@
+"""What must hold of answers while a schedule is played, and at its end."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from newsstand.synchroniser import REFUSED
+from tests.converge.world import Contents, Program, Reading, View
+
+Place = tuple[str, int]
+"""An account, by its name, and a node, by its number."""
+_PUBLISHER = re.compile(r' publisher="[^"]*"')
+_CLOSING = REFUSED | {"item-not-found", "gone"}
+
+
+@dataclass
+class Past:
+    """What the service said of a node to an account, in order."""
+
+    views: list[View] = field(default_factory=list)
+    blurred: int = -1
+    """The last index before which the node also was otherwise, for moments that nobody saw (a race)."""
+    seen: int = 0
+    """The index of what the program was last answered with as live: it never goes back."""
+    untold: bool = False
+    """Something happened that no notification tells, or that one told which was lost: until the next fresh session
+    the copy may be wrong without anybody's fault."""
+    denied: bool = False
+    """The program was refused since it last had access."""
+
+    def note(self, view: View) -> None:
+        if not self.views or self.views[-1] != view:
+            self.views.append(view)
+
+
+class Judge:
+    """Collects what did not hold. An answer of the service's own is never judged: it passed through."""
+
+    def __init__(self) -> None:
+        self.past: dict[Place, Past] = defaultdict(Past)
+        self.divergences: list[str] = []
+        self.raced: set[tuple[int, str]] = set()
+        self._revisions: dict[tuple[str, int], int] = {}
+
+    def blame(self, place: Place, what: str, *, got: object = None, wanted: object = None) -> None:
+        text = f"{place[0]}, node {place[1]}: {what}"
+        if got is not None:
+            text += f"\n      got    {_short(got)}\n      wanted {_short(wanted)}"
+        self.divergences.append(text)
+
+    def noted_refusal(self, place: Place, reading: Reading) -> None:
+        past = self.past[place]
+        if reading.view is None or reading.from_copy:
+            return
+        past.denied = reading.view.refusal in _CLOSING
+
+    def live_answer(self, place: Place, reading: Reading, *, connected: bool) -> None:
+        """A full read in the middle of things."""
+        past = self.past[place]
+        self.noted_refusal(place, reading)
+        if not reading.from_copy:
+            return
+        now = past.views[-1]
+        if past.denied and now.refusal in _CLOSING:
+            self.blame(place, f"the copy answered after a refusal ({now.refusal})")
+        if reading.stale:
+            return
+        if not connected:
+            self.blame(place, "the copy answered as live without a session")
+        if past.untold or past.blurred >= past.seen:
+            return
+        later = [index for index, view in enumerate(past.views) if index >= past.seen and view == reading.view]
+        if later:
+            past.seen = later[0]
+        else:
+            self.blame(place, "the service never said so since", got=reading.view, wanted=past.views[past.seen :])
+
+    def held(self, place: Place, held: Contents | None) -> None:
+        """What a copy calls complete was never made up of less than the service ever had, nor of anything else."""
+        past = self.past[place]
+        if held is None or past.untold or past.blurred >= 0:
+            return
+        # Who published an item may still be asked for: not every notification says so.
+        known = {_unsigned(item) for view in past.views for item in view.items}
+        if invented := [item for item in held if _unsigned(item) not in known]:
+            self.blame(place, "the copy holds what the service never had", got=invented, wanted=past.views)
+        if len(held) < min(len(view.items) for view in past.views):
+            self.blame(place, "a complete copy holds too little", got=held, wanted=past.views)
+
+    def revisions(self, account: str, program: Program, numbers: dict[tuple[str, str], int]) -> None:
+        for record in program.replica.nodes():
+            number = numbers.get((record.key.service, record.key.node))
+            if number is None or record.key.account != program.account:
+                continue
+            place = (account, number)
+            if record.revision < self._revisions.get(place, 0):
+                self.blame(place, f"the revision went back from {self._revisions[place]} to {record.revision}")
+            self._revisions[place] = record.revision
+
+    def own_write(self, place: Place, reading: Reading, item_id: str, text: str | None) -> None:
+        """A program reads what it wrote and was acknowledged; `text` is None for a retract."""
+        if reading.view is None or reading.view.refusal or reading.stale:
+            return
+        found = dict(reading.view.items).get(item_id)
+        if (found is None) != (text is None) or (text is not None and f">{text}<" not in (found or "")):
+            self.blame(place, "an acknowledged write is not in the next read", got=reading.view, wanted=(item_id, text))
+
+
+def _unsigned(item: tuple[str, str]) -> tuple[str, str]:
+    return item[0], _PUBLISHER.sub("", item[1])
+
+
+def _short(what: object) -> str:
+    text = re.sub(r" xmlns:n\d=\"[^\"]*\"|</?n\d:note>|</n\d:item>", "", repr(what))
+    return text if len(text) < 1500 else f"{text[:1500]}…"

@@ -1,0 +1,157 @@
+"""Schedules: what happens to three nodes, in order. They follow from a seed, and are JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+NODES = 3
+PEP_NODE = 2
+"""The last node is on a PEP service, the others on a pubsub service."""
+IDS = [f"i{number}" for number in range(6)]
+ACCOUNTS = ("juliet", "nurse")
+"""Both run a program. Juliet may publish, and is sometimes made an outcast; nurse only reads."""
+FLAVOURS = ("plain", "prosody", "ejabberd-mnesia", "ejabberd-sql", "libervia-pubsub")
+"""Whose quirks the fake service has."""
+FAULTS = frozenset(
+    {
+        *("cut", "cut_listing", "reconnect", "drop", "double", "hold", "reorder", "restart"),
+        *("lock", "disk_full", "crash", "short_listing"),
+    }
+)
+_WRITES = {
+    **{"publish": 24, "publish_same": 3, "retract": 8, "retract_silently": 4, "purge": 3, "delete": 2, "limit": 5},
+    **{"access": 3, "outcast": 3, "race": 6, "own_publish": 7, "own_retract": 4, "read": 14, "check": 4},
+}
+_FAULTS = {
+    **{"cut": 3, "cut_listing": 2, "reconnect": 2, "drop": 2, "double": 3, "hold": 2, "reorder": 2},
+    **{"lock": 1, "disk_full": 1, "crash": 2, "short_listing": 1},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that happens; which arguments it takes is its kind's own."""
+
+    kind: str
+    node: int = 0
+    args: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        args = "".join(f" {name}={value}" for name, value in self.args.items())
+        return f"{self.kind} node{self.node}{args}"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What happens, and to what: each node's `max_items` and how many items it begins with."""
+
+    seed: int
+    limits: list[int]
+    filled: list[int]
+    tells_delete: bool
+    flavour: str
+    operations: list[Operation]
+
+    @property
+    def restarts(self) -> bool:
+        return any(operation.kind == "restart" for operation in self.operations)
+
+    def dump(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @classmethod
+    def load(cls, text: str) -> Schedule:
+        """Raises ValueError, KeyError or TypeError for what is none."""
+        found = json.loads(text)
+        return cls(**{**found, "operations": [Operation(**operation) for operation in found["operations"]]})
+
+
+def generate(seed: int, length: int = 25, *, restarts: bool = False, flavour: str | None = None) -> Schedule:
+    """`restarts` allows the server to be ended. The same arguments give the same schedule, everywhere."""
+    chance = random.Random(seed)
+    weights = {**_WRITES, **_FAULTS, **({"restart": 3} if restarts else {})}
+    author = _Author(chance)
+    return Schedule(
+        seed=seed,
+        limits=[chance.choice([3, 5, 20, 1000]) for _ in range(NODES)],
+        filled=[chance.randrange(6) for _ in range(NODES)],
+        tells_delete=chance.random() < 0.5,
+        flavour=flavour or FLAVOURS[seed % len(FLAVOURS)],
+        operations=[author.write(*chance.choices(list(weights), list(weights.values()))) for _ in range(length)],
+    )
+
+
+class _Author:
+    """Writes operations that mean something after those before: a node that is gone comes back, and so does an
+    outcast, and a stream that was cut."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._texts = 0
+        self._gone: set[int] = set()
+        self._outcast: set[int] = set()
+        self._cut: set[str] = set()
+
+    def write(self, kind: str) -> Operation:
+        chance = self._chance
+        node, who, item_id = chance.randrange(NODES), chance.choice(ACCOUNTS), chance.choice(IDS)
+        self._texts += 1
+        if node in self._gone and chance.random() < 0.5:
+            self._gone.discard(node)
+            return Operation("create", node)
+        if node in self._outcast and chance.random() < 0.3:
+            self._outcast.discard(node)
+            return Operation("readmit", node)
+        if who in self._cut and chance.random() < 0.4:
+            self._cut.discard(who)
+            return Operation("reconnect", node, {"who": who})
+        self._remember(kind, node, who)
+        return Operation(kind, node, self._args(kind, who, item_id))
+
+    def _remember(self, kind: str, node: int, who: str) -> None:
+        match kind:
+            case "delete":
+                self._gone.add(node)
+            case "outcast":
+                self._outcast.add(node)
+            case "cut" | "cut_listing":
+                self._cut.add(who)
+            case "reconnect":
+                self._cut.discard(who)
+            case _:
+                pass
+
+    def _args(self, kind: str, who: str, item_id: str) -> dict[str, Any]:
+        chance = self._chance
+        text = f"t{self._texts}"
+        how: list[dict[str, Any]] = [{}, {}, {"max_items": chance.randrange(1, 4)}, {"ids": chance.sample(IDS, 2)}]
+        after = chance.choice([0, chance.randrange(400), chance.randrange(4000)])
+        written = {"id": item_id, "text": text}
+        known: dict[str, dict[str, Any]] = {
+            "publish": written,
+            "own_publish": written,
+            "publish_same": {"id": item_id, "text": "same"},
+            "retract": {"id": item_id},
+            "retract_silently": {"id": item_id},
+            "own_retract": {"id": item_id},
+            "limit": {"limit": chance.choice([2, 3, 5, 20, 1000])},
+            "access": {"model": chance.choice(["open", "open", "whitelist"])},
+            "race": {"id": item_id, "texts": [f"{text}a", f"{text}b"]},
+            "read": {"who": who, **chance.choice(how)},
+            "cut": {"who": who, "after": after},
+            "cut_listing": {"who": who, "after": after},
+            "drop": {"who": who, "count": chance.randrange(1, 4)},
+            "reorder": {"who": who, "count": chance.randrange(2, 4)},
+            "double": {"who": who},
+            "hold": {"who": who},
+            "reconnect": {"who": who, "gracefully": chance.random() < 0.5},
+            "restart": {"kill": chance.random() < 0.5},
+            "lock": written,
+            "disk_full": written,
+            "short_listing": {"who": who, "count": chance.randrange(1, 3)},
+        }
+        return known.get(kind, {})

@@ -1,0 +1,155 @@
+"""Where a schedule is played: a service, those who write to it and look at it, and programs with Newsstand."""
+
+from __future__ import annotations
+
+import abc
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+from xml.etree.ElementTree import Element
+
+from newsstand import Policy, Replica
+from newsstand.errors import DatabaseError, Disconnected, NotInCopy, StanzaError, Timeout
+from newsstand.model import NodeRecord
+from newsstand.storage.database import Database
+from tests.converge.faults import Faults
+from tests.servers.entities import Entity, canonical
+from tests.servers.quirks import Quirk
+
+SECONDS = 15.0
+"""Within which every operation ends."""
+SETTINGS = {"page_size": 3, "retry_first": 0.2, "request_timeout": 5.0, "patience": 2.0}
+"""Of the programs: small pages, so that small nodes take several."""
+
+Contents = tuple[tuple[str, str], ...]
+"""Ids and canonical items, publishers included, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a node looks like to an account: its items, or why it may not see them."""
+
+    items: Contents = ()
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a program's read came to. `view` is None where nobody could answer."""
+
+    view: View | None
+    from_copy: bool = False
+    stale: bool = False
+
+
+def contents(items: list[Element]) -> Contents:
+    return tuple((item.get("id", ""), _canonical(ET.tostring(item))) for item in items)
+
+
+@functools.lru_cache(100_000)
+def _canonical(item: bytes) -> str:
+    """The same items are looked at over and over."""
+    return canonical(ET.fromstring(item))
+
+
+class Program(abc.ABC):
+    """An account's program with Newsstand."""
+
+    account: str
+    replica: Replica
+    database: Database
+    faults: Faults[Any]
+    connected: bool = False
+
+    @abc.abstractmethod
+    async def answer(self, service: str, node: str, ids: list[str], max_items: int | None) -> Reading:
+        """A read. Raises StanzaError, Timeout or Disconnected."""
+
+    @abc.abstractmethod
+    async def write(self, service: str, payload: Element) -> None:
+        """A write of its own. Raises as `answer`."""
+
+    @abc.abstractmethod
+    async def begin_session(self) -> None:
+        """A fresh one; presence is sent."""
+
+    @abc.abstractmethod
+    async def end_session(self, *, gracefully: bool = False) -> None:
+        """Returns when it is noticed. Without grace the stream is cut."""
+
+    @abc.abstractmethod
+    def cut_after(self, count: int) -> None:
+        """The stream will end in the middle of what comes next."""
+
+    @abc.abstractmethod
+    async def close(self) -> None: ...
+
+    async def read(
+        self, service: str, node: str, *, ids: list[str] | None = None, max_items: int | None = None
+    ) -> Reading:
+        try:
+            return await self.answer(service, node, ids or [], max_items)
+        except StanzaError as error:
+            return Reading(None if error.unreachable else View(refusal=error.condition))
+        except (Timeout, Disconnected, DatabaseError):
+            return Reading(None)
+
+    async def held(self, service: str, node: str) -> Contents | None:
+        """What the copy holds and calls complete; None where there is no such copy."""
+        try:
+            answer = await self.replica.get_items(service, node, policy=Policy.ONLY_COPY)
+        except NotInCopy:
+            return None
+        return contents([ET.fromstring(item.xml) for item in answer.items])
+
+    def record(self, service: str, node: str) -> NodeRecord | None:
+        mine = (self.account, service, node)
+        return next(
+            (r for r in self.replica.nodes() if (r.key.account, r.key.service, r.key.node) == mine),
+            None,
+        )
+
+
+class World(abc.ABC):
+    """A service. `romeo` owns the nodes, `second` is another connection of his; `oracles` look, without Newsstand."""
+
+    name: str
+    quirks: frozenset[Quirk]
+    service: str
+    romeo: Entity
+    second: Entity
+    oracles: dict[str, Entity]
+    is_fake = False
+
+    @abc.abstractmethod
+    def jid(self, account: str) -> str: ...
+
+    @abc.abstractmethod
+    async def open_program(self, account: str, path: Path) -> Program:
+        """On the database at this path; without a session."""
+
+    @abc.abstractmethod
+    async def restart(self, *, kill: bool) -> None:
+        """End the server and start it again, with its data. The programs' sessions are over."""
+
+    @abc.abstractmethod
+    async def close(self) -> None: ...
+
+    @abc.abstractmethod
+    def shorten_listings(self, count: int) -> None:
+        """The next listings lack most items; where nobody can make them so, nothing happens."""
+
+    async def look(self, account: str, service: str, node: str, **how: Any) -> View:
+        """What the service says, at this moment."""
+        try:
+            page = await self.oracles[account].items(service, node, **how)
+        except StanzaError as error:
+            return View(refusal=error.condition)
+        return View(contents(list(_items(page.iq))))
+
+
+def _items(iq: Element) -> list[Element]:
+    pubsub = "{http://jabber.org/protocol/pubsub}"
+    return iq.findall(f"{pubsub}pubsub/{pubsub}items/{pubsub}item")
