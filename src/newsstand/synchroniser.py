@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable, Sequence
@@ -56,6 +57,7 @@ class Synchroniser:
         self.subscriptions = Subscriptions(context)
         self._places = asyncio.Semaphore(context.settings.parallel)
         self._retries: dict[Copy, asyncio.TimerHandle] = {}
+        self._woken = asyncio.Event()
         self.stored: Callable[[Copy], None] = lambda copy: None
         """Called when a listing is over: notifications that waited for it can be applied."""
 
@@ -112,6 +114,9 @@ class Synchroniser:
         for handle in self._retries.values():
             handle.cancel()
         self._retries.clear()
+        # A task that rests for its node's sake would keep the next session's from beginning.
+        self._woken.set()
+        self._woken = asyncio.Event()
 
     async def _work(self, copy: Copy, progress: listing.Progress | None) -> None:
         session, turns = self._context.session_number, self._context.turns
@@ -121,7 +126,9 @@ class Synchroniser:
                 if copy.record.state is not SyncState.LIVE or copy.relist:
                     rest = max(rest, copy.rest_until - asyncio.get_running_loop().time())
                 if rest > 0:
-                    await asyncio.sleep(rest)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(rest):
+                            await self._woken.wait()
                     rest = 0.0
                     continue
                 async with self._places:

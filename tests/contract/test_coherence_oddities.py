@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
+from newsstand import synchroniser
 from newsstand.errors import StanzaError
 from newsstand.model import Answer, Origin
 from newsstand.storage.database import Database
+from newsstand.transport import Session
 from newsstand.ways import Way
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.service import JULIET, SERVICE, Service
@@ -29,6 +35,30 @@ async def test_a_purge_that_left_items_is_noticed(database: Database) -> None:
         left = dict(service.nodes[NODE].items)
         service.purge(NODE)
         service.nodes[NODE].items.update(left)
+        await program.serves_live()
+
+
+async def test_a_new_session_does_not_wait_for_a_node_that_rests(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a check that news disturbed, a node is left in peace for long: but not across sessions."""
+    service = Service()
+    service.create(NODE, "i0")
+    async with at_work(database, service) as program:
+        await program.follow()
+        for item_id in ("i1", "i0", "i2"):
+            service.publish(NODE, item_id, "shows where items go")
+            await program.settled()
+        assert program.replica.ways(SERVICE).new is Way.LAST
+        monkeypatch.setattr(synchroniser, "CHECK_REST", 1e6)
+        hold = service.hold("ids")
+        service.publish(NODE, "i3", "new")
+        await hold.reached()
+        service.publish(NODE, "i4", "in the middle of the check")
+        await program.replica.quiet(program.copy().key)
+        hold.release()
+        await asyncio.sleep(0.1)  # now it rests: nothing tells so
+        program.stream.turn(Session.LOST, Session.FRESH)
         await program.serves_live()
 
 

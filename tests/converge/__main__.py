@@ -46,12 +46,15 @@ async def run(args: argparse.Namespace) -> int:
             if outcome.divergences:
                 await _report(args, stage, schedule, outcome)
 
-        await stage.play_all(_schedules(args, stage), ended)
-    took = time.monotonic() - began
-    print(
-        f"{args.server}: {played} schedules, {whole.operations} operations ({whole.refused} refused by the service), "
-        f"{whole.faults} faults injected, {diverged} divergences, {took:.0f} s"
-    )
+        try:
+            await stage.play_all(_schedules(args, stage), ended)
+        finally:  # what was played counts, also when the rest is not waited for
+            took = time.monotonic() - began
+            print(
+                f"{args.server}: {played} schedules, {whole.operations} operations ({whole.refused} refused by the "
+                f"service), {whole.faults} faults injected, {diverged} divergences, {took:.0f} s",
+                flush=True,
+            )
     return 1 if diverged else 0
 
 

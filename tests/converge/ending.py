@@ -57,7 +57,8 @@ async def _differs(
         async with asyncio.timeout(WITHIN):
             await program.replica.settled()
     except TimeoutError:
-        return "never settled", None
+        under_way = sorted(task.get_name() for task in program.replica._open.context._tasks)
+        return f"never settled: {', '.join(under_way)}", None
     node = player.nodes[number]
     reading = await program.read(*node)
     if reading.view != view:

@@ -15,7 +15,7 @@ from newsstand.storage.database import open_database
 from tests.converge.fake import FakeWorld
 from tests.converge.player import Outcome, Player
 from tests.converge.real import RealWorld, new_server
-from tests.converge.schedule import Operation, Schedule, generate
+from tests.converge.schedule import LENGTH, Operation, Schedule, generate
 from tests.converge.world import World
 
 RESTARTS_EVERY = 10
@@ -39,10 +39,10 @@ class Stage:
         """An empty database, which each schedule gets a copy of."""
         await (await open_database(f"sqlite:///{self._template}")).close()
 
-    def schedule(self, seed: int, *, restarts: bool = True) -> Schedule:
+    def schedule(self, seed: int, length: int = LENGTH, *, restarts: bool = True) -> Schedule:
         if not self._worlds:
-            return generate(seed, restarts=restarts)
-        return generate(seed, restarts=restarts and seed % RESTARTS_EVERY == 0, flavour=self.name)
+            return generate(seed, length, restarts=restarts)
+        return generate(seed, length, restarts=restarts and seed % RESTARTS_EVERY == 0, flavour=self.name)
 
     async def play_all(self, schedules: Iterable[Schedule], ended: Ended) -> None:
         """`ended` is called for each, as it ends. Those that end the server are played last, each by itself."""

@@ -8,6 +8,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+LENGTH = 25
+"""Operations of a schedule."""
 NODES = 3
 PEP_NODE = 2
 """The last node is on a PEP service, the others on a pubsub service."""
@@ -70,7 +72,7 @@ class Schedule:
         return cls(**{**found, "operations": [Operation(**operation) for operation in found["operations"]]})
 
 
-def generate(seed: int, length: int = 25, *, restarts: bool = False, flavour: str | None = None) -> Schedule:
+def generate(seed: int, length: int = LENGTH, *, restarts: bool = False, flavour: str | None = None) -> Schedule:
     """`restarts` allows the server to be ended. The same arguments give the same schedule, everywhere."""
     chance = random.Random(seed)
     weights = {**_WRITES, **_FAULTS, **({"restart": 3} if restarts else {})}

@@ -11,6 +11,8 @@ from tests.converge.running import open_stage
 from tests.converge.schedule import Schedule, generate
 
 SCHEDULES = 20
+LENGTH = 12
+"""Operations of each: half as many as `make converge` plays."""
 TIMEOUT = 300.0
 
 
@@ -32,5 +34,5 @@ async def test_copies_converge(name: str, servers: Servers) -> None:
             diverged[schedule.seed] = outcome.divergences
 
     async with open_stage(name, server) as stage:
-        await stage.play_all([stage.schedule(seed, restarts=False) for seed in range(SCHEDULES)], ended)
+        await stage.play_all([stage.schedule(seed, LENGTH, restarts=False) for seed in range(SCHEDULES)], ended)
     assert not diverged
