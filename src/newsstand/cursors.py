@@ -32,7 +32,7 @@ def find_set(context: Context, copy: Copy, request: ItemsRequest) -> Rsm | None:
     ways, count = context.ways(copy.key.service), copy.record.item_count
     if count == 0:
         return Rsm(count=0)
-    ends = context.database.read_now(items.ids_at, copy.record.id, _ends(copy, request.max_items))
+    ends = context.database.read_now(items.ids_at, copy.record.id, _ends(copy, request.max_items), count)
     known = [cursor for item_id in ends if (cursor := copy.cursors.known.get(item_id)) is not None]
     if len(known) != 2:
         return None
@@ -61,7 +61,7 @@ async def learn(context: Context, copy: Copy) -> None:
     wanted = (
         range(count) if count <= WINDOW else sorted({at for limit in copy.cursors.limits for at in _ends(copy, limit)})
     )
-    ids = dict(zip(wanted, context.database.read_now(items.ids_at, copy.record.id, wanted), strict=False))
+    ids = dict(zip(wanted, context.database.read_now(items.ids_at, copy.record.id, wanted, count), strict=False))
     pages = _pages([at for at, item_id in ids.items() if item_id not in copy.cursors.known])
     try:
         for start in range(0, len(pages), AT_ONCE):

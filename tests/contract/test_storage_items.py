@@ -299,3 +299,13 @@ async def test_answers_hold_what_was_asked_for_in_the_order_it_was_foreseen(
     assert await database.read(answers.take_xml, node.id, request, take) == [xml_of(item_id) for item_id in expected]
     whole = await database.scan(answers.take_items, node.id, request, take)
     assert [item.id for item in whole] == list(expected)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 6])
+async def test_ids_are_found_by_where_they_stand_from_either_end(
+    database: Database, node: NodeRecord, count: int
+) -> None:
+    ids = list("abcdef"[:count])
+    await apply(database, node, *(put(item_id) for item_id in ids))
+    assert await database.read(items.ids_at, node.id, range(count), count) == ids
+    assert await database.read(items.ids_at, node.id, (count - 1, 0), count) == [ids[-1], ids[0]]

@@ -74,9 +74,9 @@ _XML_ONE = _Prepared(_XML.where(_item.c.digest == bindparam("b_digest")))
 _XML_BY_KEY = select(_item.c.digest, _item.c.position, _item.c.xml).where(
     _OF_NODE, _item.c.digest.in_(bindparam("b_digests", expanding=True))
 )
-_ID_AT = _Prepared(
-    select(_item.c.item_id).where(_OF_NODE).order_by(_item.c.position).limit(1).offset(bindparam("b_offset"))
-)
+_ID_AT = select(_item.c.item_id).where(_OF_NODE).limit(1).offset(bindparam("b_offset"))
+_ID_FROM_START = _Prepared(_ID_AT.order_by(_item.c.position))
+_ID_FROM_END = _Prepared(_ID_AT.order_by(_item.c.position.desc()))
 _KEYS = select(_item.c.digest).where(_OF_NODE, _item.c.digest.in_(bindparam("b_digests", expanding=True)))
 
 
@@ -127,9 +127,14 @@ def xml_of_first(conn: Connection, node_id: int, limit: int) -> list[str]:
     return [row[0] for row in _XML_FIRST.rows(conn, b_node=node_id, b_limit=limit)]
 
 
-def ids_at(conn: Connection, node_id: int, positions: Sequence[int]) -> list[str]:
-    """The ids of the items that stand there in the service's order, counted from 0."""
-    return [row[0] for at in positions for row in _ID_AT.rows(conn, b_node=node_id, b_offset=at)]
+def ids_at(conn: Connection, node_id: int, positions: Sequence[int], count: int) -> list[str]:
+    """The ids of the items that stand there in the service's order, counted from 0, of a node of `count` items. Short
+    for those near either end: that is whence they are counted."""
+    found: list[str] = []
+    for at in positions:
+        near, offset = (_ID_FROM_START, at) if 2 * at < count else (_ID_FROM_END, count - 1 - at)
+        found += [row[0] for row in near.rows(conn, b_node=node_id, b_offset=offset)]
+    return found
 
 
 def xml_by_ids(conn: Connection, node_id: int, item_ids: Sequence[str], *, node_order: bool = False) -> list[str]:
