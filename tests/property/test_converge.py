@@ -11,8 +11,8 @@ from tests.converge.running import open_stage
 from tests.converge.schedule import Schedule, generate
 
 SCHEDULES = 20
-LENGTH = 12
-"""Operations of each: half as many as `make converge` plays."""
+LENGTH = 8
+"""Operations of each: a third of what `make converge` plays, so that the whole stays short."""
 TIMEOUT = 300.0
 
 
