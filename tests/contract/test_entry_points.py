@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from newsstand.model import Origin, SyncState
@@ -12,6 +10,7 @@ from newsstand.transport import Session
 from tests.fakes.packages import Packages
 from tests.fakes.program import NODE, Program, at_work, contents
 from tests.fakes.service import NOTE, Service
+from tests.logged import warnings_of_ours
 
 NOTES = f"""
 def parse(item, *, service, node):
@@ -74,7 +73,7 @@ async def test_a_package_that_breaks_loses_no_node_and_once_repaired_parses_what
     packages.install("notes", BROKEN, notes="NOTES")
     packages.forget()
     async with at_work(database, service, analysers=()) as program:
-        assert [r.getMessage().partition(":")[0] for r in caplog.records if r.levelno >= logging.WARNING] == [
+        assert [warning.partition(":")[0] for warning in warnings_of_ours(caplog)] == [
             "the analysers of notes (entry point 'notes') are left out"
         ]
         early = await program.read()  # before the copy is live again: the service's answer is looked at

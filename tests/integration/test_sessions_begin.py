@@ -24,6 +24,7 @@ from tests.integration._program import (
     is_stale,
     newsstand_of,
 )
+from tests.logged import records_of_ours
 
 pytestmark = pytest.mark.usefixtures("prosody")  # where none is installed: skipped at home, failed in CI
 ALL = ["id0", "id1", "id2", "id3", "id4"]
@@ -129,9 +130,7 @@ async def test_a_database_that_cannot_be_opened_leaves_the_program_uncached_and_
             assert ids_of(await client.plugin["xep_0060"].get_items(prosody.pubsub, node)) == ALL
         await plugin.close()
         await log_out(client)
-    assert [record.name for record in caplog.records if record.name.startswith("newsstand")] == [
-        "newsstand.slixmpp.plugin"
-    ]
+    assert [record.name for record in records_of_ours(caplog)] == ["newsstand.slixmpp.plugin"]
 
 
 async def test_what_a_program_asks_before_the_database_is_open_goes_to_the_service(

@@ -12,6 +12,7 @@ from newsstand import entry_points
 from newsstand.entry_points import load
 from newsstand.runner import Runner
 from tests.fakes.packages import Packages
+from tests.logged import records_of_ours
 
 ONE = 'A = Analyser("{0}", "recipe", node="{0}")'
 
@@ -118,13 +119,13 @@ async def test_they_are_loaded_and_complained_of_once_a_process(
         first, again = await entry_points.bring(10), await entry_points.bring(10)
     assert first is again
     assert [analyser.name for analyser in first.analysers] == ["pies"]
-    (record,) = caplog.records
+    (record,) = records_of_ours(caplog)
     assert "the analysers of cakes (entry point 'cake') are left out: ModuleNotFoundError" in record.getMessage()
     assert record.exc_info is None
     packages.forget()
     with caplog.at_level(logging.DEBUG):
         await entry_points.bring(10)
-    assert caplog.records[-1].exc_info, "a package's author sees where it failed"
+    assert records_of_ours(caplog)[-1].exc_info, "a package's author sees where it failed"
 
 
 async def test_packages_are_not_imported_in_the_event_loop(packages: Packages) -> None:
