@@ -7,7 +7,7 @@ import asyncio
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from newsstand.model import (
@@ -85,8 +85,16 @@ class Copy:
     skips_missing: bool = False
     """The service was seen, in this session, to answer a read of this node without an item that is not there."""
 
+    stocked: bool = False
+    """In this session its ids were compared with the service's."""
+    urgent: bool = False
+    """Somebody waits for its listing: it is not put off for others."""
+
     def __init__(self, record: NodeRecord) -> None:
         self.record = record
+        self.covered: dict[str, int] = {}
+        """By item id, when an answer last showed that item while the copy was not live, in microseconds since the
+        epoch; oldest first."""
         self.inbox: list[Notification] = []
         """Notifications that are not stored yet, oldest first."""
         self.heard = 0
@@ -143,6 +151,10 @@ class Copy:
         wanted = self.record.verdict is Verdict.WANTED and self.record.state is not SyncState.GONE
         return wanted and not self.dropped
 
+    def is_closed(self) -> bool:
+        """Whether nothing of it may be given to anybody any more."""
+        return self.dropped or self.record.state in (SyncState.GONE, SyncState.UNSYNCED)
+
     @property
     def doubtful(self) -> bool:
         return self.listing or self.relist or self.check_ids or bool(self.refetch)
@@ -150,8 +162,25 @@ class Copy:
     def update(self, **changes: Any) -> None:
         self.record = dataclasses.replace(self.record, **changes)
 
-    def situation(self, connected: bool, now: int, *, holds_all: bool, knows_cursors: bool = False) -> Situation:
-        """At `now`, in microseconds since the epoch."""
+    def verified_at(self, item_ids: Sequence[str]) -> int | None:
+        """When the service was last seen to say what the copy says: of these items, or of the whole node if they are
+        none."""
+        at = self.record.verified_at
+        if item_ids and at is not None and all(item_id in self.covered for item_id in item_ids):
+            return max(at, min(self.covered[item_id] for item_id in item_ids))
+        return at
+
+    def situation(
+        self,
+        connected: bool,
+        now: int,
+        *,
+        item_ids: Sequence[str] = (),
+        holds_all: bool,
+        knows_cursors: bool = False,
+    ) -> Situation:
+        """At `now`, in microseconds since the epoch, for a read of these items, or of any."""
+        verified_at = self.verified_at(item_ids)
         record = self.record
         return Situation(
             state=record.state if self.followed and not self.left else SyncState.STALE,
@@ -164,7 +193,7 @@ class Copy:
             quarantined=record.quarantined > 0,
             holds_all=holds_all,
             knows_cursors=knows_cursors,
-            age=math.inf if record.verified_at is None else max(0.0, (now - record.verified_at) / 1e6),
+            age=math.inf if verified_at is None else max(0.0, (now - verified_at) / 1e6),
         )
 
     def keep_told(self, news: Iterable[News]) -> None:

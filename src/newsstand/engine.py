@@ -107,7 +107,7 @@ class Engine:
         """Everything since the last session is lost: nothing vouches for a copy until it is listed again."""
         if copy.record.state in (SyncState.LIVE, SyncState.SYNCING):
             copy.update(state=SyncState.STALE, reason="a new session began")
-        copy.subscribed = copy.check_ids = copy.relist = copy.skips_missing = False
+        copy.subscribed = copy.check_ids = copy.relist = copy.skips_missing = copy.stocked = False
         copy.rest_until, copy.disturbed = 0.0, 0
         copy.refetch.clear()
         copy.heard += 1
@@ -179,6 +179,7 @@ class Engine:
         where = copy.situation(
             self._hears(request.key),
             self.context.clock(),
+            item_ids=request.item_ids,
             holds_all=self._holds_all(copy, request, ways),
             knows_cursors=self._knows_cursors(copy, request, ways),
         )
@@ -224,11 +225,11 @@ class Engine:
     async def answer(self, request: ItemsRequest, serve: Serve) -> Answer | None:
         """None where the copy was closed while it was read: what was read may be the half of it."""
         copy = self.context.copies.find(request.key)
-        if copy is None or not copy.record.complete:
+        if copy is None or copy.is_closed():
             return None
         made_of = self.vouch(request, serve)
         found = await self.context.database.scan(answers.take_items, copy.record.id, request, serve.take)
-        if copy.dropped or not copy.record.complete:
+        if copy.is_closed():
             return None
         return Answer(
             items=found,
@@ -245,13 +246,19 @@ class Engine:
         assert copy is not None
         return Provenance(
             origin=Origin.COPY,
-            verified_at=copy.record.verified_at,
+            verified_at=copy.verified_at(request.item_ids),
             complete=copy.record.complete and not copy.record.quarantined,
             stale=serve.stale,
             revision=copy.record.revision,
         )
 
-    async def fetch(self, request: ItemsRequest, instead: Serve | None, rsm: RsmQuery | None = None) -> Answer:
+    async def fetch(
+        self, request: ItemsRequest, instead: Serve | None, rsm: RsmQuery | None = None, *, anew: bool = False
+    ) -> Answer:
+        """Ask the service, unless it refused the same a moment ago; `anew`: even then."""
+        now = asyncio.get_running_loop().time()
+        if not anew and (refusal := self.context.refusals.find(request, now)) is not None:
+            raise refusal.error
         try:
             if not self.context.online or not self.context.speaks_for(request.key.account):
                 raise Disconnected("there is no session with the service, and no copy to stand in")
@@ -260,7 +267,7 @@ class Engine:
             )
         except (Timeout, Disconnected, StanzaError) as error:
             if isinstance(error, StanzaError):
-                self.synchroniser.note_error(request.key, error)
+                self.note_error(request, error)
             answers_so = isinstance(error, StanzaError) and not error.unreachable
             if answers_so or instead is None or (answer := await self.answer(request, instead)) is None:
                 raise
@@ -270,6 +277,11 @@ class Engine:
         found = [Item(request.key, s.id, s.xml, None, s.publisher, 0, 0, 0) for s in listed.items]
         whole = not request.item_ids and request.max_items is None and listed.rsm is None
         return Answer(items=found, rsm=listed.rsm, origin=Origin.SERVICE, complete=whole)
+
+    def note_error(self, request: ItemsRequest, error: StanzaError, stanza: Element | None = None) -> None:
+        """The service answered a read of the program with an error."""
+        self.context.refusals.note(request, error, asyncio.get_running_loop().time(), stanza)
+        self.synchroniser.note_error(request.key, error)
 
     def observe(self, request: ItemsRequest, iq: Element) -> None:
         """The service answered a read of the program."""
@@ -281,7 +293,12 @@ class Engine:
             copy.cursors.learn(protocol.read_ends(iq))
         if copy is not None and request.item_ids and answered is not None:
             copy.skips_missing |= len(answered) < len(set(request.item_ids))
-        if not self.only_when_asked and self.context.serves(request.key.account):
+        if not self.context.serves(request.key.account):
+            return
+        if copy is not None and answered is not None:
+            whole = not request.item_ids and request.max_items is None and protocol.read_ends(iq).rsm is None
+            self.synchroniser.take_in(copy, list(answered), shows_all=whole)
+        if not self.only_when_asked:
             self.selection.observe(request.key, [] if answered is None else list(answered))
 
     # Following

@@ -40,6 +40,7 @@ class Follower:
         if transport is None or message.find(_EVENT) is None:
             return
         for told in read_message(message, transport.own_jid):
+            self._context.refusals.forget(service=told.key.service, node=told.key.node)
             copy = self._context.copies.find(told.key)
             if copy is not None and copy.followed:
                 self.hear(copy, told)
@@ -47,6 +48,7 @@ class Follower:
     def hear(self, copy: Copy, told: Notification) -> None:
         """Take in news of a node: from now on reads wait for it."""
         copy.heard += 1
+        copy.covered.clear()
         if any(_ends_subscription(news) for news in told.news):
             copy.subscribed = False  # in whatever state: the next listing subscribes first
             copy.ends += 1

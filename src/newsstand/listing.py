@@ -20,8 +20,6 @@ from newsstand.ways import Way, Ways
 ID_BATCH = 20
 """Ids in a request: a reply of more than 512 KiB never arrives over some servers' s2s."""
 
-MISSING = {"item-not-found", "gone"}
-"""Errors that say that there is no such node, or item."""
 SMALL = 100
 """Items of an answer that are taken apart in the event loop."""
 _NO_DISCO = {
@@ -167,16 +165,24 @@ class Ids(NamedTuple):
 async def list_ids(context: Context, key: NodeKey, listed: Sequence[object]) -> Ids:
     """All ids of the node, by another way than the listing: disco#items (XEP-0060, 5.5); where that is refused,
     a request for one item more than was listed. Raises as `download`."""
+    ids = await disco_ids(context, key)
+    if ids is not None:
+        return Ids(ids, by_disco=True)
+    answer = protocol.read_items(await request_items(context, key, max_items=len(listed) + 1))
+    return Ids([item.id for item in answer.items], by_disco=False)
+
+
+async def disco_ids(context: Context, key: NodeKey) -> list[str] | None:
+    """All ids of the node, in the order of disco#items; None where the service refuses that. Raises as `download`."""
     try:
         iq = await context.ask("get", key, protocol.disco_items_request(key.node))
     except StanzaError as error:
         if error.condition not in _NO_DISCO:
             raise
-        answer = protocol.read_items(await request_items(context, key, max_items=len(listed) + 1))
-        return Ids([item.id for item in answer.items], by_disco=False)
+        return None
     if protocol.disco_is_cut(iq):
         raise ListingError("disco#items of the node is only a part of its ids")
-    return Ids(protocol.read_disco_item_ids(iq), by_disco=True)
+    return protocol.read_disco_item_ids(iq)
 
 
 async def request_items(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -163,7 +164,7 @@ class Replica:
                     if (answer := await engine.answer(request, decision)) is not None:
                         return answer
                 case Fetch(instead):
-                    return await engine.fetch(request, instead, rsm)
+                    return await engine.fetch(request, instead, rsm, anew=policy is Policy.ONLY_SERVICE)
 
     def _key(self, service: str, node: str, account: str | None) -> NodeKey:
         return NodeKey(self._account(account), protocol.same_jid(service), node)
@@ -342,10 +343,20 @@ class Replica:
         """Whether this stream's requests are this account's."""
         return self._engine is not None and self._engine.context.speaks_for(account)
 
-    def note_error(self, key: NodeKey, error: StanzaError) -> None:
-        """The service, or a server on the way to it, answered a program's read with an error."""
+    def note_error(self, request: ItemsRequest, error: StanzaError, stanza: Element) -> None:
+        """The service, or a server on the way to it, answered a program's read with this `<iq/>`."""
         if self._engine is not None:
-            self._engine.synchroniser.note_error(key, error)
+            self._engine.note_error(request, error, stanza)
+
+    def find_refusal(self, request: ItemsRequest) -> Element | None:
+        """The `<iq/>` with the error that the service answered to the same request a moment ago."""
+        refusals = self._open.context.refusals
+        refusal = refusals.find(request, asyncio.get_running_loop().time())
+        return None if refusal is None else refusal.stanza
+
+    def forget_refusals(self, service: str) -> None:
+        """The program changes something there: it must see what comes of that."""
+        self._open.context.refusals.forget(service=service)
 
     def begin_write(self, request: WriteRequest) -> Write | None:
         """The program sends a write of its own, now: until `end_write`, reads of that node ask the service."""

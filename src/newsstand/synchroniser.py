@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
+from xml.etree.ElementTree import Element
 
 from newsstand import cursors, listing, mending, probing, protocol
 from newsstand.context import Context
@@ -32,6 +34,7 @@ from newsstand.model import (
 )
 from newsstand.parsing import Parsing
 from newsstand.reconcile import Applied, Step, plan_listing
+from newsstand.refusals import MISSING, REFUSED
 from newsstand.storage import items, nodes
 from newsstand.subscriptions import Subscriptions
 from newsstand.ways import Way, Ways, learn_from_disco, learn_from_order
@@ -43,7 +46,8 @@ ATTEMPTS = 5
 LIST_REST = 4
 """After a listing, the node rests so many times as long as it took, before it is listed again."""
 
-REFUSED = {"forbidden", "not-authorized", "not-allowed", "registration-required", "payment-required"}
+BACKGROUND_REST = 30.0
+"""Seconds that the next large node waits at most, after one was listed."""
 
 
 class Synchroniser:
@@ -57,6 +61,8 @@ class Synchroniser:
         self._places = asyncio.Semaphore(context.settings.parallel)
         self._retries: dict[Copy, asyncio.TimerHandle] = {}
         self._woken = asyncio.Event()
+        self._background = asyncio.Lock()
+        self._background_from = 0.0
         self.stored: Callable[[Copy], None] = lambda copy: None
         """Called when a listing is over: notifications that waited for it can be applied."""
 
@@ -74,7 +80,7 @@ class Synchroniser:
 
     async def list_anew(self, copy: Copy, progress: listing.Progress | None = None) -> NodeRecord:
         """List a followed node, and wait until its copy is live. Raises what stopped it."""
-        copy.relist = True
+        copy.relist = copy.urgent = True
         while (work := self.want(copy, progress=progress)) is not None:
             await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
             if copy.record.state is not SyncState.LIVE:
@@ -114,8 +120,17 @@ class Synchroniser:
             handle.cancel()
         self._retries.clear()
         # A task that rests for its node's sake would keep the next session's from beginning.
+        self._wake()
+
+    def _wake(self) -> None:
+        """Tasks that rest look whether there is something to do."""
         self._woken.set()
         self._woken = asyncio.Event()
+
+    async def _rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
 
     async def _work(self, copy: Copy, progress: listing.Progress | None) -> None:
         session, turns = self._context.session_number, self._context.turns
@@ -125,15 +140,14 @@ class Synchroniser:
                 if copy.record.state is not SyncState.LIVE or copy.relist:
                     rest = max(rest, copy.rest_until - asyncio.get_running_loop().time())
                 if rest > 0:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(rest):
-                            await self._woken.wait()
+                    await self._rest(rest)
                     rest = 0.0
                     continue
-                async with self._places:
+                async with self._turn(copy), self._places:
                     if not self._is_lacking(copy):
                         break
-                    rest = await self._work_once(copy, progress)
+                    if session == self._context.session_number:
+                        rest = await self._work_once(copy, progress)
         except NewsstandError as error:
             await self._failed(copy, error, session)
         except BaseException:
@@ -152,7 +166,9 @@ class Synchroniser:
 
     async def _work_once(self, copy: Copy, progress: listing.Progress | None) -> float:
         """What matters most; returns how long to leave the node in peace afterwards."""
-        if copy.record.state is not SyncState.LIVE or copy.relist:
+        if self._can_take_stock(copy):
+            await self._take_stock(copy)
+        elif copy.record.state is not SyncState.LIVE or copy.relist:
             await self._list(copy, progress)
         elif copy.refetch:
             await self._mending.refetch(copy)
@@ -164,13 +180,46 @@ class Synchroniser:
             await cursors.learn(self._context, copy)
         return 0.0
 
+    def _is_large(self, copy: Copy) -> bool:
+        """Whether it was complete once, and listing it takes more than a request or two."""
+        settings = self._context.settings
+        return copy.record.complete and copy.record.item_count > settings.page_size
+
+    def _can_take_stock(self, copy: Copy) -> bool:
+        return copy.record.state is not SyncState.LIVE and not copy.stocked and not copy.urgent and self._is_large(copy)
+
+    async def _take_stock(self, copy: Copy) -> None:
+        await self.subscriptions.begin(copy)
+        await self._mending.take_stock(copy)
+
+    def _turn(self, copy: Copy) -> AbstractAsyncContextManager[None]:
+        """Large nodes that were complete once, and whose ids were looked at, are listed one at a time, with as long a
+        rest between two as the first took: meanwhile there is room for the others, and for the program's own
+        requests."""
+        waits = copy.record.state is not SyncState.LIVE and copy.stocked and not copy.urgent and self._is_large(copy)
+        return self._in_background(copy) if waits else contextlib.nullcontext()
+
+    @contextlib.asynccontextmanager
+    async def _in_background(self, copy: Copy) -> AsyncIterator[None]:
+        loop, session = asyncio.get_running_loop(), self._context.session_number
+        async with self._background:
+            while session == self._context.session_number and not copy.urgent:
+                if (left := self._background_from - loop.time()) <= 0:
+                    break
+                await self._rest(min(left, 1.0))
+            began = loop.time()
+            try:
+                yield
+            finally:
+                self._background_from = loop.time() + min(loop.time() - began, BACKGROUND_REST)
+
     async def _failed(self, copy: Copy, error: NewsstandError, session: int) -> None:
         if session != self._context.session_number:
             return
         copy.failure = error
         log.info("node %r of %s is not synchronised: %s", copy.key.node, copy.key.service, error)
         try:
-            if isinstance(error, StanzaError) and error.condition in listing.MISSING | REFUSED:
+            if isinstance(error, StanzaError) and error.condition in MISSING | REFUSED:
                 await self.close(copy, f"the service says {error}")
             elif copy.followed:
                 await self._fail(copy, error)
@@ -223,6 +272,7 @@ class Synchroniser:
         copy.refetch.clear()
         copy.taken(len(copy.inbox))
         copy.order = None
+        copy.covered.clear()
         self._forget_retry(copy)
 
     async def erase(self, copy: Copy) -> None:
@@ -252,7 +302,7 @@ class Synchroniser:
             await self.subscriptions.begin(copy)
             ids = await self._attempt(copy, progress)
         finally:
-            copy.listing = False
+            copy.listing = copy.urgent = False
             now = asyncio.get_running_loop().time()
             copy.rest_until = now + (now - began) * LIST_REST
             if copy.record.state is not SyncState.LIVE:
@@ -352,6 +402,10 @@ class Synchroniser:
         self.parse(copy)
 
     # What listings and doubts share ---------------------------------------------------------------------------
+
+    def take_in(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
+        """See `Mending.take_in`."""
+        self._mending.take_in(copy, answered, shows_all=shows_all)
 
     def parse(self, copy: Copy) -> None:
         """See to it that what is stored and not parsed gets parsed."""

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from newsstand.synchroniser import REFUSED
+from newsstand.refusals import REFUSED
 from tests.converge.world import Contents, Program, Reading, View
 
 Place = tuple[str, int]

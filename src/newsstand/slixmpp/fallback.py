@@ -58,7 +58,7 @@ class Fallback:
         kind = reply.xml.get("type")
         if kind == "error":
             error = stanza_error(reply.xml)
-            self._trigger.replica.note_error(self._request.key, error)
+            self._trigger.replica.note_error(self._request, error, reply.xml)
             if error.unreachable and self.serve():
                 return
         self._settle()

@@ -7,6 +7,7 @@ notices an answer that never travelled. See docs/decisions/004-the-trigger.md.
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections.abc import Coroutine
 from inspect import iscoroutinefunction
@@ -21,7 +22,7 @@ from newsstand import xmltext
 from newsstand.errors import DatabaseError, StanzaError
 from newsstand.model import NS_PUBSUB, ItemsRequest, Provenance, WriteRequest
 from newsstand.policy import Fetch, Serve
-from newsstand.protocol import read_request, write_rsm
+from newsstand.protocol import bare, read_request, write_rsm
 from newsstand.replica import Replica
 from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
@@ -69,6 +70,8 @@ class Trigger:
     def send(self, iq: Iq, callback: Any, timeout: Any) -> asyncio.Future[Any]:
         """Instead of `Iq.send`: decides at once, so that what goes to the service goes in the order of the calls."""
         request = self._understand(iq)
+        if self.replica.is_open and iq.xml.get("type") == "set":
+            self.replica.forget_refusals(bare(iq.xml.get("to") or self.transport.own_jid))
         odd = iscoroutinefunction(callback) or not isinstance(timeout, int | float | None)
         if request is None or odd:
             return Iq.send(iq, callback, timeout)
@@ -119,6 +122,8 @@ class Trigger:
             served = self._serve(iq, request, instead, callback, timeout)
             if served is not None:
                 return served
+        if (refusal := self.replica.find_refusal(request)) is not None:
+            return self._refuse(iq, refusal, callback)
         if instead is not None:
             return Fallback(self, iq, request, instead, callback, timeout).begin()
         future = Iq.send(iq, callback, timeout)
@@ -130,9 +135,23 @@ class Trigger:
             case Element() as result:
                 self.replica.observe(request, result)
             case StanzaError() as error:
-                self.replica.note_error(request.key, error)
+                self.replica.note_error(request, error, _error_of(done).iq.xml)
             case _:
                 pass
+
+    def _refuse(self, iq: Iq, refusal: Element, callback: Any) -> asyncio.Future[Any]:
+        """Answer with the error that the service answered a moment ago."""
+        tree = copy.deepcopy(refusal)
+        tree.set("id", iq["id"])
+        future: asyncio.Future[Any] = self.xmpp.loop.create_future()
+        self.xmpp.loop.call_soon(self._hand_error_over, tree, callback, future)
+        return future
+
+    def _hand_error_over(self, tree: Element, callback: Any, future: asyncio.Future[Any]) -> None:
+        result: Any = Iq(self.xmpp, xml=tree, recv=True)
+        if not future.done():
+            future.set_exception(IqError(result))
+        self._call(callback, result)
 
     def _serve(
         self, iq: Iq, request: ItemsRequest, serve: Serve, callback: Any, timeout: Any
@@ -197,6 +216,9 @@ class Trigger:
         result.newsstand = made_of
         if not future.done():
             future.set_result(result)
+        self._call(callback, result)
+
+    def _call(self, callback: Any, result: Iq) -> None:
         if callback is not None:
             # As slixmpp does: also when the future was cancelled, and before those who await it.
             try:
@@ -225,6 +247,12 @@ class Trigger:
         if session is Session.LOST:
             for waiting in list(self.waiting):
                 waiting.serve()
+
+
+def _error_of(done: asyncio.Future[Any]) -> IqError:
+    error = done.exception()
+    assert isinstance(error, IqError)
+    return error
 
 
 def _outcome(done: asyncio.Future[Any]) -> Any:
