@@ -8,9 +8,9 @@ import platform
 import sqlite3
 import sys
 
-from benchmarks import hit, storage_read
+from benchmarks import hit, resync, storage_read
 
-BENCHMARKS = {"storage_read": storage_read.run, "hit": hit.run}
+BENCHMARKS = {"storage_read": storage_read.run, "hit": hit.run, "resync": resync.run}
 
 
 async def main() -> int:

@@ -8,6 +8,7 @@ import dataclasses
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from newsstand.model import (
@@ -23,6 +24,7 @@ from newsstand.model import (
 )
 from newsstand.policy import Situation
 from newsstand.protocol import Listing
+from newsstand.ways import Way
 
 HISTORY = 50
 """News above which a change of order teaches nothing."""
@@ -75,6 +77,25 @@ class Cursors:
                     self.known[item.id] = cursor
 
 
+@dataclass(slots=True)
+class Pages:
+    """A listing by pages, as far as it has come. It may be gone on with after an interruption as long as it is known
+    what changed since it began."""
+
+    items: list[SeenItem] = field(default_factory=list)
+    count: int | None = None
+    """Of the node's items, as the first page said; None: there was no page yet."""
+    last: str | None = None
+    """The cursor of the page that came last."""
+    number: int = 0
+    own_from: Way = Way.UNKNOWN
+
+    def add(self, page: Listing) -> None:
+        self.items += page.items
+        self.last = page.rsm.last if page.rsm is not None and page.items else None
+        self.number += 1
+
+
 class Copy:
     """One node's copy."""
 
@@ -113,6 +134,9 @@ class Copy:
         """Doubt: some items may have been evicted."""
         self.listing = False
         """A listing is under way: notifications wait for it."""
+        self.pages: Pages | None = None
+        """What came of a listing that the stream's end interrupted: if the session is resumed, it goes on there. Until
+        then notifications wait as they do during a listing."""
         self.subscribed = False
         """In this session."""
         self.ends = 0
@@ -157,7 +181,7 @@ class Copy:
 
     @property
     def doubtful(self) -> bool:
-        return self.listing or self.relist or self.check_ids or bool(self.refetch)
+        return self.listing or self.pages is not None or self.relist or self.check_ids or bool(self.refetch)
 
     def update(self, **changes: Any) -> None:
         self.record = dataclasses.replace(self.record, **changes)
@@ -187,7 +211,7 @@ class Copy:
             complete=record.complete,
             count=record.item_count,
             connected=connected,
-            arriving=bool(self.inbox),
+            arriving=bool(self.inbox) and self.pages is None,
             writing=self.writing > 0 or self.behind,
             doubtful=self.doubtful,
             quarantined=record.quarantined > 0,

@@ -108,7 +108,7 @@ class Engine:
         if copy.record.state in (SyncState.LIVE, SyncState.SYNCING):
             copy.update(state=SyncState.STALE, reason="a new session began")
         copy.subscribed = copy.check_ids = copy.relist = copy.skips_missing = copy.stocked = False
-        copy.rest_until, copy.disturbed = 0.0, 0
+        copy.rest_until, copy.disturbed, copy.pages = 0.0, 0, None
         copy.refetch.clear()
         copy.heard += 1
         copy.writing = 0

@@ -51,10 +51,11 @@ class Follower:
         copy.covered.clear()
         if any(_ends_subscription(news) for news in told.news):
             copy.subscribed = False  # in whatever state: the next listing subscribes first
+            copy.pages = None
             copy.ends += 1
         if copy.writing:
             copy.keep_told(told.news)
-        if copy.listing or copy.record.state is SyncState.LIVE:
+        if copy.listing or copy.pages is not None or copy.record.state is SyncState.LIVE:
             copy.inbox.append(told)
             copy.note(told)
             self.drain(copy)

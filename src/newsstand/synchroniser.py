@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element
 
 from newsstand import cursors, listing, mending, probing, protocol
 from newsstand.context import Context
-from newsstand.copies import Copy
+from newsstand.copies import Copy, Pages
 from newsstand.errors import (
     DatabaseError,
     Disconnected,
@@ -234,7 +234,8 @@ class Synchroniser:
         attempts = copy.record.attempts + (not lost)
         pause = min(settings.retry_first * 2 ** max(0, attempts - 1), settings.retry_most)
         pause *= self._context.random.uniform(0.75, 1.25)
-        copy.taken(len(copy.inbox))
+        if copy.pages is None:
+            copy.taken(len(copy.inbox))
         try:
             await self._context.save(
                 copy,
@@ -269,6 +270,7 @@ class Synchroniser:
         """What must be so at once of a node that is closed; `erase` does the rest."""
         copy.update(state=SyncState.GONE, complete=False, reason=reason, item_count=0, quarantined=0)
         copy.relist = copy.check_ids = copy.subscribed = False
+        copy.pages = None
         copy.refetch.clear()
         copy.taken(len(copy.inbox))
         copy.order = None
@@ -291,7 +293,8 @@ class Synchroniser:
 
     async def _list(self, copy: Copy, progress: listing.Progress | None) -> None:
         """List the node once; its copy is live afterwards, if that can be believed."""
-        await copy.quiet()
+        if copy.pages is None:
+            await copy.quiet()
         copy.listing = True
         began = asyncio.get_running_loop().time()
         try:
@@ -304,8 +307,8 @@ class Synchroniser:
         finally:
             copy.listing = copy.urgent = False
             now = asyncio.get_running_loop().time()
-            copy.rest_until = now + (now - began) * LIST_REST
-            if copy.record.state is not SyncState.LIVE:
+            copy.rest_until = now + (now - began) * LIST_REST if copy.pages is None else 0.0
+            if copy.record.state is not SyncState.LIVE and copy.pages is None:
                 copy.taken(len(copy.inbox))
         self.stored(copy)
         if ids is None:
@@ -323,9 +326,12 @@ class Synchroniser:
         """One listing; stored, if it can be believed. Returns its ids then, in order. Raises ListingError when the
         last of several, one after the other, cannot."""
         turns = self._context.turns
-        copy.relist = copy.check_ids = False
-        copy.refetch.clear()
-        copy.taken(len(copy.inbox))  # what came before the request is in the listing
+        pages, copy.pages = copy.pages, None
+        if pages is None:
+            pages = Pages()
+            copy.relist = copy.check_ids = False
+            copy.refetch.clear()
+            copy.taken(len(copy.inbox))  # what came before the request is in the listing
         came_before = 0
 
         def answered() -> None:
@@ -333,7 +339,12 @@ class Synchroniser:
             came_before = len(copy.inbox)  # by the time that we go on, more may have come
 
         ways = self._context.ways(copy.key.service)
-        listed = await listing.download(self._context, copy.key, ways, progress, answered)
+        try:
+            listed = await listing.download(self._context, copy.key, ways, progress, answered, pages)
+        except Disconnected:
+            if pages.number and copy.record.state is not SyncState.LIVE and copy.subscribed:
+                copy.pages = pages  # if the session is resumed, nothing was lost
+            raise
         ids, by_disco = listed.ids, False
         if not listed.paged:
             ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)

@@ -6,13 +6,14 @@ from __future__ import annotations
 import pytest
 
 from newsstand.errors import NotInCopy
-from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
+from newsstand.model import NS_RSM, ItemsRequest, NodeKey, Policy, SyncState
 from newsstand.policy import Fetch, Serve
 from newsstand.storage.database import Database
 from newsstand.transport import Session
 from newsstand.ways import Way
 from tests.fakes.hold import Hold
 from tests.fakes.program import NODE, Program, at_work, contents
+from tests.fakes.requests import Request
 from tests.fakes.service import JULIET, SERVICE, Service
 from tests.servers.quirks import Quirk
 
@@ -199,3 +200,56 @@ async def test_a_node_that_cannot_be_listed_is_partial_and_only_the_copy_says_so
         assert [item.id for item in part.items] == ["i1", "i2"]
         assert (part.complete, part.stale) == (False, True)
         await program.asks_service()
+
+
+@pytest.mark.parametrize("news", [False, True])
+async def test_a_listing_that_is_interrupted_goes_on_where_it_was_if_the_session_is_resumed(
+    database: Database, news: bool
+) -> None:
+    service = Service(quirks=frozenset({Quirk.OVERWRITE_STAYS, Quirk.OPAQUE_CURSORS}))
+    service.create(NODE, *ITEMS)
+    async with at_work(database, service, page_size=PAGE) as program:
+        pages = 0
+
+        def cut_the_third(request: Request) -> int:
+            nonlocal pages
+            pages += request.rsm is not None
+            if request.rsm is not None and pages == 3:
+                service.mischief.cut("items")
+            return 0
+
+        service.before = cut_the_third
+        await program.read()
+        await program.settled()
+        assert pages == 3
+        assert not program.copy().record.complete
+        assert program.copy().pages is not None
+        if news:  # it came over the resumed stream, between two pages
+            service.mischief.hold()
+            service.publish(NODE, "i0", "rewritten")
+        program.stream.turn(Session.RESUMED)
+        service.mischief.stop()
+        await program.serves_live()
+        firsts = [r for r in service.requests if r.rsm is not None and r.rsm.find(f"{{{NS_RSM}}}after") is None]
+        assert len(firsts) == (2 if news else 1), "what was disturbed is listed anew, what was not goes on"
+
+
+async def test_a_listing_that_is_interrupted_begins_anew_in_a_fresh_session(database: Database) -> None:
+    service = Service(quirks=frozenset({Quirk.OVERWRITE_STAYS, Quirk.OPAQUE_CURSORS}))
+    service.create(NODE, *ITEMS)
+    async with at_work(database, service, page_size=PAGE) as program:
+        pages = 0
+
+        def cut_the_second(request: Request) -> int:
+            nonlocal pages
+            pages += request.rsm is not None
+            if request.rsm is not None and pages == 2:
+                service.mischief.cut("items")
+            return 0
+
+        service.before = cut_the_second
+        await program.read()
+        await program.settled()
+        service.publish(NODE, "i0", "rewritten while away", told=False)
+        program.stream.turn(Session.FRESH)
+        await program.serves_live()
