@@ -21,6 +21,9 @@ class Settings:
     """Items of a node; a larger node is read from the service."""
     unread_days: int = 30
     """A node that the program did not read for so long is unsubscribed and dropped."""
+    refused_days: int = 7
+    """How long the items of a node are kept that its service refuses to the account: unread, unsearched, and there
+    again if access comes back."""
     change_days: int = 30
     """How long the log of changes is kept."""
     parallel: int = 4

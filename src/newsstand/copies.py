@@ -207,7 +207,7 @@ class Copy:
         verified_at = self.verified_at(item_ids)
         record = self.record
         return Situation(
-            state=record.state if self.followed and not self.left else SyncState.STALE,
+            state=SyncState.STALE if not self.is_closed() and (self.left or not self.followed) else record.state,
             complete=record.complete,
             count=record.item_count,
             connected=connected,

@@ -61,7 +61,7 @@ class Follower:
             self.drain(copy)
         elif any(isinstance(news, Deleted) for news in told.news):
             self._synchroniser.shut(copy, "the node was deleted")
-            self._context.spawn(self._synchroniser.erase(copy), "closing a node")
+            self._context.spawn(self._synchroniser.settle_closed(copy), "closing a node")
         else:
             # A copy that is neither live nor being listed will be listed: that brings it. But what came between is
             # then not known, so the order will teach nothing.

@@ -46,6 +46,8 @@ ATTEMPTS = 5
 LIST_REST = 4
 """After a listing, the node rests so many times as long as it took, before it is listed again."""
 
+DAY = 86_400 * 1_000_000
+"""In microseconds."""
 BACKGROUND_REST = 30.0
 """Seconds that the next large node waits at most, after one was listed."""
 
@@ -104,8 +106,8 @@ class Synchroniser:
         of it is served from this moment on."""
         copy = self._context.copies.find(key)
         if error.condition in REFUSED and copy is not None and copy.followed and self._context.serves(key.account):
-            self.shut(copy, f"the service says {error}")
-            self._context.spawn(self.erase(copy), "closing a node")
+            self.shut(copy, f"the service says {error}", refused=True)
+            self._context.spawn(self.settle_closed(copy), "closing a node")
         if not error.link_broken:
             return
         domain = key.service.rpartition("@")[2]
@@ -220,7 +222,7 @@ class Synchroniser:
         log.info("node %r of %s is not synchronised: %s", copy.key.node, copy.key.service, error)
         try:
             if isinstance(error, StanzaError) and error.condition in MISSING | REFUSED:
-                await self.close(copy, f"the service says {error}")
+                await self.close(copy, f"the service says {error}", refused=error.condition in REFUSED)
             elif copy.followed:
                 await self._fail(copy, error)
         except DatabaseError as trouble:
@@ -260,15 +262,16 @@ class Synchroniser:
         if (handle := self._retries.pop(copy, None)) is not None:
             handle.cancel()
 
-    async def close(self, copy: Copy, reason: str) -> None:
-        """The node is gone, or we may not read it any more: nothing of it is served or found from now on. The next
-        read of the program that succeeds begins anew."""
-        self.shut(copy, reason)
-        await self.erase(copy)
+    async def close(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
+        """The node is gone, or `refused` to us from now on: nothing of it is served or found. The next read of the
+        program that succeeds begins anew."""
+        self.shut(copy, reason, refused=refused)
+        await self.settle_closed(copy)
 
-    def shut(self, copy: Copy, reason: str) -> None:
-        """What must be so at once of a node that is closed; `erase` does the rest."""
-        copy.update(state=SyncState.GONE, complete=False, reason=reason, item_count=0, quarantined=0)
+    def shut(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
+        """What must be so at once of a node that is closed; `settle_closed` does the rest."""
+        until = self._context.clock() + self._context.settings.refused_days * DAY if refused else None
+        copy.update(state=SyncState.GONE, complete=False, reason=reason, retry_at=until)
         copy.relist = copy.check_ids = copy.subscribed = False
         copy.pages = None
         copy.refetch.clear()
@@ -277,16 +280,23 @@ class Synchroniser:
         copy.covered.clear()
         self._forget_retry(copy)
 
-    async def erase(self, copy: Copy) -> None:
-        """Take the items of a node that was shut out of the database, unless it was opened again."""
-        if copy.record.state is not SyncState.GONE:
+    async def settle_closed(self, copy: Copy) -> None:
+        """Store that a node was shut, unless it was opened again, and erase its items: those of one that was refused
+        when their time is over."""
+        record = copy.record
+        if record.state is not SyncState.GONE:
             return
+        erase = record.retry_at is None or record.retry_at <= self._context.clock()
+        if erase:
+            copy.update(retry_at=None, item_count=0, quarantined=0)
+            record = copy.record
 
-        def write(conn: Any, record: NodeRecord) -> None:
+        def write(conn: Any) -> None:
             nodes.save(conn, record)
-            nodes.erase_items(conn, record.id)
+            if erase:
+                nodes.erase_items(conn, record.id)
 
-        await self._context.database.write(write, copy.record)
+        await self._context.database.write(write)
         copy.tell()
 
     # The complete listing ----------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ async def _watch(context: Context, copy: Copy, since: int) -> AsyncIterator[Chan
         # Taken before looking: what is committed while we look wakes us afterwards.
         changed = copy.changed
         part = await context.database.scan(log.read, copy.record.id, cursor, BATCH)
-        if part is None or copy.dropped:
+        if part is None or copy.is_closed():
             raise ChangesLost(_why(copy, cursor.revision))
         for entry in part.entries:
             yield Change(copy.key, entry.revision, entry.kind, entry.item_id)

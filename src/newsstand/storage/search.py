@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DatabaseError
 
 from newsstand.errors import ConfigurationError
-from newsstand.model import Item, NodeKey, Page
+from newsstand.model import Item, NodeKey, Page, SyncState
 from newsstand.storage.keys import chunks
 from newsstand.storage.mapping import Account, ItemText, PubsubItem, PubsubNode, table
 from newsstand.words import words
@@ -173,6 +173,10 @@ def find(conn: Connection, query: Query) -> Page:
     return Page(items, items[-1].recency if len(keys) > query.limit else None, total)
 
 
+_SOME_CLOSED = select(_node.c.id).where(_node.c.state == SyncState.GONE.value, _node.c.item_count > 0).limit(1)
+"""Nodes that their accounts may not read any more, and whose rows are kept for a while."""
+
+
 def _matching_nodes(conn: Connection, query: Query) -> list[int] | None:
     """The nodes that are searched; None for all."""
     conditions: list[ColumnElement[bool]] = []
@@ -184,6 +188,8 @@ def _matching_nodes(conn: Connection, query: Query) -> list[int] | None:
         conditions.append(_node.c.name == query.node)
     if query.account is not None and not _is_only_account(conn, query.account):
         conditions.append(_account.c.jid == query.account)
+    if conn.execute(_SOME_CLOSED).first() is not None:
+        conditions.append(_node.c.state != SyncState.GONE.value)
     if not conditions:
         return None
     joined = _node.join(_account, _node.c.account_id == _account.c.id)
