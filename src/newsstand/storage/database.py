@@ -11,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
-from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import NullPool, QueuePool, StaticPool
+from sqlalchemy.pool import QueuePool, StaticPool
 
-from newsstand.errors import ConfigurationError, DatabaseError
-from newsstand.storage import schema
-from newsstand.storage.sqlite import check_url, make_engine, make_file, path_of, translated
+from newsstand.errors import DatabaseError
+from newsstand.storage import opening
+from newsstand.storage.opening import find_revision, migrate
+from newsstand.storage.sqlite import check_url, make_engine, path_of, translated
 from newsstand.storage.writer import Writer
 
 __all__ = ["Database", "check_url", "find_revision", "migrate", "open_database"]
@@ -38,48 +38,17 @@ async def open_database(url: str) -> Database:
     Raises ConfigurationError for a URL that cannot be used, DatabaseNewer, DatabaseLocked, NotADatabase, or
     DatabaseError.
     """
-    opening = asyncio.ensure_future(asyncio.to_thread(Database, check_url(url)))
+    task = asyncio.ensure_future(asyncio.to_thread(Database, check_url(url)))
     try:
-        return await asyncio.shield(opening)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
-        opening.add_done_callback(_let_go)  # the thread cannot be stopped
+        task.add_done_callback(_let_go)  # the thread cannot be stopped
         raise
 
 
 def _let_go(opening: asyncio.Future[Database]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close_now()
-
-
-async def find_revision(url: str) -> str | None:
-    """The revision that a database is at; None where it holds nothing of ours. Only looks: nothing is created,
-    locked or migrated. Raises ConfigurationError where there is no such file, and as `open_database`."""
-    path = path_of(check_url(url))
-    if not path.is_file():
-        raise ConfigurationError(f"there is no database at {path}")
-
-    def look() -> str | None:
-        engine = create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true", poolclass=NullPool)
-        with translated(path), engine.connect() as conn:
-            return schema.current(conn)
-
-    return await asyncio.to_thread(look)
-
-
-async def migrate(url: str, revision: str) -> None:
-    """Upgrade or downgrade to `revision` ("head", "base" or a number), in one transaction, making the file if there
-    is none. Raises ConfigurationError for a revision that does not exist, and as `open_database`."""
-    parsed = check_url(url)
-    path = path_of(parsed)
-
-    def run() -> None:
-        with translated(path):
-            make_file(path)
-            with make_engine(parsed, "IMMEDIATE", look_only=True).begin() as conn:
-                schema.check_known(conn)
-                schema.move(conn, revision)
-
-    await asyncio.to_thread(run)
 
 
 class Keeper(Protocol):
@@ -99,7 +68,7 @@ class Database:
         self.path: Path = path_of(url)
         self._closed = False
         with translated(self.path):
-            self._prepare_file()
+            opening.prepare(url)
             self._writer = Writer(make_engine(url, "IMMEDIATE"), self.path)
             try:
                 self._read_engine = make_engine(url, None, pool=StaticPool)
@@ -111,16 +80,6 @@ class Database:
         self._scanner = ThreadPoolExecutor(SCANS, thread_name_prefix="newsstand-scan")
         self._sessions: Any = None
         self._keepers: dict[str, Keeper] = {}
-
-    def _prepare_file(self) -> None:
-        """Most often there is nothing to do: then nothing is locked, and Alembic not imported. What is refused is
-        refused by reading alone."""
-        make_file(self.path)
-        with make_engine(self.url, "DEFERRED", look_only=True).connect() as conn:
-            if schema.is_current(conn):
-                return
-        with make_engine(self.url, "IMMEDIATE", look_only=True).connect() as conn:
-            schema.bring_up(conn)
 
     def keeper(self, account: str) -> Keeper | None:
         """Who keeps this account's copies, of those in this process: two that both wrote, each sure of what it holds,
