@@ -6,6 +6,7 @@ See docs/decisions/002-storage.md for why reads are synchronous and writes are n
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -31,14 +32,31 @@ SCANS = 4
 """How many long reads run at once: a search must not keep others waiting."""
 
 
-async def open_database(url: str) -> Database:
-    """The database at `url`, ready: created where there was none, migrated where it was older. A program's own
-    tables in it are left alone.
+async def open_database(url: str, *, migrate: bool = True, set_aside: bool = True) -> Database:
+    """The database at `url`, ready: created where there was none, migrated where it was older (what was there is kept
+    beside it, until the next migration). A program's own tables in it are left alone. A file that is damaged, or no
+    database, is renamed (`news.db.damaged-20261124T2130`), and a new one made, because a copy can be refilled; without
+    `set_aside` it is refused.
+
+    Without `migrate`, none of that is done here: another process is waited for that does it.
 
     Raises ConfigurationError for a URL that cannot be used, DatabaseNewer, DatabaseLocked, NotADatabase, or
     DatabaseError.
     """
-    task = asyncio.ensure_future(asyncio.to_thread(Database, check_url(url)))
+    parsed = check_url(url)
+    if not migrate:
+        await opening.wait_until_current(parsed)
+    until = time.monotonic() + opening.MIGRATION_SECONDS
+    while True:
+        try:
+            return await _open(parsed, set_aside=set_aside and migrate)
+        except opening.BeingMigrated:
+            if time.monotonic() > until:
+                raise
+
+
+async def _open(url: URL, *, set_aside: bool) -> Database:
+    task = asyncio.ensure_future(asyncio.to_thread(Database, url, set_aside=set_aside))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
@@ -62,13 +80,13 @@ class Database:
     """An open database. Statements are functions of a synchronous Connection; they never commit. Used from one
     event loop."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, set_aside: bool = True) -> None:
         """Blocks; use `open_database`."""
         self.url = url
         self.path: Path = path_of(url)
         self._closed = False
         with translated(self.path):
-            opening.prepare(url)
+            opening.prepare(url, set_aside=set_aside)
             self._writer = Writer(make_engine(url, "IMMEDIATE"), self.path)
             try:
                 self._read_engine = make_engine(url, None, pool=StaticPool)
@@ -99,7 +117,7 @@ class Database:
 
     def read_now(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_open()
-        with translated(self.path):
+        with translated(self.path, at_work=True):
             return statement(self._reader, *args, **kwargs)
 
     async def scan(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -107,7 +125,7 @@ class Database:
         self._check_open()
 
         def run() -> T:
-            with translated(self.path), self._scan_engine.begin() as conn:
+            with translated(self.path, at_work=True), self._scan_engine.begin() as conn:
                 return statement(conn, *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._scanner, run)
