@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 SOURCES := src tests examples $(wildcard benchmarks)
 
-.PHONY: help demo test oldest converge mutants check bench format requirements clean setup
+.PHONY: help demo test oldest converge mutants soak check bench format requirements clean setup
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,6 +29,9 @@ converge: setup  ## random schedules of writes and faults (SCHEDULES=n SEED=s SE
 
 mutants: setup  ## planted faults, each of which the convergence machine must find (ARGS="-k word" chooses)
 	@$(PYTHON) -m tests.mutants $(ARGS)
+
+soak: setup  ## what takes longer: eight processes that start at once, 50 rounds (docs/soak.md)
+	NEWSSTAND_ROUNDS=$(or $(ROUNDS),50) $(PYTHON) -m pytest -q -rP tests/migration/test_starts.py -k at_once
 
 check: setup  ## what to run before a commit: style, types, imports, unit tests; under a minute
 	$(PYTHON) -m ruff check $(SOURCES)

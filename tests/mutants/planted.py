@@ -96,8 +96,8 @@ MUTANTS = [
         "not-subscribed-again",
         "each fresh session subscribes anew: the node may be another one of its name",
         "engine.py",
-        "        copy.subscribed = copy.check_ids = copy.relist = copy.skips_missing = False\n",
-        "        copy.check_ids = copy.relist = copy.skips_missing = False\n",
+        "        copy.subscribed = copy.check_ids = copy.relist = copy.skips_missing = copy.stocked = False\n",
+        "        copy.check_ids = copy.relist = copy.skips_missing = copy.stocked = False\n",
     ),
     Mutant(
         "fresh-taken-for-resumed",
@@ -118,8 +118,8 @@ MUTANTS = [
         "live-without-session",
         "without a session no answer is called live",
         "policy.py",
-        "        situation.connected and situation.state is SyncState.LIVE",
-        "        situation.state is SyncState.LIVE",
+        "    return situation.connected and known and not situation.writing",
+        "    return known and not situation.writing",
     ),
     Mutant(
         "served-after-refusal",

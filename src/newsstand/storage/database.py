@@ -6,20 +6,21 @@ See docs/decisions/002-storage.md for why reads are synchronous and writes are n
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
-from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import NullPool, QueuePool, StaticPool
+from sqlalchemy.pool import QueuePool, StaticPool
 
-from newsstand.errors import ConfigurationError, DatabaseError
-from newsstand.storage import schema
-from newsstand.storage.sqlite import check_url, make_engine, make_file, path_of, translated
+from newsstand.errors import DatabaseError
+from newsstand.storage import opening
+from newsstand.storage.opening import find_revision, migrate
+from newsstand.storage.sqlite import check_url, make_engine, path_of, translated
 from newsstand.storage.writer import Writer
 
 __all__ = ["Database", "check_url", "find_revision", "migrate", "open_database"]
@@ -31,55 +32,41 @@ SCANS = 4
 """How many long reads run at once: a search must not keep others waiting."""
 
 
-async def open_database(url: str) -> Database:
-    """The database at `url`, ready: created where there was none, migrated where it was older. A program's own
-    tables in it are left alone.
+async def open_database(url: str, *, migrate: bool = True, set_aside: bool = True) -> Database:
+    """The database at `url`, ready: created where there was none, migrated where it was older (what was there is kept
+    beside it, until the next migration). A program's own tables in it are left alone. A file that is damaged, or no
+    database, is renamed (`news.db.damaged-20261124T2130`), and a new one made, because a copy can be refilled; without
+    `set_aside` it is refused.
+
+    Without `migrate`, none of that is done here: another process is waited for that does it.
 
     Raises ConfigurationError for a URL that cannot be used, DatabaseNewer, DatabaseLocked, NotADatabase, or
     DatabaseError.
     """
-    opening = asyncio.ensure_future(asyncio.to_thread(Database, check_url(url)))
+    parsed = check_url(url)
+    if not migrate:
+        await opening.wait_until_current(parsed)
+    until = time.monotonic() + opening.MIGRATION_SECONDS
+    while True:
+        try:
+            return await _open(parsed, set_aside=set_aside and migrate)
+        except opening.BeingMigrated:
+            if time.monotonic() > until:
+                raise
+
+
+async def _open(url: URL, *, set_aside: bool) -> Database:
+    task = asyncio.ensure_future(asyncio.to_thread(Database, url, set_aside=set_aside))
     try:
-        return await asyncio.shield(opening)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
-        opening.add_done_callback(_let_go)  # the thread cannot be stopped
+        task.add_done_callback(_let_go)  # the thread cannot be stopped
         raise
 
 
 def _let_go(opening: asyncio.Future[Database]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close_now()
-
-
-async def find_revision(url: str) -> str | None:
-    """The revision that a database is at; None where it holds nothing of ours. Only looks: nothing is created,
-    locked or migrated. Raises ConfigurationError where there is no such file, and as `open_database`."""
-    path = path_of(check_url(url))
-    if not path.is_file():
-        raise ConfigurationError(f"there is no database at {path}")
-
-    def look() -> str | None:
-        engine = create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true", poolclass=NullPool)
-        with translated(path), engine.connect() as conn:
-            return schema.current(conn)
-
-    return await asyncio.to_thread(look)
-
-
-async def migrate(url: str, revision: str) -> None:
-    """Upgrade or downgrade to `revision` ("head", "base" or a number), in one transaction, making the file if there
-    is none. Raises ConfigurationError for a revision that does not exist, and as `open_database`."""
-    parsed = check_url(url)
-    path = path_of(parsed)
-
-    def run() -> None:
-        with translated(path):
-            make_file(path)
-            with make_engine(parsed, "IMMEDIATE", look_only=True).begin() as conn:
-                schema.check_known(conn)
-                schema.move(conn, revision)
-
-    await asyncio.to_thread(run)
 
 
 class Keeper(Protocol):
@@ -93,13 +80,13 @@ class Database:
     """An open database. Statements are functions of a synchronous Connection; they never commit. Used from one
     event loop."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, set_aside: bool = True) -> None:
         """Blocks; use `open_database`."""
         self.url = url
         self.path: Path = path_of(url)
         self._closed = False
         with translated(self.path):
-            self._prepare_file()
+            opening.prepare(url, set_aside=set_aside)
             self._writer = Writer(make_engine(url, "IMMEDIATE"), self.path)
             try:
                 self._read_engine = make_engine(url, None, pool=StaticPool)
@@ -111,16 +98,6 @@ class Database:
         self._scanner = ThreadPoolExecutor(SCANS, thread_name_prefix="newsstand-scan")
         self._sessions: Any = None
         self._keepers: dict[str, Keeper] = {}
-
-    def _prepare_file(self) -> None:
-        """Most often there is nothing to do: then nothing is locked, and Alembic not imported. What is refused is
-        refused by reading alone."""
-        make_file(self.path)
-        with make_engine(self.url, "DEFERRED", look_only=True).connect() as conn:
-            if schema.is_current(conn):
-                return
-        with make_engine(self.url, "IMMEDIATE", look_only=True).connect() as conn:
-            schema.bring_up(conn)
 
     def keeper(self, account: str) -> Keeper | None:
         """Who keeps this account's copies, of those in this process: two that both wrote, each sure of what it holds,
@@ -140,7 +117,7 @@ class Database:
 
     def read_now(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_open()
-        with translated(self.path):
+        with translated(self.path, at_work=True):
             return statement(self._reader, *args, **kwargs)
 
     async def scan(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -148,7 +125,7 @@ class Database:
         self._check_open()
 
         def run() -> T:
-            with translated(self.path), self._scan_engine.begin() as conn:
+            with translated(self.path, at_work=True), self._scan_engine.begin() as conn:
                 return statement(conn, *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._scanner, run)

@@ -26,15 +26,15 @@ def _key(url: str) -> Path:
     return Path(check_url(url).database or "").resolve()
 
 
-async def acquire(url: str) -> Database:
-    """Open the database, or take part in one that is open. Raises as `open_database`."""
+async def acquire(url: str, *, migrate: bool = True) -> Database:
+    """Open the database, or take part in one that is open. As `open_database`."""
     key = _key(url)
     place = _places.setdefault(key, _Place())
     place.users += 1
     try:
         async with place.turn:
             if place.database is None:
-                place.database = await open_database(url)
+                place.database = await open_database(url, migrate=migrate)
             return place.database
     except BaseException:
         await _leave(key, place)

@@ -12,7 +12,7 @@ from alembic import op
 from newsstand.storage.schema import revisions
 
 revision = "9001"
-down_revision = revisions()[-1]
+down_revision = max(known for known in revisions() if known < "9000")
 branch_labels = None
 depends_on = None
 

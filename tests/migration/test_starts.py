@@ -1,0 +1,58 @@
+"""Starts that go wrong, or come all at once: a process killed at every moment of a migration, eight processes that
+migrate together. `make soak` has them start together for longer (docs/soak.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from newsstand.storage import schema
+
+OWN = schema.revisions()
+ROUNDS = int(os.environ.get("NEWSSTAND_ROUNDS", "5"))
+
+
+def warm(*arguments: str) -> dict[str, Any]:
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.migration._warm", *arguments], capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stderr
+    found: dict[str, Any] = json.loads(told.stdout)
+    found["errors"] = told.stderr
+    return found
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("revision", ["empty", *OWN, "9001"])
+def test_killed_at_any_moment_a_migration_is_done_or_not_begun_and_the_next_start_does_it(
+    tmp_path: Path, revision: str
+) -> None:
+    found = warm("kill", str(tmp_path), revision)
+    moments = found.pop("moments")
+    assert moments[-2:] == ["commit", "opened"]
+    assert len(moments) > 30
+    assert ("VACUUM" in moments) == ("before replace" in moments) == (revision != "empty")
+    assert found.pop("as before") + found.pop("as after") == len(moments)
+    assert found == {
+        "killed": len(moments),
+        "half-migrated": 0,
+        "stuck": 0,
+        "right in the end": len(moments),
+        "wrong backup": 0,
+        "wrong leavings": 0,
+        "errors": "",
+    }
+
+
+@pytest.mark.timeout(60 + 30 * ROUNDS)
+@pytest.mark.parametrize("revision", ["empty", OWN[-1], "9001"])
+def test_of_eight_processes_that_start_at_once_one_migrates_and_all_go_on(tmp_path: Path, revision: str) -> None:
+    found = warm("race", str(tmp_path), revision, str(ROUNDS))
+    sys.stdout.write(f"{revision}: {ROUNDS} rounds of 8 processes: {found}\n")
+    assert found == {"started": 8 * ROUNDS, "migrated": ROUNDS, "right in the end": ROUNDS, "errors": ""}
