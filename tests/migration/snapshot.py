@@ -1,0 +1,87 @@
+"""`python -m tests.migration.snapshot` freezes what this Newsstand makes: a database with rows in every table, at the
+newest revision, and what is to be seen in it, as `snapshots/REVISION.db` and `.json`.
+
+Run once with each new revision, and committed with it; never again afterwards, for it stands for the databases that
+people have. A revision that was never released may be frozen anew: delete its two files first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sqlite3
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from newsstand.storage import items, nodes, schema, search
+from newsstand.storage.database import Database, open_database
+from newsstand.storage.mapping import ItemChange, PubsubItem, table
+from tests.migration._contents import fill
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+
+def freeze() -> Path:
+    frozen = SNAPSHOTS / f"{schema.revisions()[-1]}.db"
+    if frozen.exists():
+        raise SystemExit(f"{frozen} is frozen already")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "news.db"
+        asyncio.run(fill(path))
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("VACUUM INTO ?", (str(frozen),))
+        frozen.with_suffix(".json").write_text(json.dumps(asyncio.run(seen(path)), indent=1) + "\n", encoding="utf-8")
+    return frozen
+
+
+async def seen(path: Path) -> dict[str, Any]:
+    """What a program sees in a database that is opened, in what JSON can hold."""
+    database = await open_database(f"sqlite:///{path}")
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(await database.scan(_see), default=str))
+        found["found by a word"] = await _found(database, "word")
+    finally:
+        await database.close()
+    return found
+
+
+def _see(conn: Connection) -> dict[str, Any]:
+    records = sorted(nodes.iter_nodes(conn), key=lambda record: record.id)
+    item, change = table(PubsubItem), table(ItemChange)
+    columns = (
+        "item_id",
+        "quarantine",
+        "publisher",
+        "revision",
+        "recency",
+        "first_seen",
+        "updated",
+        "parsed",
+        "to_parse",
+    )
+    held = select(item.c.node_id, *(item.c[name] for name in columns)).order_by(item.c.node_id, item.c.position)
+    return {
+        "nodes": [dataclasses.asdict(record) for record in records],
+        "texts": {record.id: items.xml_of_all(conn, record.id) for record in records},
+        "items": [dict(row._mapping) for row in conn.execute(held)],
+        "changes": [
+            [row.node_id, row.revision, row.kind, row.item_id, row.at]
+            for row in conn.execute(select(change).order_by(change.c.node_id, change.c.revision, change.c.item_id))
+        ],
+        "ways": {jid: dataclasses.asdict(ways) for jid, ways in nodes.load_ways(conn).items()},
+    }
+
+
+async def _found(database: Database, word: str) -> list[int]:
+    page = await database.scan(search.find, search.Query(word, limit=1000))
+    return [item.recency for item in page.items]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{freeze()}\n")
