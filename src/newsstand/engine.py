@@ -30,6 +30,7 @@ from newsstand.model import (
 )
 from newsstand.parsing import Parsing
 from newsstand.policy import Decision, Serve, decide
+from newsstand.refusals import MISSING
 from newsstand.selection import Selection
 from newsstand.storage import answers, items, nodes
 from newsstand.synchroniser import Synchroniser
@@ -281,7 +282,8 @@ class Engine:
     def note_error(self, request: ItemsRequest, error: StanzaError, stanza: Element | None = None) -> None:
         """The service answered a read of the program with an error."""
         self.context.refusals.note(request, error, asyncio.get_running_loop().time(), stanza)
-        self.synchroniser.note_error(request.key, error)
+        whole = not request.item_ids
+        self.synchroniser.note_error(request.key, error, missing=whole and error.condition in MISSING)
 
     def observe(self, request: ItemsRequest, iq: Element) -> None:
         """The service answered a read of the program."""

@@ -18,7 +18,7 @@ from newsstand.storage import items
 from newsstand.ways import Way
 
 CHECK_REST = 20
-"""After a check of the ids, the node rests so many times as long as the check took: a large node that is written
+"""After a check of the ids, the node rests so many times as long as the service took over it: a large node that is written
 to all the time must not be listed all the time."""
 SUSPECTS = 100
 """Items that are fetched by id when stock is taken; where more came, the listing brings them as fast."""
@@ -72,15 +72,16 @@ class Mending:
         """See whether something was evicted: services drop what exceeds `max_items` without a word. Returns how
         long to leave the node in peace afterwards."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
         await copy.quiet()
         heard = copy.heard
         held = await self._context.database.scan(items.held_ids, copy.record.id)
+        began = loop.time()
         listed, by_disco = await listing.list_ids(self._context, copy.key, held)
         confirmed = await self._is_confirmed(copy, held, listed)
+        took = loop.time() - began
         await copy.quiet()
         if heard != copy.heard:
-            return (loop.time() - began) * CHECK_REST  # still in doubt: look again
+            return took * CHECK_REST  # still in doubt: look again
         there = set(listed)
         evicted = tuple(id_ for id_ in held if id_ not in there)
         if not confirmed or len(held) - len(evicted) != len(there) or (evicted and not there):

@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 5
 """How often a listing is begun anew because notifications came in the middle of it."""
 LIST_REST = 4
-"""After a listing, the node rests so many times as long as it took, before it is listed again."""
+"""After a listing, the node rests so many times as long as the service took over it, before it is listed again."""
 
 DAY = 86_400 * 1_000_000
 """In microseconds."""
@@ -100,14 +100,18 @@ class Synchroniser:
         if copy.work is not None:
             copy.work.cancel()
 
-    def note_error(self, key: NodeKey, error: StanzaError) -> None:
-        """The program was answered with an error. Where it says that a link between servers broke, notifications that
-        were on it are lost: what came over it is listed anew. Where the account may not read a node any more, nothing
-        of it is served from this moment on."""
+    def note_error(self, key: NodeKey, error: StanzaError, *, missing: bool = False) -> None:
+        """The program was answered with an error. `missing`: it says that there is no such node; only a listing of ours
+        makes that certain, and reads ask the service until then. Where it says that a link between servers broke,
+        notifications that were on it are lost: what came over it is listed anew. Where the account may not read a node
+        any more, nothing of it is served from this moment on."""
         copy = self._context.copies.find(key)
         if error.condition in REFUSED and copy is not None and copy.followed and self._context.serves(key.account):
             self.shut(copy, f"the service says {error}", refused=True)
             self._context.spawn(self.settle_closed(copy), "closing a node")
+        if missing and copy is not None and copy.record.state is SyncState.LIVE:
+            copy.relist = True
+            self.want(copy)
         if not error.link_broken:
             return
         domain = key.service.rpartition("@")[2]
@@ -121,6 +125,7 @@ class Synchroniser:
         for handle in self._retries.values():
             handle.cancel()
         self._retries.clear()
+        self._background_from = 0.0
         # A task that rests for its node's sake would keep the next session's from beginning.
         self._wake()
 
@@ -209,11 +214,10 @@ class Synchroniser:
                 if (left := self._background_from - loop.time()) <= 0:
                     break
                 await self._rest(min(left, 1.0))
-            began = loop.time()
             try:
                 yield
             finally:
-                self._background_from = loop.time() + min(loop.time() - began, BACKGROUND_REST)
+                self._background_from = loop.time() + min(copy.took, BACKGROUND_REST)
 
     async def _failed(self, copy: Copy, error: NewsstandError, session: int) -> None:
         if session != self._context.session_number:
@@ -306,7 +310,6 @@ class Synchroniser:
         if copy.pages is None:
             await copy.quiet()
         copy.listing = True
-        began = asyncio.get_running_loop().time()
         try:
             if copy.record.state is not SyncState.LIVE:
                 copy.update(state=SyncState.SYNCING)
@@ -316,8 +319,6 @@ class Synchroniser:
             ids = await self._attempt(copy, progress)
         finally:
             copy.listing = copy.urgent = False
-            now = asyncio.get_running_loop().time()
-            copy.rest_until = now + (now - began) * LIST_REST if copy.pages is None else 0.0
             if copy.record.state is not SyncState.LIVE and copy.pages is None:
                 copy.taken(len(copy.inbox))
         self.stored(copy)
@@ -349,6 +350,7 @@ class Synchroniser:
             came_before = len(copy.inbox)  # by the time that we go on, more may have come
 
         ways = self._context.ways(copy.key.service)
+        began = asyncio.get_running_loop().time()
         try:
             listed = await listing.download(self._context, copy.key, ways, progress, answered, pages)
         except Disconnected:
@@ -358,6 +360,9 @@ class Synchroniser:
         ids, by_disco = listed.ids, False
         if not listed.paged:
             ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)
+        now = asyncio.get_running_loop().time()
+        copy.took = now - began  # what the database takes is not the service's affair
+        copy.rest_until = now + copy.took * LIST_REST
         shows = protocol.shows_publisher(listed.items)
         later = copy.inbox[came_before:]
         undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from newsstand.errors import DatabaseError, NewsstandError, StanzaError
-from newsstand.synchroniser import REFUSED
 from tests.converge import breaking, ending
 from tests.converge.judge import Judge
 from tests.converge.schedule import ACCOUNTS, FAULTS, NODES, PEP_NODE, Operation, Schedule
@@ -291,8 +290,7 @@ class Player:
         past_copy: bool = False,
     ) -> None:
         program = self.programs[who]
-        # That a node is missing, learnt past the copy, does not close the copy yet (docs/coherence.md, Not yet).
-        if past_copy and (refusal := await program.read_past_copy(*self.nodes[number])) in REFUSED:
+        if past_copy and (refusal := await program.read_past_copy(*self.nodes[number])) is not None:
             self.judge.noted_refusal((who, number), Reading(View(refusal=refusal)))
         reading = await program.read(*self.nodes[number], ids=ids, max_items=max_items)
         if ids is None and max_items is None:
