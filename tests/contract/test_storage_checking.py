@@ -46,24 +46,24 @@ async def test_a_database_that_is_right_has_no_problems(url: str, file: Path) ->
 NODE, ITEM, WORDS = "newsstand_node", "newsstand_item", "newsstand_item_text"
 
 
-@pytest.mark.parametrize(
-    ("statement", "where", "told"),
-    [
-        ("UPDATE newsstand_node SET item_count = 7", NODE, "node 1 ('blog') counts 7 items and has 3"),
-        ("UPDATE newsstand_node SET quarantined = 0", NODE, "counts 0 items in quarantine and has 1"),
-        ("UPDATE newsstand_node SET revision = 0", ITEM, "node 1 ('blog') is at revision 0, and a row of it at 1"),
-        ("UPDATE newsstand_change SET revision = 9", "newsstand_change", "is at revision 1, and a row of it at 9"),
-        ("UPDATE newsstand_node SET name = 'glob'", NODE, "node 1 ('glob') is filed under another name"),
-        ("UPDATE newsstand_item SET item_id = 'x' WHERE item_id = 'a'", ITEM, "item 'x' of node 1 is filed under"),
-        ("UPDATE newsstand_item SET xml = '<a/>' WHERE item_id = 'a'", ITEM, "item 'a' of node 1 has other contents"),
-        ("UPDATE newsstand_item SET parsed = '{' WHERE item_id = 'a'", ITEM, "parsed data of item 'a' of node 1"),
-        ("UPDATE newsstand_item SET recency = 5 WHERE item_id = 'a'", WORDS, "the words of item 'a' of node 1"),
-        ("UPDATE newsstand_item_text SET node_id = 8", WORDS, "belong to no item of node 8"),
-        ("DELETE FROM newsstand_item_text WHERE terms = 'slugs'", ITEM, "item 'b' of node 1 is not in the full-text"),
-        ("UPDATE newsstand_item_text SET terms = 'x'", "newsstand_item_fts", "does not agree with the words"),
-        ("DELETE FROM newsstand_account", NODE, "a row points at what is not in newsstand_account"),
-    ],
-)
+WRONGS = [
+    ("UPDATE newsstand_node SET item_count = 7", NODE, "node 1 ('blog') counts 7 items and has 3"),
+    ("UPDATE newsstand_node SET quarantined = 0", NODE, "counts 0 items in quarantine and has 1"),
+    ("UPDATE newsstand_node SET revision = 0", ITEM, "node 1 ('blog') is at revision 0, and a row of it at 1"),
+    ("UPDATE newsstand_change SET revision = 9", "newsstand_change", "is at revision 1, and a row of it at 9"),
+    ("UPDATE newsstand_node SET name = 'glob'", NODE, "node 1 ('glob') is filed under another name"),
+    ("UPDATE newsstand_item SET item_id = 'x' WHERE item_id = 'a'", ITEM, "item 'x' of node 1 is filed under"),
+    ("UPDATE newsstand_item SET xml = '<a/>' WHERE item_id = 'a'", ITEM, "item 'a' of node 1 has other contents"),
+    ("UPDATE newsstand_item SET parsed = '{' WHERE item_id = 'a'", ITEM, "parsed data of item 'a' of node 1"),
+    ("UPDATE newsstand_item SET recency = 5 WHERE item_id = 'a'", WORDS, "the words of item 'a' of node 1"),
+    ("UPDATE newsstand_item_text SET node_id = 8", WORDS, "belong to no item of node 8"),
+    ("DELETE FROM newsstand_item_text WHERE terms = 'slugs'", ITEM, "item 'b' of node 1 is not in the full-text"),
+    ("UPDATE newsstand_item_text SET terms = 'x'", "newsstand_item_fts", "does not agree with the words"),
+    ("DELETE FROM newsstand_account", NODE, "a row points at what is not in newsstand_account"),
+]
+
+
+@pytest.mark.parametrize(("statement", "where", "told"), WRONGS)
 async def test_what_is_stored_twice_and_says_two_things_is_found(
     url: str, file: Path, statement: str, where: str, told: str
 ) -> None:

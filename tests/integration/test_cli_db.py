@@ -112,6 +112,48 @@ async def test_a_database_is_checked_and_what_is_wrong_is_told(
     assert problem == {"table": "newsstand_node", "problem": f"node 1 ({node!r}) counts 5 items and has 1"}
 
 
+async def test_what_is_damaged_is_taken_out_and_fetched_again(
+    cli: Cli, prosody: Prosody, connect: Connect, node: str
+) -> None:
+    await make_node(await connect("romeo"), prosody, node, a="Balcony", b="Orchard")
+    assert (await cli("sync", prosody.pubsub, node, *cli.login(prosody))).code == 0
+    assert (await cli("db", "check", "--repair")).out == "nothing wrong was found\n"
+    with closing(sqlite3.connect(cli.database)) as conn, conn:
+        conn.execute("UPDATE newsstand_item SET xml = replace(xml, 'Balcony', 'Falcony')")
+    problem = "item 'a' of node 1 has other contents than its digest says"
+
+    repaired = await cli("db", "check", "--repair")
+
+    assert (repaired.code, repaired.err) == (0, "")
+    assert repaired.out.startswith(f"newsstand_item\t{problem}\nrepaired\tdamaged items taken out")
+    assert (await cli("db", "check", "--repair", "--json")).json == {"problems": [], "done": [], "left": 0}
+    assert (await cli("get", prosody.pubsub, node, "--offline")).code == 1  # not before it is whole again
+    assert (await cli("sync", prosody.pubsub, node, *cli.login(prosody))).code == 0
+    assert [row[3] for row in (await cli("search", "balcony")).rows] == ["a"]
+    assert (await cli("db", "check")).code == 0
+
+
+async def test_a_file_that_cannot_be_repaired_is_set_aside_by_the_next_program(
+    cli: Cli, prosody: Prosody, connect: Connect, node: str
+) -> None:
+    await make_node(await connect("romeo"), prosody, node, a="Balcony")
+    assert (await cli("sync", prosody.pubsub, node, *cli.login(prosody))).code == 0
+    with closing(sqlite3.connect(cli.database)) as conn:
+        (root,) = conn.execute("SELECT rootpage FROM sqlite_master WHERE name = 'newsstand_item'").fetchone()
+    with cli.database.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\xff" * 4096)
+
+    repaired = await cli("db", "check", "--repair")
+
+    assert repaired.code == 1
+    assert "the next program that opens it sets it aside" in repaired.out
+    synced = await cli("sync", prosody.pubsub, node, *cli.login(prosody))
+    assert (synced.code, "was set aside" in synced.err) == (0, True)
+    assert [row[3] for row in (await cli("search", "balcony")).rows] == ["a"]
+    assert len(list(cli.database.parent.glob("news.db.damaged-*"))) == 1
+
+
 async def test_checking_and_backing_up_make_no_database(cli: Cli, tmp_path: Path) -> None:
     for argv in (["check"], ["backup", str(tmp_path / "backup.db")]):
         assert f"there is no database at {cli.database}" in (await cli("db", *argv)).error

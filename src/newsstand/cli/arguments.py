@@ -253,7 +253,19 @@ def _add_db(commands: Any) -> None:
     downgrade.add_argument("revision", metavar="REV", help="a revision, or base: none of our tables is left")
     downgrade.add_argument("--yes", action="store_true", help="yes, drop the whole copy (base)")
     downgrade.set_defaults(find=_does("db:downgrade"))
-    check = verbs.add_parser("check", parents=[_database()], help="looks for what is wrong; changes nothing")
+    check = verbs.add_parser(
+        "check",
+        parents=[_database()],
+        help="looks for what is wrong",
+        description="Looks for damage, and for what is stored twice and says two things: every payload is compared "
+        "with its digest. Ends with 1 if anything is wrong. Changes nothing, but with --repair.",
+    )
+    check.add_argument(
+        "--repair",
+        action="store_true",
+        help="take out what is damaged, so that the next session or `newsstand sync` fetches it, and make anew what "
+        "follows from the rest; no program may have the database open",
+    )
     check.add_argument("--json", action="store_true", help="one JSON document")
     check.set_defaults(find=_does("db:check"))
     backup = verbs.add_parser("backup", parents=[_database()], help="a copy of the file, also while programs use it")

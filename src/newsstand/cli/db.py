@@ -8,7 +8,7 @@ from typing import Any
 
 from newsstand.cli import output
 from newsstand.cli.places import database_url
-from newsstand.errors import ConfigurationError
+from newsstand.errors import ConfigurationError, NotADatabase
 from newsstand.storage.database import find_revision, migrate
 from newsstand.storage.schema import revisions
 
@@ -66,22 +66,48 @@ async def _downgrade(url: str, target: str, known: list[str]) -> str:
 
 
 def check(args: Any) -> int:
-    from newsstand.storage import checking
-
-    problems = asyncio.run(checking.check(database_url(args)))
+    url = database_url(args)
+    problems = asyncio.run(_check(url, args.repair))
+    done = asyncio.run(_repair(url)) if args.repair and problems else []
+    left = asyncio.run(_check(url, True)) if done else problems
     if args.json:
-        output.print_json({"problems": [{"table": problem.table, "problem": problem.text} for problem in problems]})
+        output.print_json(
+            {"problems": [{"table": problem.table, "problem": problem.text} for problem in problems]}
+            | ({"done": done, "left": len(left)} if args.repair else {})
+        )
     elif problems:
         for problem in problems:
             output.print_row((problem.table or "the file", problem.text))
+        for words in done:
+            output.print_row(("repaired", words))
     else:
         print("nothing wrong was found")
-    if not problems:
+    if not left:
         return 0
     output.say(
-        "something is wrong: `newsstand verify --repair` mends items; for the rest, `newsstand sync` fills a new file"
+        "something is wrong still"
+        if args.repair
+        else "something is wrong: --repair takes out what is damaged, and the next session, or `newsstand sync`, "
+        "fetches it again"
     )
     return 1
+
+
+async def _check(url: str, repair: bool) -> list[Any]:
+    from newsstand.storage import checking
+
+    try:
+        return await checking.check(url)
+    except NotADatabase as error:
+        if not repair:
+            raise
+        return [checking.Problem(None, str(error))]
+
+
+async def _repair(url: str) -> list[str]:
+    from newsstand.storage.repairing import repair
+
+    return await repair(url)
 
 
 def backup(args: Any) -> int:

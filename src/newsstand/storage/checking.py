@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Text, func, select, type_coerce
 from sqlalchemy.exc import DatabaseError as DriverError
 
 from newsstand import xmltext
@@ -56,10 +56,12 @@ async def check(url: str) -> list[Problem]:
     def run() -> list[Problem]:
         with translated(path):
             with make_engine(parsed, "DEFERRED", look_only=True).begin() as conn:
-                _check_revision(conn, path)
+                read_anything(conn)
+                check_revision(conn, path)
                 found = _look(conn, *_LOOKS)
             # What asks FTS5 for its opinion is a statement that writes: so it is rolled back.
             with make_engine(parsed, "IMMEDIATE", look_only=True).connect() as conn, conn.begin() as transaction:
+                read_anything(conn)
                 found += _look(conn, _full_text)
                 transaction.rollback()
         return found
@@ -79,7 +81,19 @@ def _look(conn: Connection, *looks: Look) -> list[Problem]:
     return found
 
 
-def _check_revision(conn: Connection, path: Path) -> None:
+def read_anything(conn: Connection) -> None:
+    """What is no UTF-8, because bits of it flipped, is read as what no text of ours can hold, half surrogate pairs,
+    rather than refused: its digest tells."""
+    driver: Any = conn.connection.driver_connection
+    driver.text_factory = lambda raw: raw.decode(errors="surrogateescape")
+
+
+def is_readable(text: str | None) -> bool:
+    """Whether a program can read it, too."""
+    return text is None or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def check_revision(conn: Connection, path: Path) -> None:
     schema.check_known(conn)
     at, newest = schema.current(conn), schema.revisions()[-1]
     if at is None:
@@ -136,13 +150,52 @@ def _names(conn: Connection) -> Iterator[Problem]:
 
 
 def _items(conn: Connection) -> Iterator[Problem]:
-    columns = (_item.c.node_id, _item.c.item_id, _item.c.digest, _item.c.xml, _item.c.content_digest)
-    for node_id, item_id, key, xml, content in conn.execute(select(*columns).execution_options(yield_per=BATCH)):
-        where = f"item {item_id!r} of node {node_id}"
-        if key != digest(item_id):
+    for held in each_item(conn):
+        where = f"item {held.item_id!r} of node {held.node_id}"
+        if held.misfiled:
             yield Problem("newsstand_item", f"{where} is filed under another id")
-        if content != digest(xml):
+        if held.changed:
             yield Problem("newsstand_item", f"{where} has other contents than its digest says")
+        if held.unreadable:
+            yield Problem("newsstand_item", f"{where} has texts beside its contents that are no UTF-8")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldItem:
+    """An item as it is stored, and what is wrong with it."""
+
+    node_id: int
+    key: bytes
+    item_id: str
+    misfiled: bool
+    changed: bool
+    unreadable: bool
+
+
+def each_item(conn: Connection) -> Iterator[HeldItem]:
+    """Every item, compared with its digests."""
+    columns = (
+        _item.c.node_id,
+        _item.c.digest,
+        _item.c.item_id,
+        _item.c.xml,
+        _item.c.content_digest,
+        _item.c.quarantine,
+        _item.c.publisher,
+        _item.c.parser,
+        _item.c.parse_error,
+        type_coerce(_item.c.parsed, Text),
+    )
+    found = conn.execute(select(*columns).execution_options(yield_per=BATCH))
+    for node_id, key, item_id, xml, content, *texts in found:
+        yield HeldItem(
+            node_id,
+            key,
+            item_id,
+            misfiled=key != digest(item_id),
+            changed=content != digest(xml),
+            unreadable=not all(map(is_readable, texts)),
+        )
 
 
 def _words(conn: Connection) -> Iterator[Problem]:
@@ -161,8 +214,13 @@ def _words(conn: Connection) -> Iterator[Problem]:
 
 
 def _without_words(conn: Connection) -> Iterator[Problem]:
-    """Items that were parsed, have words, and cannot be found by them."""
-    columns = (_item.c.node_id, _item.c.item_id, _item.c.xml, _item.c.parsed)
+    for node_id, _, item_id in each_without_words(conn):
+        yield Problem("newsstand_item", f"item {item_id!r} of node {node_id} is not in the full-text index")
+
+
+def each_without_words(conn: Connection) -> Iterator[tuple[int, bytes, str]]:
+    """Items that were parsed, have words, and cannot be found by them: node, key and id."""
+    columns = (_item.c.node_id, _item.c.digest, _item.c.item_id, _item.c.xml, _item.c.parsed)
     without = (
         select(*columns)
         .outerjoin_from(_item, _text, (_item.c.node_id == _text.c.node_id) & (_item.c.digest == _text.c.digest))
@@ -175,9 +233,9 @@ def _without_words(conn: Connection) -> Iterator[Problem]:
         )
         .execution_options(yield_per=BATCH)
     )
-    for node_id, item_id, xml, parsed in conn.execute(without):
+    for node_id, key, item_id, xml, parsed in conn.execute(without):
         if _has_words(xml, parsed):
-            yield Problem("newsstand_item", f"item {item_id!r} of node {node_id} is not in the full-text index")
+            yield node_id, key, item_id
 
 
 def _has_words(xml: str, parsed: dict[str, Any] | None) -> bool:

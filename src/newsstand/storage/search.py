@@ -95,6 +95,11 @@ def index_is_right(conn: Connection) -> bool:
     return True
 
 
+def rebuild_index(conn: Connection) -> None:
+    """Make the full-text index anew, of the words."""
+    conn.exec_driver_sql(f"INSERT INTO {FTS_TABLE}({FTS_TABLE}) VALUES ('rebuild')")
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What to look for; everything given must hold.
