@@ -381,6 +381,8 @@ class Synchroniser:
         steps: list[Step] = [Put(item, Place.LAST, Place.KEEP) for item in found.values()]
         missing = tuple(id_ for id_ in wanted if id_ not in found)
         held = await self._context.database.read(items.which, copy.record.id, missing)
+        if copy.heard != heard:
+            return
         if held:
             steps.append(Remove(tuple(held)))
         shows = protocol.shows_publisher(found.values())

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.contract._storage import path_of
 from tests.converge.schedule import NODES
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ async def restart(player: Player, number: int, kill: bool) -> None:
 async def lock(player: Player, number: int, id: str, text: str) -> None:
     """Another process writes to our database, while something happens and the program reads."""
     program = player.programs["juliet"]
-    with closing(sqlite3.connect(program.database.path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(path_of(program.database), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         reads: list[asyncio.Task[Any]] = []
         try:
@@ -136,7 +137,7 @@ async def disk_full(player: Player, number: int, id: str, text: str) -> None:
 async def crash(player: Player, number: int) -> None:
     """Our process is killed between two commits, and starts again: with what was committed, and nothing else."""
     path = player.next_database()
-    await player.programs["juliet"].database.write(_snapshot, player.programs["juliet"].database.path, path)
+    await player.programs["juliet"].database.write(_snapshot, path_of(player.programs["juliet"].database), path)
     for program in player.programs.values():
         await program.end_session()
         player.outcome.faults += program.faults.hits

@@ -18,7 +18,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from newsstand.errors import ConfigurationError
-from newsstand.storage import schema, search
+from newsstand.storage import dialects, schema
 from newsstand.storage.mapping import PREFIX, Base
 from newsstand.storage.sqlite import check_url, make_engine, make_file, path_of, translated
 
@@ -27,9 +27,11 @@ HERE = Path(__file__).parent
 
 def include_name(name: str | None, kind: str, _: Any) -> bool:
     """Only our tables: a program's own are none of our business, and those that FTS5 keeps are its own."""
+    if kind == "index":
+        return name != dialects.FTS_TABLE
     if kind != "table" or name is None:
         return True
-    return name.startswith(PREFIX) and not name.startswith(search.FTS_TABLE) and name != schema.VERSION_TABLE
+    return name.startswith(PREFIX) and not name.startswith(dialects.FTS_TABLE) and name != schema.VERSION_TABLE
 
 
 def number_revision(_: Any, __: Any, directives: list[Any]) -> None:
