@@ -41,7 +41,7 @@ class DatabaseLocked(DatabaseError):
 
 
 class NotADatabase(DatabaseError):
-    """The file is not a database, or is damaged. It was not touched."""
+    """The file is not a database, or is damaged."""
 
 
 class ServiceError(NewsstandError):

@@ -137,7 +137,8 @@ class Replica:
         service that cannot be reached, may leave them out, marked stale.
 
         Raises NotInCopy where only the copy was asked and it is not complete, or older than `max_age`; StanzaError,
-        Timeout or Disconnected where the service was asked, could not answer, and no copy can stand in.
+        Timeout or Disconnected where the service was asked, could not answer, and no copy can stand in. Where the
+        copy's database cannot be read the service is asked; DatabaseError comes only of Policy.ONLY_COPY.
         """
         if len([given for given in (item_ids, max_items, rsm) if given]) > 1:
             raise ConfigurationError("give one of item_ids, max_items and rsm")
@@ -160,7 +161,14 @@ class Replica:
                     assert copy is not None
                     await copy.quiet()
                 case Serve():
-                    if (answer := await engine.answer(request, decision)) is not None:
+                    try:
+                        answer = await engine.answer(request, decision)
+                    except DatabaseError as error:
+                        if policy is Policy.ONLY_COPY:
+                            raise
+                        log.warning("the copy could not be read: %s", error)
+                        return await engine.fetch(request, None, rsm)
+                    if answer is not None:
                         return answer
                 case Fetch(instead):
                     return await engine.fetch(request, instead, rsm)

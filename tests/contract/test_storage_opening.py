@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, DatabaseNewer, NotADatabase
+from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, DatabaseNewer
 from newsstand.model import NodeRecord
-from newsstand.storage import items, mapping, schema, sqlite
+from newsstand.storage import items, mapping, opening, schema, sqlite
 from newsstand.storage.database import Database, find_revision, migrate, open_database
 from newsstand.storage.sqlite_database import SqliteDatabase
 from tests.contract._storage import apply, in_step, make_node, path_of, put
@@ -141,31 +141,6 @@ async def test_a_newer_database_is_refused_by_name_and_left_as_it_was(tmp_path: 
     with pytest.raises(DatabaseNewer, match="7777"):
         await migrate(url_of(path), "head")
     assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"Dear diary, today I learnt about databases. " * 200, b"x", b"SQLite format 3\0" + b"\xff" * 5000],
-    ids=["a text", "one byte", "the name of a database and then garbage"],
-)
-async def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "diary.txt"
-    path.write_bytes(content)
-    with pytest.raises(NotADatabase, match=r"diary\.txt"):
-        await open_database(url_of(path))
-    assert path.read_bytes() == content
-
-
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-async def test_a_truncated_database_is_refused_and_left_as_it_was(tmp_path: Path, share: float) -> None:
-    path = tmp_path / "news.db"
-    await make_database(path)
-    content = path.read_bytes()
-    cut = content[: int(len(content) * share)]
-    path.write_bytes(cut)
-    with pytest.raises(NotADatabase):
-        await open_database(url_of(path))
-    assert path.read_bytes() == cut
 
 
 async def test_tables_named_like_ours_without_a_version_are_refused_and_left_as_they_were(tmp_path: Path) -> None:
@@ -320,6 +295,7 @@ async def test_a_new_database_that_another_process_holds_is_locked(
     path = tmp_path / "news.db"
     path.touch()
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(opening, "MIGRATION_SECONDS", 0.1)
     with held_by_another_process(path), pytest.raises(DatabaseLocked, match=r"news\.db"):
         await open_database(url_of(path))
     await make_database(path)
@@ -399,6 +375,47 @@ async def test_of_processes_that_open_an_empty_database_at_once_one_migrates_and
     assert [tuple(row) for row in versions] == [(HEAD,)]
 
 
+async def test_opening_leaves_the_locks_that_a_program_has_on_the_same_file(tmp_path: Path) -> None:
+    """A process that closes a file loses all its locks on it, also those that another connection took."""
+    path = tmp_path / "news.db"
+    await make_database(path)
+    with plain(path) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute("BEGIN IMMEDIATE")
+        assert sqlite.make_file(path).st_size > 0
+        try_to_write = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+        told = subprocess.run([sys.executable, "-c", try_to_write, path], capture_output=True, text=True, check=False)
+    assert "database is locked" in told.stderr
+
+
+async def test_who_may_not_migrate_waits_for_one_who_does(tmp_path: Path) -> None:
+    path = tmp_path / "news.db"
+    waiting = asyncio.ensure_future(open_database(url_of(path), migrate=False))
+    await asyncio.sleep(0.2)
+    assert list(tmp_path.iterdir()) == []
+    await make_database(path)
+    database = await asyncio.wait_for(waiting, 20)
+    assert await database.read(items.held_ids, 1) == ["a"]
+    await database.close()
+
+
+async def test_who_may_not_migrate_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "MIGRATION_SECONDS", 0.2)
+    path = tmp_path / "news.db"
+    with pytest.raises(DatabaseError, match="does not exist, and this process may not migrate"):
+        await open_database(url_of(path), migrate=False)
+    await make_database(path)
+    await migrate(url_of(path), "base")
+    before = path.read_bytes()
+    with pytest.raises(DatabaseError, match="is at revision none, and this process may not migrate"):
+        await open_database(url_of(path), migrate=False)
+    assert path.read_bytes() == before
+    path.write_bytes(before[:3000])
+    with pytest.raises(DatabaseError, match=r"cannot be used.*may not migrate"):
+        await open_database(url_of(path), migrate=False)
+    assert path.read_bytes() == before[:3000]
+
+
 async def test_two_files_are_migrated_side_by_side_in_one_process(tmp_path: Path) -> None:
     opened = await asyncio.gather(*(open_database(url_of(tmp_path / f"{number}.db")) for number in range(4)))
     assert [await database.read(schema.current) for database in opened] == [HEAD] * 4
@@ -417,11 +434,11 @@ async def test_who_stops_waiting_for_an_opening_leaves_nothing_open(
         closed.set()
 
     monkeypatch.setattr(SqliteDatabase, "close_now", closing)
-    opening = asyncio.ensure_future(open_database(url_of(tmp_path / "news.db")))
+    waiting = asyncio.ensure_future(open_database(url_of(tmp_path / "news.db")))
     await asyncio.sleep(0)  # it has begun
-    opening.cancel()
+    waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await opening
+        await waiting
     async with asyncio.timeout(20):
         await closed.wait()
     assert [file.name for file in tmp_path.iterdir()] == ["news.db"]

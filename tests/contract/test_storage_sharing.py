@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from newsstand.errors import ConfigurationError, DatabaseError, NotADatabase
+from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.storage import items, shared
 
 
@@ -65,11 +65,11 @@ async def test_who_opens_while_the_last_closes_gets_an_open_one(tmp_path: Path) 
 
 async def test_an_opening_that_fails_is_told_to_each_and_may_be_tried_again(tmp_path: Path) -> None:
     path = tmp_path / "news.db"
-    path.write_text("no database at all")
+    path.mkdir()
     url = f"sqlite:///{path}"
     outcomes = await asyncio.gather(shared.acquire(url), shared.acquire(url), return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [NotADatabase, NotADatabase]
-    path.unlink()
+    assert [type(outcome) for outcome in outcomes] == [DatabaseError, DatabaseError]
+    path.rmdir()
     database = await shared.acquire(url)
     await shared.release(database)
 

@@ -149,10 +149,25 @@ async def test_reading_makes_no_database(cli: Cli) -> None:
 async def test_what_is_no_database_is_told_and_left_alone(cli: Cli, prosody: Prosody) -> None:
     text = "Two households, both alike in dignity, in fair Verona, where we lay our scene. " * 9
     cli.database.write_text(text, encoding="utf-8")
-    for argv in (["nodes"], ["db", "current"], ["db", "upgrade"], ["sync", "pubsub.x", "n", *cli.login(prosody)]):
+    for argv in (["nodes"], ["db", "current"], ["db", "upgrade"]):
         run = await cli(*argv)
         assert f"{cli.database} is no database" in run.error
     assert cli.database.read_text(encoding="utf-8") == text
+
+
+async def test_what_is_no_database_is_set_aside_by_what_can_fill_a_new_one(
+    cli: Cli, prosody: Prosody, node: str
+) -> None:
+    """The command goes on, here to an error of its own."""
+    cli.database.write_text("Two households, both alike in dignity. " * 20, encoding="utf-8")
+    run = await cli("sync", prosody.pubsub, node, *cli.login(prosody))
+    told, error = run.err.splitlines()
+    assert f"{cli.database} is no database" in told
+    assert "item-not-found" in error
+    (aside,) = cli.database.parent.glob(f"{cli.database.name}.damaged-*")
+    assert str(aside) in told
+    assert aside.read_text(encoding="utf-8").startswith("Two households")
+    assert (await cli("db", "check")).code == 0
 
 
 async def test_a_newer_database_is_told_and_left_alone(cli: Cli, prosody: Prosody) -> None:

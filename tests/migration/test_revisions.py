@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect, text
 from newsstand.errors import DatabaseError
 from newsstand.storage import dialects, schema
 from newsstand.storage.mapping import Base
-from newsstand.storage.sqlite import check_url, make_engine
+from newsstand.storage.sqlite import check_url, make_engine, make_file
 from tests.migration._contents import contents, fill, schema_of, words_found
 
 CHAIN = Path(__file__).parent / "chain"
@@ -26,6 +26,7 @@ HEAD = OWN[-1]
 
 def on(path: Path, do: Callable[[Connection], None]) -> None:
     """In a transaction such as migrations get."""
+    make_file(path)
     with make_engine(check_url(f"sqlite:///{path}"), "IMMEDIATE", look_only=True).begin() as conn:
         do(conn)
 

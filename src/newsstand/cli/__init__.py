@@ -59,12 +59,16 @@ def _failed(message: str, verbose: bool) -> int:
 
 @contextlib.contextmanager
 def _logging(verbose: bool) -> Iterator[None]:
-    """With -v the log goes to stderr; without, nowhere: an error is told once, in one line."""
-    root = logging.getLogger()
+    """With -v the log goes to stderr; without, nowhere: an error is told once, in one line. But that the database was
+    set aside is told by the log alone, for the command goes on."""
+    root, damage = logging.getLogger(), logging.getLogger("newsstand.storage.damage")
     handler: logging.Handler = logging.StreamHandler() if verbose else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     before = root.level, logging.getLogger("newsstand").level
     root.addHandler(handler)
+    told = _Told(logging.ERROR)
+    if not verbose:
+        damage.addHandler(told)
     if verbose:
         # Not slixmpp's DEBUG: it writes out the stream, and with it the login.
         root.setLevel(logging.INFO)
@@ -73,8 +77,16 @@ def _logging(verbose: bool) -> Iterator[None]:
         yield
     finally:
         root.removeHandler(handler)
+        damage.removeHandler(told)
         root.setLevel(before[0])
         logging.getLogger("newsstand").setLevel(before[1])
+
+
+class _Told(logging.Handler):
+    """One line on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        output.say(record.getMessage())
 
 
 def _forget_stdout() -> None:

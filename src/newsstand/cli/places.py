@@ -62,7 +62,8 @@ async def reading(args: Any, *, any_account: bool = False) -> AsyncIterator[tupl
     """A replica without a connection, and the account that is meant. A database that does not exist is not made. With
     `any_account`, None stands for all accounts unless one is named."""
     named = named_account(args)
-    database = await open_database(existing(database_url(args)))
+    # Where nothing can be fetched, a damaged copy is better told of than begun anew.
+    database = await open_database(existing(database_url(args)), set_aside=False)
     replica = Replica()
     try:
         await replica.open(database)

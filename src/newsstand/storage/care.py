@@ -9,8 +9,10 @@ import secrets
 import sqlite3
 from pathlib import Path
 
+from sqlalchemy.engine import URL
+
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
-from newsstand.storage.sqlite import check_url, make_engine, path_of, translated
+from newsstand.storage.sqlite import check_url, flush, make_engine, path_of, translated
 
 _SIDE_FILES = ("-wal", "-journal")
 
@@ -34,19 +36,24 @@ def _back_up(url: str, file: Path, force: bool) -> int:
     # Beside the file, so that renaming it is one step; its name is nobody else's.
     part = target.with_name(f".newsstand.{secrets.token_hex(8)}")
     try:
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        with translated(path), make_engine(parsed, None, look_only=True).connect() as conn:
-            conn.exec_driver_sql("VACUUM INTO ?", (str(part),))
-        _flush(part)
+        write_copy(parsed, path, part)
         size = part.stat().st_size
         _put_in_place(part, target, force)
-        _flush(target.parent)
+        flush(target.parent)
         return size
     except OSError as error:
         raise DatabaseError(f"cannot write {target}: {error.strerror}") from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def write_copy(url: URL, path: Path, part: Path) -> None:
+    """The database as it is at one moment to a file that does not exist yet, and on to the disk."""
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    with translated(path), make_engine(url, None, look_only=True).connect() as conn:
+        conn.exec_driver_sql("VACUUM INTO ?", (str(part),))
+    flush(part)
 
 
 def _check_target(path: Path, target: Path, force: bool) -> None:
@@ -64,15 +71,6 @@ def _check_target(path: Path, target: Path, force: bool) -> None:
     for side in (target.with_name(target.name + suffix) for suffix in _SIDE_FILES):
         if side.exists():
             raise ConfigurationError(f"there is {side}: a program uses {target} as its database; name another file")
-
-
-def _flush(path: Path) -> None:
-    """To the disk: what is renamed must be there after a power cut, too."""
-    there = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(there)
-    finally:
-        os.close(there)
 
 
 def _put_in_place(part: Path, target: Path, force: bool) -> None:

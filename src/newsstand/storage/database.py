@@ -46,19 +46,23 @@ def key_of(url: str) -> Hashable:
     return parsed
 
 
-async def open_database(url: str) -> Database:
-    """The database at `url`, ready: created where there was none, migrated where it was older. A program's own
-    tables in it are left alone.
+async def open_database(url: str, *, migrate: bool = True, set_aside: bool = True) -> Database:
+    """The database at `url`, ready: created where there was none, migrated where it was older (what was in a file is
+    kept beside it, until the next migration). A program's own tables in it are left alone. A file that is damaged, or
+    no database, is renamed (`news.db.damaged-20261124T2130`), and a new one made, because a copy can be refilled;
+    without `set_aside` it is refused. On a server, the database itself must be there.
+
+    Without `migrate`, none of that is done here: another process is waited for that does it.
 
     Raises ConfigurationError for a URL that cannot be used, DatabaseNewer, DatabaseLocked, NotADatabase, or
     DatabaseError.
     """
     parsed = check_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return await sqlite_database.open_file(parsed)
+        return await sqlite_database.open_file(parsed, migrate=migrate, set_aside=set_aside)
     from newsstand.storage import postgresql_database
 
-    return await postgresql_database.open_server(parsed)
+    return await postgresql_database.open_server(parsed, migrate=migrate)
 
 
 async def find_revision(url: str) -> str | None:

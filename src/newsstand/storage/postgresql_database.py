@@ -30,10 +30,13 @@ ATTEMPTS = 5
 server closed the connection."""
 
 
-async def open_server(url: URL) -> PostgresqlDatabase:
+async def open_server(url: URL, *, migrate: bool) -> PostgresqlDatabase:
     """As `newsstand.storage.database.open_database`."""
     pooled = await postgresql.is_pooled(url)
-    await postgresql_opening.prepare(url)
+    if migrate:
+        await postgresql_opening.prepare(url)
+    else:
+        await postgresql_opening.wait_until_current(url)
     return PostgresqlDatabase(url, pooled=pooled)
 
 

@@ -15,9 +15,9 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
-from newsstand.errors import DatabaseLocked
+from newsstand.errors import DatabaseError, DatabaseLocked
 from newsstand.storage import schema
-from newsstand.storage.postgresql import make_single_engine, translated
+from newsstand.storage.postgresql import make_single_engine, name_of, translated
 
 T = TypeVar("T")
 
@@ -25,6 +25,9 @@ MIGRATION_LOCK = 0x6E657773_7374616E
 """For `pg_advisory_xact_lock`: one that migrates keeps others from it."""
 LOCK_SECONDS = 2
 """How long a migration waits for a lock at a time: whoever comes after it in the queue waits as well."""
+MIGRATION_SECONDS = 120.0
+"""How long a start waits for another process's migration."""
+PAUSE = 0.1
 PATIENCE = 30.0
 """How long it tries."""
 
@@ -38,6 +41,23 @@ async def prepare(url: URL) -> None:
             _migrate(url, "head")
 
     await asyncio.to_thread(run)
+
+
+async def wait_until_current(url: URL) -> None:
+    """Wait until another process has made the tables, or migrated them. Raises DatabaseNewer; DatabaseError where
+    nobody does in MIGRATION_SECONDS."""
+    until = time.monotonic() + MIGRATION_SECONDS
+
+    def wait() -> None:
+        while not asyncio.run(_on_connection(url, schema.is_current, "AUTOCOMMIT")):
+            if time.monotonic() > until:
+                raise DatabaseError(
+                    f"{name_of(url)} is not up to date, and this process may not migrate: start one that may, or run "
+                    f"`newsstand db upgrade` (waited {MIGRATION_SECONDS:g} s)"
+                )
+            time.sleep(PAUSE)
+
+    await asyncio.to_thread(wait)
 
 
 async def find_revision(url: URL) -> str | None:

@@ -63,14 +63,14 @@ def is_current(conn: Connection) -> bool:
         return False
 
 
-def bring_up(conn: Connection) -> None:
-    """Create or upgrade the schema, in one transaction, under the lock that writing takes. The state is detected
-    again inside: another process may have been faster. Raises DatabaseNewer, or DatabaseError for tables that are
-    called like ours and are not."""
-    with conn.begin():
-        check_known(conn)
-        if current(conn) != revisions()[-1]:
-            move(conn, "head")
+def target(revision: str, *more: Path) -> str | None:
+    """The revision that is meant: "head" is the newest, "base" None. `more`: folders with further revisions. Raises
+    ConfigurationError for one that does not exist."""
+    known = revisions(MIGRATIONS / "versions", *more)
+    meant = {"head": known[-1], "base": None}.get(revision, revision)
+    if meant is not None and meant not in known:
+        raise ConfigurationError(f"there is no revision {revision!r}; there are {', '.join(known)}, head and base")
+    return meant
 
 
 def check_known(conn: Connection) -> None:
@@ -100,18 +100,15 @@ def move(conn: Connection, revision: str, *, more: Sequence[Path] = ()) -> None:
     """Upgrade or downgrade to `revision` ("head", "base" or a number) within the caller's transaction. `more`:
     folders with further revisions. Raises ConfigurationError for a revision that does not exist, DatabaseError
     where rows would be left that point at nothing."""
-    known = revisions(MIGRATIONS / "versions", *more)
-    target = {"head": known[-1], "base": None}.get(revision, revision)
-    if target is not None and target not in known:
-        raise ConfigurationError(f"there is no revision {revision!r}; there are {', '.join(known)}, head and base")
+    meant = target(revision, *more)
     at = current(conn)
-    if target == at:
+    if meant == at:
         return
     from alembic import command
 
     config = _config(conn, more)
     with _alembic:
-        if (target or "") > (at or ""):
+        if (meant or "") > (at or ""):
             command.upgrade(config, revision)
         else:
             command.downgrade(config, revision)

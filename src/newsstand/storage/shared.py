@@ -22,15 +22,15 @@ class _Place:
 _places: dict[Hashable, _Place] = {}
 
 
-async def acquire(url: str) -> Database:
-    """Open the database, or take part in one that is open. Raises as `open_database`."""
+async def acquire(url: str, *, migrate: bool = True) -> Database:
+    """Open the database, or take part in one that is open. As `open_database`."""
     key = key_of(url)
     place = _places.setdefault(key, _Place())
     place.users += 1
     try:
         async with place.turn:
             if place.database is None:
-                place.database = await open_database(url)
+                place.database = await open_database(url, migrate=migrate)
             return place.database
     except BaseException:
         await _leave(key, place)

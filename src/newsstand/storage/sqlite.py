@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import logging
 import os
 import sqlite3
 import stat
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Pool, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -17,11 +21,14 @@ from sqlalchemy.pool import NullPool
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, NotADatabase
 
+log = logging.getLogger(__name__)
+
 BUSY_SECONDS = 10.0
 """How long a connection waits for another process's lock."""
 CACHE_KIB = 64 * 1024
 DRIVERS = ("sqlite", "sqlite+pysqlite", "sqlite+aiosqlite")
-_MAGIC = b"SQLite format 3\0"
+_SHORTEST = 512
+"""Bytes of the smallest page."""
 _EXAMPLE = "write sqlite:///path/to/news.db"
 _LOCKED = ("database is locked", "database is busy")
 _DAMAGED = ("not a database", "malformed", "unsupported file format")
@@ -54,22 +61,47 @@ def path_of(url: URL) -> Path:
     return Path(url.database or "").absolute()
 
 
-def make_file(path: Path) -> None:
-    """Make the file if there is none: private from its first moment, for a copy holds what only its account may
-    read. Raises ConfigurationError where its folder is missing, NotADatabase or DatabaseError where it is something
-    else."""
+def make_file(path: Path) -> os.stat_result:
+    """The file, made if there is none: private from its first moment, for a copy holds what only its account may
+    read. Raises ConfigurationError where its folder is missing, OSError or DatabaseError where it is something else or
+    may not be written."""
     if not path.parent.is_dir():
         raise ConfigurationError(f"the folder {path.parent} does not exist; make it first")
-    # Without O_NONBLOCK a pipe would keep us waiting.
-    there = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o600)
+    # A file that is there is not opened here: closing it again would end all locks that this process has on it, those
+    # of SQLite too (https://sqlite.org/howtocorrupt.html, 2.2).
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            there = path.stat()
+            break
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    if stat.S_ISDIR(there.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(there.st_mode):
+        raise DatabaseError(f"{path} is not a file")
+    if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return there
+
+
+def check_length(path: Path, there: os.stat_result) -> None:
+    """Raises NotADatabase for what is too short to be one: SQLite takes it for an empty one, and would overwrite it."""
+    if 0 < there.st_size < _SHORTEST:
+        raise NotADatabase(f"{path} is no database")
+
+
+def flush(path: Path) -> None:
+    """A file or folder to the disk: what is renamed must be there after a power cut, too."""
+    there = os.open(path, os.O_RDONLY)
     try:
-        if not stat.S_ISREG(os.fstat(there).st_mode):
-            raise DatabaseError(f"{path} is not a file")
-        # SQLite takes a file that is too short to be a database for an empty one, and would overwrite it.
-        if os.read(there, len(_MAGIC)) not in (b"", _MAGIC):
-            raise NotADatabase(f"{path} is no database; it was not touched. Name another file")
+        os.fsync(there)
     finally:
         os.close(there)
+
+
+def doubt_of(path: Path) -> Path:
+    """The file that says that damage was met: the next opening looks closely."""
+    return path.with_name(f"{path.name}.doubted")
 
 
 def json_text(value: object) -> str:
@@ -82,7 +114,7 @@ def make_engine(
 ) -> Engine:
     """`begin` and `look_only`: see `set_up_sqlite`."""
     engine = create_engine(
-        url,
+        _existing(url) if look_only else url,
         poolclass=pool,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
         isolation_level="AUTOCOMMIT" if begin is None else None,
@@ -94,12 +126,18 @@ def make_engine(
     return engine
 
 
+def _existing(url: URL) -> URL:
+    """The same, where SQLite makes no file: one of its own making everybody might read."""
+    return URL.create("sqlite", database=f"file:{quote(str(path_of(url)))}", query={"mode": "rw", "uri": "true"})
+
+
 def set_up_sqlite(engine: Engine, begin: str | None, *, look_only: bool = False) -> None:
     """The settings of every connection of ours, and how its transactions start: None where each statement is by
     itself. The driver's own way begins too late: a transaction that reads first and writes then fails when another
     process wrote between.
 
-    `look_only`: nothing is written by connecting, and foreign keys are off, so that a migration may move tables.
+    `look_only`: nothing is made or written by connecting, and foreign keys are off, so that a migration may move
+    tables.
     """
 
     @event.listens_for(engine, "connect")
@@ -137,12 +175,14 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 class translated:
-    """Turns the driver's errors into ours. A context manager without a generator, because reads are short."""
+    """Turns the driver's errors into ours. A context manager without a generator, because reads are short. `at_work`:
+    damage that is met is noted, so that the next opening looks closely."""
 
-    __slots__ = ("path",)
+    __slots__ = ("at_work", "path")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, at_work: bool = False) -> None:
         self.path = path
+        self.at_work = at_work
 
     def __enter__(self) -> None:
         return None
@@ -161,8 +201,23 @@ class translated:
                 f"another process holds {self.path} for longer than {BUSY_SECONDS:g} s; end it, or use another file"
             ) from error
         if any(damaged in words for damaged in _DAMAGED):
-            raise NotADatabase(
-                f"{self.path} is no database, or is damaged ({words}); it was not touched. Move it away, or name "
-                "another file: what it held can be fetched again"
-            ) from error
+            if self.at_work:
+                _note_damage(self.path, words)
+            raise NotADatabase(f"{self.path} is no database, or is damaged ({words})") from error
         raise DatabaseError(f"{self.path}: {words}") from error
+
+
+def _note_damage(path: Path, words: str) -> None:
+    doubt = doubt_of(path)
+    try:
+        os.close(os.open(doubt, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        log.warning("cannot make %s: %s", doubt, error.strerror)
+    log.error(
+        "%s is damaged (%s): what cannot be read or stored is left to the services. The next start reads it through, "
+        "and sets it aside if need be",
+        path,
+        words,
+    )

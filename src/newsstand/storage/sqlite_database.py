@@ -6,6 +6,7 @@ See docs/decisions/002-storage.md for why reads are synchronous and writes are n
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -26,9 +27,21 @@ SCANS = 4
 """How many long reads run at once: a search must not keep others waiting."""
 
 
-async def open_file(url: URL) -> SqliteDatabase:
+async def open_file(url: URL, *, migrate: bool, set_aside: bool) -> SqliteDatabase:
     """As `newsstand.storage.database.open_database`."""
-    task = asyncio.ensure_future(asyncio.to_thread(SqliteDatabase, url))
+    if not migrate:
+        await opening.wait_until_current(url)
+    until = time.monotonic() + opening.MIGRATION_SECONDS
+    while True:
+        try:
+            return await _open(url, set_aside=set_aside and migrate)
+        except opening.BeingMigrated:
+            if time.monotonic() > until:
+                raise
+
+
+async def _open(url: URL, *, set_aside: bool) -> SqliteDatabase:
+    task = asyncio.ensure_future(asyncio.to_thread(SqliteDatabase, url, set_aside=set_aside))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
@@ -44,14 +57,14 @@ def _let_go(opening: asyncio.Future[SqliteDatabase]) -> None:
 class SqliteDatabase(Database):
     """See the port. Short reads run at once."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, set_aside: bool = True) -> None:
         """Blocks; use `open_file`."""
         super().__init__()
         self.url = url
         self.path: Path = path_of(url)
         self._closed = False
         with translated(self.path):
-            opening.prepare(url)
+            opening.prepare(url, set_aside=set_aside)
             self._writer = Writer(make_engine(url, "IMMEDIATE"), self.path)
             try:
                 self._read_engine = make_engine(url, None, pool=StaticPool)
@@ -72,14 +85,14 @@ class SqliteDatabase(Database):
 
     def read_now(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_open()
-        with translated(self.path):
+        with translated(self.path, at_work=True):
             return statement(self._reader, *args, **kwargs)
 
     async def scan(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_open()
 
         def run() -> T:
-            with translated(self.path), self._scan_engine.begin() as conn:
+            with translated(self.path, at_work=True), self._scan_engine.begin() as conn:
                 return statement(conn, *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._scanner, run)

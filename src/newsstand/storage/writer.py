@@ -85,7 +85,7 @@ class Writer:
         does that)."""
         outcomes: list[_Outcome] = []
         try:
-            with translated(self._path), self._conn.begin() as transaction:
+            with translated(self._path, at_work=True), self._conn.begin() as transaction:
                 for job in group:
                     outcomes.append(self._try(job))
                     if not self._in_transaction():
@@ -99,7 +99,7 @@ class Writer:
 
     def _try(self, job: _Job) -> _Outcome:
         try:
-            with translated(self._path), self._conn.begin_nested():
+            with translated(self._path, at_work=True), self._conn.begin_nested():
                 return _Outcome(job.future, job.run(self._conn), None)
         except BaseException as error:  # belongs to whoever asked for the write
             return _Outcome(job.future, None, _told(error))

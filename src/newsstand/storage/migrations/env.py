@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from newsstand.errors import ConfigurationError
 from newsstand.storage import dialects, schema
 from newsstand.storage.mapping import PREFIX, Base
-from newsstand.storage.sqlite import check_url, make_engine, make_file, path_of, translated
+from newsstand.storage.sqlite import check_length, check_url, make_engine, make_file, path_of, translated
 
 HERE = Path(__file__).parent
 
@@ -62,7 +62,7 @@ def connection(url: str) -> Iterator[Connection]:
     parsed = check_url(url)
     path = path_of(parsed)
     with translated(path):
-        make_file(path)
+        check_length(path, make_file(path))
         with make_engine(parsed, "IMMEDIATE", look_only=True).begin() as conn:
             schema.check_known(conn)
             yield conn
