@@ -38,7 +38,7 @@ async def prepare(url: URL) -> None:
 
     def run() -> None:
         if not asyncio.run(_on_connection(url, schema.is_current, "AUTOCOMMIT")):
-            _migrate(url, "head")
+            _move(url, "head")
 
     await asyncio.to_thread(run)
 
@@ -67,26 +67,33 @@ async def find_revision(url: URL) -> str | None:
 
 async def migrate(url: URL, revision: str) -> None:
     """As `newsstand.storage.database.migrate`."""
-    await asyncio.to_thread(_migrate, url, revision)
+    await asyncio.to_thread(_move, url, revision)
 
 
-def _migrate(url: URL, revision: str) -> None:
-    """In one transaction, under a lock that ends with it; the state is detected again inside, for another process may
+def _move(url: URL, revision: str) -> None:
+    def move(conn: Connection) -> None:
+        schema.check_known(conn)
+        schema.move(conn, revision)
+
+    run_under_lock(url, move)
+
+
+def run_under_lock(url: URL, migrate: Callable[[Connection], None]) -> None:
+    """In one transaction, under a lock that ends with it: the state must be detected inside, for another process may
     have been faster. Where a program holds a table, its writes go on after a moment, and the migration is tried
-    again."""
+    again. Blocks, and must not be called where an event loop runs."""
     until = time.monotonic() + PATIENCE
 
-    def move(conn: Connection) -> None:
+    def locked(conn: Connection) -> None:
         with conn.begin():
             conn.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
             conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
-            schema.check_known(conn)
-            schema.move(conn, revision)
+            migrate(conn)
 
     while True:
         try:
             # What was committed while it waited for the lock must be seen, whatever the server's own default.
-            asyncio.run(_on_connection(url, move, "READ COMMITTED"))
+            asyncio.run(_on_connection(url, locked, "READ COMMITTED"))
         except DatabaseLocked:
             if time.monotonic() > until:
                 raise

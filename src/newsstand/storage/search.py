@@ -134,6 +134,8 @@ def find(conn: Connection, query: Query) -> Page:
 
 def _matching_nodes(conn: Connection, query: Query) -> list[int] | None:
     """The nodes that are searched; None for all."""
+    if any("\0" in given for given in (query.type, query.service, query.node, query.account) if given is not None):
+        return []  # nothing is called so, and not every database lets us ask
     conditions: list[ColumnElement[bool]] = []
     if query.type is not None:
         conditions.append(_node.c.type == query.type)
