@@ -108,6 +108,8 @@ class Copy:
 
     stocked: bool = False
     """In this session its ids were compared with the service's."""
+    took: float = 0.0
+    """Seconds that the service took over the last listing."""
     urgent: bool = False
     """Somebody waits for its listing: it is not put off for others."""
 
@@ -147,8 +149,6 @@ class Copy:
         """Forgotten: its rows are no longer its own."""
         self.disturbed = 0
         """How many listings in a row could not be believed."""
-        self.took = 0.0
-        """Seconds that the service took over the last listing."""
         self.rest_until = 0.0
         """By the loop's clock: before, it is not listed again, so that it does not take all of its service's time."""
         self.work: asyncio.Task[None] | None = None

@@ -18,8 +18,8 @@ from newsstand.storage import items
 from newsstand.ways import Way
 
 CHECK_REST = 20
-"""After a check of the ids, the node rests so many times as long as the service took over it: a large node that is written
-to all the time must not be listed all the time."""
+"""After a check of the ids, the node rests so many times as long as the service took over it: a large node that
+is written to all the time must not be listed all the time."""
 SUSPECTS = 100
 """Items that are fetched by id when stock is taken; where more came, the listing brings them as fast."""
 COVERED = 1_000
@@ -57,6 +57,8 @@ class Mending:
         steps: list[Step] = [Put(item, Place.LAST, Place.KEEP) for item in found.values()]
         missing = tuple(id_ for id_ in wanted if id_ not in found)
         held = await self._context.database.read(items.which, copy.record.id, missing)
+        if copy.heard != heard:
+            return
         if held:
             steps.append(Remove(tuple(held)))
         shows = protocol.shows_publisher(found.values())

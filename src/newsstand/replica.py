@@ -15,7 +15,7 @@ from newsstand.analysis import Analyser, Analysers
 from newsstand.comparing import Verification
 from newsstand.config import Settings
 from newsstand.context import Clock, Context, wall_clock
-from newsstand.engine import Engine
+from newsstand.engine import Engine, Reply
 from newsstand.errors import (
     ConfigurationError,
     DatabaseError,
@@ -153,7 +153,7 @@ class Replica:
         request = ItemsRequest(key, tuple(item_ids), max_items, paged=rsm is not None)
         engine = self._open
         while True:
-            decision = engine.decide(request, policy, max_age)
+            decision = engine.decide(request, policy, max_age, await engine.look(request))
             match decision:
                 case Refuse(reason):
                     raise NotInCopy(f"{node!r} of {service}: {reason}")
@@ -306,6 +306,16 @@ class Replica:
     def decide(self, request: ItemsRequest) -> Decision:
         """Whom a program's read asks; at once."""
         return self._open.decide(request)
+
+    @property
+    def reads_at_once(self) -> bool:
+        """Whether `read_xml` and `find_set` can be used; else `find_reply`."""
+        return self._open.reads_at_once
+
+    async def find_reply(self, request: ItemsRequest, serve: Serve) -> Reply | None:
+        """What the copy says to a read that it was decided to serve; None where its rows show that it cannot, or it was
+        closed meanwhile: then the service is to be asked. Raises DatabaseError."""
+        return await self._open.find_reply(request, serve)
 
     def ways(self, service: str) -> Ways:
         """What is known of a service's ways."""

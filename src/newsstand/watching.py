@@ -22,9 +22,9 @@ def begin(context: Context, key: NodeKey, since: int | None) -> AsyncIterator[Ch
     if copy is None or not copy.followed:
         raise NotInCopy(f"{key.node!r} of {key.service} is not followed: synchronise it first")
     if since is None:
-        since = context.database.read_now(log.current_revision, copy.record.id) or 0
+        since = copy.record.revision
     elif since == 0:
-        since = context.database.read_now(log.beginning, copy.record.id)
+        since = log.beginning(copy.record.id, copy.record.revision)
     return _watch(context, copy, since)
 
 

@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, SubElement
 from newsstand.errors import NotInCopy
 from newsstand.model import NS_EVENT
 from newsstand.storage.sqlite import BUSY_SECONDS
+from tests.contract._storage import path_of
 from tests.converge.faults import Faults
 from tests.converge.schedule import NODES
 from tests.servers.entities import note
@@ -105,7 +106,7 @@ async def restart(player: Player, number: int, kill: bool) -> None:
 async def lock(player: Player, number: int, id: str, text: str) -> None:
     """Another process writes to our database, while something happens and the program reads."""
     program = player.programs["juliet"]
-    with closing(sqlite3.connect(program.database.path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(path_of(program.database), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         reads: list[asyncio.Task[Any]] = []
         try:
@@ -122,7 +123,7 @@ async def lock(player: Player, number: int, id: str, text: str) -> None:
 async def lock_long(player: Player, number: int, id: str, text: str) -> None:
     """Another process holds our database for longer than we wait for it."""
     program = player.programs["juliet"]
-    with closing(sqlite3.connect(program.database.path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(path_of(program.database), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         await player._try(player.world.romeo.publish(*player.nodes[number], id, text))
         await asyncio.sleep(BUSY_SECONDS + 0.5)
@@ -207,7 +208,7 @@ async def disk_full(player: Player, number: int, id: str, text: str) -> None:
 async def crash(player: Player, number: int) -> None:
     """Our process is killed between two commits, and starts again: with what was committed, and nothing else."""
     path = player.next_database()
-    await player.programs["juliet"].database.write(_snapshot, player.programs["juliet"].database.path, path)
+    await player.programs["juliet"].database.write(_snapshot, path_of(player.programs["juliet"].database), path)
     for program in player.programs.values():
         await program.end_session()
         player.outcome.faults += program.faults.hits
