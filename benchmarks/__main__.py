@@ -8,9 +8,9 @@ import platform
 import sqlite3
 import sys
 
-from benchmarks import hit, storage_read
+from benchmarks import hit, postgresql_read, storage_read
 
-BENCHMARKS = {"storage_read": storage_read.run, "hit": hit.run}
+BENCHMARKS = {"storage_read": storage_read.run, "postgresql_read": postgresql_read.run, "hit": hit.run}
 
 
 async def main() -> int:
