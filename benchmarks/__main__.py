@@ -8,9 +8,14 @@ import platform
 import sqlite3
 import sys
 
-from benchmarks import hit, resync, storage_read
+from benchmarks import hit, postgresql_read, resync, storage_read
 
-BENCHMARKS = {"storage_read": storage_read.run, "hit": hit.run, "resync": resync.run}
+BENCHMARKS = {
+    "storage_read": storage_read.run,
+    "postgresql_read": postgresql_read.run,
+    "hit": hit.run,
+    "resync": resync.run,
+}
 
 
 async def main() -> int:

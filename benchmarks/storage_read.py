@@ -18,19 +18,22 @@ ITEMS = 5_000
 BODY = "The quick brown fox jumps over the lazy dog. " * 19
 
 
+def seen_items() -> list[SeenItem]:
+    return [
+        SeenItem(f"i{i}", f'<item xmlns="{NS_PUBSUB}" id="i{i}"><entry xmlns="urn:example">{BODY}{i}</entry></item>')
+        for i in range(ITEMS)
+    ]
+
+
 async def run() -> list[Ratio]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "news.db"
         database = await open_database(f"sqlite:///{path}")
+        instant = database.instant
+        assert instant is not None
         key = NodeKey("romeo@localhost", "pubsub.localhost", "blog")
         record = await database.write(nodes.save, NodeRecord(0, key))
-        seen = [
-            SeenItem(
-                f"i{i}", f'<item xmlns="{NS_PUBSUB}" id="i{i}"><entry xmlns="urn:example">{BODY}{i}</entry></item>'
-            )
-            for i in range(ITEMS)
-        ]
-        await database.write(items.apply, record.id, plan_listing([], seen), time.time_ns() // 1000)
+        await database.write(items.apply, record.id, plan_listing([], seen_items()), time.time_ns() // 1000)
         plain = sqlite3.connect(path, isolation_level=None)
         plain.execute("PRAGMA cache_size=-65536")
         last, one = ItemsRequest(key, max_items=20), ItemsRequest(key, item_ids=("i2500",))
@@ -39,13 +42,13 @@ async def run() -> list[Ratio]:
         by_key = "SELECT xml FROM newsstand_item WHERE node_id = ? AND digest = ?"
 
         def ours_last() -> object:
-            return database.instant.read_now(answers.take_xml, record.id, last, Take.LAST)
+            return instant.read_now(answers.take_xml, record.id, last, Take.LAST)
 
         def plain_last() -> object:
             return plain.execute(newest, (record.id,)).fetchall()
 
         def ours_one() -> object:
-            return database.instant.read_now(answers.take_xml, record.id, one, Take.IDS)
+            return instant.read_now(answers.take_xml, record.id, one, Take.IDS)
 
         def plain_one() -> object:
             return plain.execute(by_key, (record.id, digest)).fetchall()

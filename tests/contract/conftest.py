@@ -40,7 +40,7 @@ async def database(backend: str, databases: Databases, tmp_path: Path) -> AsyncI
         await in_step(database)
     finally:
         await database.close()
-        await databases.drop(url)
+        await databases.drop(url, used=True)
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ async def test_a_node_created_again_during_a_listing_is_subscribed_to_again(prog
     await program.settled()
     program.service.publish(NODE, "late", "told")
     await program.settled()
-    assert program.served_live() in (None, program.service.contents(NODE))
+    assert await program.served_live() in (None, program.service.contents(NODE))
 
 
 async def test_what_happens_while_deaf_during_a_listing_is_not_missed(program: Program) -> None:

@@ -64,7 +64,7 @@ async def test_a_node_deleted_through_a_session_is_not_served(program: Program) 
         for node in (await session.scalars(select(PubsubNode))).unique():
             await session.delete(node)
         await session.commit()
-    assert program.served_live() is None
+    assert await program.served_live() is None
     await program.asks_service()
 
 
@@ -113,7 +113,7 @@ async def test_one_who_gives_up_waiting_does_not_end_a_synchronisation_for_other
 async def test_a_second_client_of_an_account_never_vouches(program: Program, database: Database) -> None:
     async with at_work(database, program.service) as second:
         await second.asks_service()
-        assert second.served_live() is None
+        assert await second.served_live() is None
 
 
 def test_a_service_in_another_spelling_is_not_followed() -> None:

@@ -87,7 +87,7 @@ async def test_a_stream_that_ends_in_the_middle_of_a_listing_leaves_nothing_live
     program.service.mischief.cut(kind)
     begin_session(program)
     await program.settled()
-    assert program.served_live() is None
+    assert await program.served_live() is None
     publish(program, "i0")
     program.stream.turn(Session.FRESH)
     await program.serves_live()
@@ -102,7 +102,7 @@ async def test_pages_that_do_not_end_are_given_up(database: Database, how: str) 
         getattr(service.mischief, how)()
         begin_session(program)
         await program.settled()
-        assert program.served_live() is None
+        assert await program.served_live() is None
         assert program.copy().record.state is SyncState.FAILED
         assert service.mischief.pages < 1000
         with pytest.raises(ListingError):
@@ -116,7 +116,7 @@ async def test_one_short_listing_deletes_nothing(program: Program) -> None:
     program.service.mischief.shorten()
     begin_session(program)
     await program.settled()
-    assert program.served_live() in (None, program.service.contents(NODE))
+    assert await program.served_live() in (None, program.service.contents(NODE))
     publish(program, "i0")
     await program.serves_live()
 
@@ -125,7 +125,7 @@ async def test_short_listings_delete_nothing_however_many(program: Program) -> N
     program.service.mischief.shorten(100)
     begin_session(program)
     await program.settled()
-    assert program.served_live() is None
+    assert await program.served_live() is None
     assert program.copy().record.item_count == len(IDS)
     program.service.mischief.stop()
     begin_session(program)
@@ -137,7 +137,7 @@ async def test_a_refused_subscription_leaves_nothing_live(program: Program) -> N
     begin_session(program)
     await program.settled()
     publish(program, "i0")
-    assert program.served_live() is None
+    assert await program.served_live() is None
     program.service.allow("subscribe")
     begin_session(program)
     await program.serves_live()
@@ -153,7 +153,7 @@ async def test_a_list_of_ids_that_is_for_contacts_only_is_done_without(program: 
 
 async def test_without_a_session_nothing_is_live_and_the_copy_stands_in(program: Program) -> None:
     program.stream.turn(Session.LOST)
-    assert program.served_live() is None
+    assert await program.served_live() is None
     answer = await program.read()
     assert answer.stale
     with pytest.raises(Disconnected):

@@ -22,8 +22,8 @@ from tests.fakes.service import SERVICE, Request, Service
 CHANGES = {
     "missing": ("DELETE FROM newsstand_item WHERE item_id = 'b'",),
     "extra": (
-        "INSERT INTO newsstand_item SELECT node_id, x'00', 'ghost', xml, content_digest, NULL, NULL, 99, 1, revision, "
-        "0, 0, NULL, NULL, NULL, NULL, 0 FROM newsstand_item WHERE item_id = 'c'",
+        "INSERT INTO newsstand_item SELECT node_id, CAST('x' AS BLOB), 'ghost', xml, content_digest, NULL, NULL, 99, "
+        "1, revision, 0, 0, NULL, NULL, NULL, NULL, false FROM newsstand_item WHERE item_id = 'c'",
     ),
     "differing": ("UPDATE newsstand_item SET xml = replace(xml, 'first', 'last') WHERE item_id = 'b'",),
     "misplaced": ("UPDATE newsstand_item SET position = 99 WHERE item_id = 'a'",),
@@ -44,7 +44,8 @@ async def program(database: Database) -> AsyncIterator[Program]:
 async def damage(database: Database, *statements: str) -> None:
     """Behind everybody's back."""
     for statement in statements:
-        await database.write(Connection.exec_driver_sql, statement)
+        told = statement if database.instant is not None else statement.replace("AS BLOB", "AS BYTEA")
+        await database.write(Connection.exec_driver_sql, told)
 
 
 async def verify(program: Program, *, repair: bool = False) -> Verification:
@@ -91,9 +92,9 @@ async def test_all_kinds_at_once_are_mended_at_once(program: Program, database: 
 
 
 async def test_contents_that_changed_together_with_their_digest_are_found(program: Program, database: Database) -> None:
-    await damage(database, "UPDATE newsstand_item SET content_digest = x'01' WHERE item_id = 'c'")
+    await damage(database, "UPDATE newsstand_item SET content_digest = CAST('y' AS BLOB) WHERE item_id = 'c'")
     assert (await verify(program)).equal  # what is noted is not what is compared
-    await damage(database, "UPDATE newsstand_item SET xml = '', content_digest = x'01' WHERE item_id = 'c'")
+    await damage(database, "UPDATE newsstand_item SET xml = '', content_digest = CAST('y' AS BLOB) WHERE item_id = 'c'")
     assert differences(await verify(program, repair=True)) == {"differing": ("c",)}
     await program.serves_live()
 

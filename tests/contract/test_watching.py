@@ -253,7 +253,7 @@ async def test_a_log_is_pruned_from_its_beginning_even_if_the_clock_went_back(
     node_id = record.id
     await database.write(
         lambda conn: conn.exec_driver_sql(
-            "UPDATE newsstand_change SET at = 1 WHERE item_id = 'y' AND node_id = ?", (node_id,)
+            f"UPDATE newsstand_change SET at = 1 WHERE item_id = 'y' AND node_id = {node_id}"
         )
     )
     await database.write(log.prune, 2)

@@ -65,13 +65,16 @@ class Program:
         assert answer.origin is Origin.SERVICE
         assert contents(answer) == self.service.contents(node)
 
-    def served_live(self, node: str = NODE) -> list[tuple[str, str]] | None:
+    async def served_live(self, node: str = NODE) -> list[tuple[str, str]] | None:
         """What a read would be answered with at this moment, from the copy as live; None where it would not."""
         request = ItemsRequest(NodeKey(JULIET, SERVICE, node))
         decision = self.replica.decide(request)
         if not isinstance(decision, Serve) or decision.stale or decision.wait:
             return None
-        return [_id_and_text(xml) for xml in self.replica.read_xml(request, decision.take)]
+        if self.replica.reads_at_once:
+            return [_id_and_text(xml) for xml in self.replica.read_xml(request, decision.take)]
+        reply = await self.replica.find_reply(request, decision)
+        return None if reply is None else [_id_and_text(xml) for xml in reply.texts]
 
     def write(self, action: str, item: tuple[str, str] | None = None, *, node: str = NODE) -> Write:
         """Begin a write of the program's own to a node that is followed."""

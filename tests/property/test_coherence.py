@@ -89,8 +89,8 @@ class Schedule:
     def _some_id(self) -> str:
         return self.chance.choice(IDS)
 
-    def check(self) -> None:
-        served = self.program.served_live()
+    async def check(self) -> None:
+        served = await self.program.served_live()
         assert served in (None, self.service.contents(NODE)), self.trace[-8:]
 
 
@@ -133,17 +133,17 @@ async def run(schedule: Schedule, service: Service) -> None:
         if schedule.chance.random() < 0.15:
             await read(program)
         schedule.happen()
-        schedule.check()
+        await schedule.check()
         for _ in range(schedule.chance.choice([0, 0, 1, 3, 10])):
             await asyncio.sleep(0)
-            schedule.check()
+            await schedule.check()
         if schedule.chance.random() < 0.05:
             await program.settled()
-            schedule.check()
+            await schedule.check()
     service.before = service.after = lambda request: 0
     service.allow("items")
     await program.settled()
-    schedule.check()
+    await schedule.check()
     if not service.contents(NODE):
         service.publish(NODE, "i0", "last")  # a node that was deleted is recognised anew by what it holds
     program.stream.turn(Session.LOST, Session.FRESH)

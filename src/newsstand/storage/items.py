@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, delete, false, func, select, true, update
+from sqlalchemy.util import await_only
 
 from newsstand.model import HeldItem, digest
 from newsstand.storage import search
@@ -40,24 +41,28 @@ _node = table(PubsubNode)
 
 
 class _Prepared:
-    """A select that reads only texts, numbers and digests, compiled once. On SQLite it runs on the driver's own
-    connection: SQLAlchemy's part in a 20-item read costs twice what the read does (benchmarks/storage_read.py)."""
+    """A select that reads only texts, numbers and digests, compiled once. It runs on the driver's own connection:
+    SQLAlchemy's part in a 20-item read costs twice what the read does on SQLite (benchmarks/storage_read.py), and on
+    PostgreSQL as much as the half of it. There not within a transaction, which SQLAlchemy would have to begin."""
 
     def __init__(self, statement: Select[Any]) -> None:
         self._statement = statement
-        self._compiled: tuple[str, list[str], dict[str, Any]] | None = None
+        self._compiled: dict[str, tuple[str, list[str], dict[str, Any]]] = {}
 
     def rows(self, conn: Connection, **params: Any) -> Sequence[Any]:
-        if conn.dialect.name != "sqlite":
+        on_sqlite, adapter = conn.dialect.name == "sqlite", conn.connection.dbapi_connection
+        assert adapter is not None
+        if not on_sqlite and not conn.dialect.detect_autocommit_setting(adapter):
             return conn.execute(self._statement, params).all()
-        if self._compiled is None:
-            compiled = self._statement.compile(dialect=conn.dialect)
-            self._compiled = (str(compiled), list(compiled.positiontup or ()), dict(compiled.params))
-        sql, names, defaults = self._compiled
+        compiled = self._compiled.get(conn.dialect.name)
+        if compiled is None:
+            made = self._statement.compile(dialect=conn.dialect)
+            compiled = (str(made), list(made.positiontup or ()), dict(made.params))
+            self._compiled[conn.dialect.name] = compiled
+        sql, names, defaults = compiled
+        given = [params[name] if name in params else defaults[name] for name in names]
         driver: Any = conn.connection.driver_connection
-        rows: list[Any] = driver.execute(
-            sql, [params[name] if name in params else defaults[name] for name in names]
-        ).fetchall()
+        rows: list[Any] = driver.execute(sql, given).fetchall() if on_sqlite else await_only(driver.fetch(sql, *given))
         return rows
 
 

@@ -128,7 +128,17 @@ def _spelt_out(value: object, mark: str) -> object:
 
 def should_try_again(error: BaseException) -> bool:
     """Whether the transaction failed only because of others that ran at the same time."""
-    return isinstance(error, DBAPIError) and sqlstate(error) in _TO_TRY_AGAIN
+    return sqlstate(error) in _TO_TRY_AGAIN
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection broke."""
+    import asyncpg
+
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    lost = ConnectionError | asyncpg.InterfaceError | asyncpg.PostgresConnectionError | asyncpg.AdminShutdownError
+    return isinstance(error, lost)
 
 
 def sqlstate(error: BaseException) -> str:

@@ -37,7 +37,7 @@ async def prepare(url: URL) -> None:
     Alembic not imported. Raises as `open_database`."""
 
     def run() -> None:
-        if not asyncio.run(_on_connection(url, schema.is_current, "AUTOCOMMIT")):
+        if not asyncio.run(_on_connection(url, _is_current, "AUTOCOMMIT")):
             _move(url, "head")
 
     await asyncio.to_thread(run)
@@ -49,7 +49,7 @@ async def wait_until_current(url: URL) -> None:
     until = time.monotonic() + MIGRATION_SECONDS
 
     def wait() -> None:
-        while not asyncio.run(_on_connection(url, schema.is_current, "AUTOCOMMIT")):
+        while not asyncio.run(_on_connection(url, _is_current, "AUTOCOMMIT")):
             if time.monotonic() > until:
                 raise DatabaseError(
                     f"{name_of(url)} is not up to date, and this process may not migrate: start one that may, or run "
@@ -68,6 +68,15 @@ async def find_revision(url: URL) -> str | None:
 async def migrate(url: URL, revision: str) -> None:
     """As `newsstand.storage.database.migrate`."""
     await asyncio.to_thread(_move, url, revision)
+
+
+def _is_current(conn: Connection) -> bool:
+    """Each statement sees what is there by then: another process may be migrating. So that tables of ours have no
+    revision is not looked for here, but under the lock. Raises DatabaseNewer."""
+    at, known = schema.current(conn), schema.revisions()
+    if at is not None and at not in known:
+        schema.check_known(conn)
+    return at == known[-1]
 
 
 def _move(url: URL, revision: str) -> None:

@@ -43,8 +43,11 @@ def current(conn: Connection) -> str | None:
     """The revision that the database is at; None where it holds nothing of ours."""
     select = f"SELECT version_num FROM {VERSION_TABLE}"
     if conn.dialect.name != "sqlite":
-        # A statement that fails would end the transaction.
-        there = conn.exec_driver_sql(f"SELECT to_regclass('{VERSION_TABLE}')::text").scalar()
+        # A statement that fails would end the transaction; and to_regclass, after waiting for another process's
+        # migration, may still know from before that there is no such table.
+        there = conn.exec_driver_sql(
+            f"SELECT oid FROM pg_class WHERE relname = '{VERSION_TABLE}' AND pg_table_is_visible(oid)"
+        ).scalar()
         return conn.exec_driver_sql(select).scalar() if there is not None else None
     try:
         return conn.exec_driver_sql(select).scalar()
