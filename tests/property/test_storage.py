@@ -20,7 +20,7 @@ from newsstand.model import ChangeKind, NodeKey, NodeRecord, SeenItem, digest
 from newsstand.reconcile import Applied, Clear, Move, Place, Put, Remove, Step, plan_listing
 from newsstand.storage import items, nodes, schema, search
 from newsstand.storage.items import ParsedItem
-from newsstand.storage.sqlite import check_url, make_engine
+from newsstand.storage.sqlite import check_url, make_engine, make_file
 from tests.contract._storage import CHANGE, ITEM, JULIET, NOW, SERVICE, check_in_step
 
 IDS = ["a", "b", "c", "d", "e"]
@@ -95,6 +95,7 @@ def empty() -> Iterator[Path]:
     """A database that has nothing in it yet; each example works on a copy."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.db"
+        make_file(path)
         with make_engine(check_url(f"sqlite:///{path}"), "IMMEDIATE", look_only=True).begin() as conn:
             schema.move(conn, "head")
         yield path
