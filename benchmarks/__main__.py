@@ -8,11 +8,12 @@ import platform
 import sqlite3
 import sys
 
-from benchmarks import hit, postgresql_read, resync, storage_read
+from benchmarks import hit, postgresql_read, resync, start, storage_read
 
 BENCHMARKS = {
     "storage_read": storage_read.run,
     "postgresql_read": postgresql_read.run,
+    "start": start.run_all,
     "hit": hit.run,
     "resync": resync.run,
 }
