@@ -1,9 +1,10 @@
 # Newsstand's verbs. Each sets up what it needs (.venv, and a server where one is used), and is quick the next time.
 
 PYTHON := .venv/bin/python
+STORAGE := $(addprefix tests/contract/test_storage_,$(addsuffix .py,items nodes parsed postgresql search sessions writer))
 SOURCES := src tests examples $(wildcard benchmarks)
 
-.PHONY: help demo test oldest converge soak check bench format requirements clean setup
+.PHONY: help demo test oldest postgresql converge mutants soak check bench format requirements clean setup
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -16,16 +17,23 @@ demo: setup  ## a throw-away server, real nodes, the whole story in a minute (AR
 test: setup  ## every test, those with a real server too (ARGS="-k word" chooses)
 	@sh scripts/servers.sh all || { test -z "$$CI" && echo "Tests that need a server are skipped." >&2; }
 	$(PYTHON) -m pytest $(ARGS)
-	$(if $(ARGS),,@$(MAKE) --no-print-directory oldest)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory oldest postgresql)
 
 oldest: setup  ## the tests of the trigger with the oldest slixmpp that is supported
 	@sh scripts/setup.sh .venv-oldest requirements/oldest.txt
 	.venv-oldest/bin/python -m pytest -q tests/integration/test_trigger*.py tests/integration/test_following.py
 
+postgresql: setup  ## the contract of the storage behind PgBouncer, and at SERIALIZABLE
+	NEWSSTAND_TEST_POSTGRESQL=pgbouncer $(PYTHON) -m pytest -q $(STORAGE) -k postgresql
+	NEWSSTAND_TEST_POSTGRESQL=serializable $(PYTHON) -m pytest -q $(STORAGE) -k postgresql
+
 converge: setup  ## random schedules of writes and faults (SCHEDULES=n SEED=s SERVER=name REPLAY=file)
 	@test "$(SERVER)" = "" || test "$(SERVER)" = fake || sh scripts/servers.sh all
 	@$(PYTHON) -m tests.converge $(if $(SERVER),--server $(SERVER)) $(if $(SCHEDULES),--schedules $(SCHEDULES)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(REPLAY),--replay $(REPLAY)) $(ARGS)
+
+mutants: setup  ## planted faults, each of which the convergence machine must find (ARGS="-k word" chooses)
+	@$(PYTHON) -m tests.mutants $(ARGS)
 
 soak: setup  ## what takes longer: eight processes that start at once, 50 rounds (docs/soak.md)
 	NEWSSTAND_ROUNDS=$(or $(ROUNDS),50) $(PYTHON) -m pytest -q -rP tests/migration/test_starts.py -k at_once

@@ -8,9 +8,9 @@ import platform
 import sqlite3
 import sys
 
-from benchmarks import hit, start, storage_read
+from benchmarks import hit, resync, start, storage_read
 
-BENCHMARKS = {"storage_read": storage_read.run, "hit": hit.run, "start": start.run_all}
+BENCHMARKS = {"storage_read": storage_read.run, "hit": hit.run, "resync": resync.run, "start": start.run_all}
 
 
 async def main() -> int:

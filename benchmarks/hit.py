@@ -33,9 +33,9 @@ async def run() -> list[Ratio]:
         ("ejabberd (SQL)", Ejabberd(accounts=("romeo", "juliet"), db="sql"), 1 / 4),
     ):
         async with server:
-            writer = await _log_in(server, "romeo")
+            writer = await log_in(server, "romeo")
             with tempfile.TemporaryDirectory() as folder:
-                reader = await _log_in(server, "juliet", f"sqlite:///{folder}/news.db")
+                reader = await log_in(server, "juliet", f"sqlite:///{folder}/news.db")
                 sides = Sides(title, server, writer, reader)
                 results += [
                     await _measure(sides, "large", 5_000, target=1 / 10, times=40),
@@ -59,7 +59,7 @@ class Sides:
 
 async def _measure(sides: Sides, node: str, count: int, *, target: float, times: int) -> Ratio:
     server, writer, reader = sides.server, sides.writer, sides.reader
-    await _fill(server, writer, node, count)
+    await fill(server, writer, node, count)
     replica = reader.plugin["newsstand"].replica
     for limit in (1, 20):  # followed from the first on; what the service sends along is learnt when it is needed
         await reader.plugin["xep_0060"].get_items(server.pubsub, node, max_items=limit)
@@ -82,7 +82,7 @@ async def _measure(sides: Sides, node: str, count: int, *, target: float, times:
     )
 
 
-async def _fill(server: XmppServer, writer: Any, node: str, count: int) -> None:
+async def fill(server: XmppServer, writer: Any, node: str, count: int) -> None:
     pubsub = writer.plugin["xep_0060"]
     form = writer.plugin["xep_0004"].make_form(ftype="submit")
     form.add_field(var="pubsub#max_items", value=str(count + 10))
@@ -104,7 +104,8 @@ def _entry(number: int) -> Element:
     return entry
 
 
-async def _log_in(server: XmppServer, account: str, database: str | None = None) -> Any:
+async def log_in(server: XmppServer, account: str, database: str | None = None, *, available: bool = True) -> Any:
+    """A client whose session has begun; with a database, one with Newsstand."""
     client: Any = ClientXMPP(
         server.jid(account),
         server.password,
@@ -121,5 +122,6 @@ async def _log_in(server: XmppServer, account: str, database: str | None = None)
     client.add_event_handler("session_start", lambda _: began.set_result(None))
     client.connect(server.host, server.port)
     await asyncio.wait_for(began, 15)
-    client.send_presence()
+    if available:
+        client.send_presence()
     return client

@@ -19,6 +19,8 @@ class Ratio:
     ours: float
     other: float
     target: float
+    unit: str = "µs"
+    """Of both: seconds are told in µs, other things as they are."""
 
     @property
     def value(self) -> float:
@@ -30,8 +32,9 @@ class Ratio:
 
     def __str__(self) -> str:
         verdict = "reached" if self.reached else "MISSED"
+        scale = 1e6 if self.unit == "µs" else 1
         return (
-            f"{self.name:58} {self.ours * 1e6:10.1f} µs  against {self.other * 1e6:10.1f} µs  "
+            f"{self.name:58} {self.ours * scale:12.1f} {self.unit}  against {self.other * scale:12.1f} {self.unit}  "
             f"x {self.value:.3f}  (target ≤ {self.target:g}: {verdict})"
         )
 

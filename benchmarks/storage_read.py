@@ -39,13 +39,13 @@ async def run() -> list[Ratio]:
         by_key = "SELECT xml FROM newsstand_item WHERE node_id = ? AND digest = ?"
 
         def ours_last() -> object:
-            return database.read_now(answers.take_xml, record.id, last, Take.LAST)
+            return database.instant.read_now(answers.take_xml, record.id, last, Take.LAST)
 
         def plain_last() -> object:
             return plain.execute(newest, (record.id,)).fetchall()
 
         def ours_one() -> object:
-            return database.read_now(answers.take_xml, record.id, one, Take.IDS)
+            return database.instant.read_now(answers.take_xml, record.id, one, Take.IDS)
 
         def plain_one() -> object:
             return plain.execute(by_key, (record.id, digest)).fetchall()

@@ -35,6 +35,7 @@ all)
     [ -e /usr/sbin/ejabberdctl ] || missing="$missing ejabberd"
     has_erlang_sqlite || missing="$missing erlang-p1-sqlite3"
     has_postgresql || missing="$missing postgresql"
+    command -v pgbouncer >/dev/null 2>&1 || [ -e /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
     [ -e /usr/share/libervia/sat_pubsub ] || missing="$missing libervia-pubsub"
     ;;
 *)
@@ -62,7 +63,7 @@ sh scripts/apt.sh $missing
 
 for package in $missing; do
     case $package in
-    prosody | postgresql | libervia-pubsub) services=$package ;;
+    prosody | postgresql | pgbouncer | libervia-pubsub) services=$package ;;
     ejabberd) services="ejabberd epmd" ;;
     *) continue ;;
     esac

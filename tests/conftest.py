@@ -17,6 +17,7 @@ from slixmpp import ClientXMPP
 from newsstand.demo.process import ServerMissing
 from newsstand.demo.prosody import Prosody
 from newsstand.demo.server import XmppServer
+from tests.databases import Databases
 from tests.fakes.packages import Packages
 from tests.servers.ejabberd import Ejabberd
 from tests.servers.libervia_pubsub import LiberviaPubsub
@@ -98,6 +99,14 @@ class Servers:
             await server.kill()  # nobody is there to be told
             async with AsyncExitStack() as stack:
                 stack.push_async_exit(server)
+
+
+@pytest.fixture(scope="session")
+async def databases(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Databases]:
+    """See Databases."""
+    databases = Databases(tmp_path_factory.mktemp("databases"))
+    yield databases
+    await databases.close()
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,9 @@ class Settings:
     """Items of a node; a larger node is read from the service."""
     unread_days: int = 30
     """A node that the program did not read for so long is unsubscribed and dropped."""
+    refused_days: int = 7
+    """How long the items of a node are kept that its service refuses to the account: unread, unsearched, and there
+    again if access comes back."""
     change_days: int = 30
     """How long the log of changes is kept."""
     parallel: int = 4
@@ -34,6 +37,9 @@ class Settings:
     revalidate: float = 900.0
     """A live node of which the service answered nothing for so long is asked for: whether we still may read it, and
     whether it holds what the copy holds. Neither is always told."""
+    remember_errors: float = 4.0
+    """How long at most an error stands for the service's answer to the same read, when it came several times: that a
+    node or an item is missing, or may not be read. The first stands for a tenth of a second."""
     retry_first: float = 5.0
     """The pause after a failed synchronisation; it doubles with each failure."""
     retry_most: float = 3_600.0

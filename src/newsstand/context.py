@@ -17,6 +17,7 @@ from newsstand.copies import Copies, Copy
 from newsstand.errors import Disconnected
 from newsstand.model import NodeKey
 from newsstand.protocol import bare
+from newsstand.refusals import Refusals
 from newsstand.runner import Runner
 from newsstand.storage import nodes
 from newsstand.storage.database import Database
@@ -50,6 +51,7 @@ class Context:
         self.settings = settings
         self.clock = clock
         self.copies = Copies()
+        self.refusals = Refusals(settings.remember_errors)
         self.session = Session.LOST
         self.session_up = asyncio.Event()
         self.turns = 0
@@ -82,6 +84,7 @@ class Context:
         """The stream's session changed."""
         self.session = session
         self.turns += 1
+        self.refusals.forget_all()
         if session is Session.FRESH:
             self.session_number += 1
         keeper = self.database.keeper(self._own_jid)

@@ -7,7 +7,8 @@ import asyncio
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from newsstand.model import (
@@ -23,6 +24,7 @@ from newsstand.model import (
 )
 from newsstand.policy import Situation
 from newsstand.protocol import Listing
+from newsstand.ways import Way
 
 HISTORY = 50
 """News above which a change of order teaches nothing."""
@@ -75,6 +77,25 @@ class Cursors:
                     self.known[item.id] = cursor
 
 
+@dataclass(slots=True)
+class Pages:
+    """A listing by pages, as far as it has come. It may be gone on with after an interruption as long as it is known
+    what changed since it began."""
+
+    items: list[SeenItem] = field(default_factory=list)
+    count: int | None = None
+    """Of the node's items, as the first page said; None: there was no page yet."""
+    last: str | None = None
+    """The cursor of the page that came last."""
+    number: int = 0
+    own_from: Way = Way.UNKNOWN
+
+    def add(self, page: Listing) -> None:
+        self.items += page.items
+        self.last = page.rsm.last if page.rsm is not None and page.items else None
+        self.number += 1
+
+
 class Copy:
     """One node's copy."""
 
@@ -85,8 +106,18 @@ class Copy:
     skips_missing: bool = False
     """The service was seen, in this session, to answer a read of this node without an item that is not there."""
 
+    stocked: bool = False
+    """In this session its ids were compared with the service's."""
+    took: float = 0.0
+    """Seconds that the service took over the last listing."""
+    urgent: bool = False
+    """Somebody waits for its listing: it is not put off for others."""
+
     def __init__(self, record: NodeRecord) -> None:
         self.record = record
+        self.covered: dict[str, int] = {}
+        """By item id, when an answer last showed that item while the copy was not live, in microseconds since the
+        epoch; oldest first."""
         self.inbox: list[Notification] = []
         """Notifications that are not stored yet, oldest first."""
         self.heard = 0
@@ -105,6 +136,9 @@ class Copy:
         """Doubt: some items may have been evicted."""
         self.listing = False
         """A listing is under way: notifications wait for it."""
+        self.pages: Pages | None = None
+        """What came of a listing that the stream's end interrupted: if the session is resumed, it goes on there. Until
+        then notifications wait as they do during a listing."""
         self.subscribed = False
         """In this session."""
         self.ends = 0
@@ -143,28 +177,49 @@ class Copy:
         wanted = self.record.verdict is Verdict.WANTED and self.record.state is not SyncState.GONE
         return wanted and not self.dropped
 
+    def is_closed(self) -> bool:
+        """Whether nothing of it may be given to anybody any more."""
+        return self.dropped or self.record.state in (SyncState.GONE, SyncState.UNSYNCED)
+
     @property
     def doubtful(self) -> bool:
-        return self.listing or self.relist or self.check_ids or bool(self.refetch)
+        return self.listing or self.pages is not None or self.relist or self.check_ids or bool(self.refetch)
 
     def update(self, **changes: Any) -> None:
         self.record = dataclasses.replace(self.record, **changes)
 
-    def situation(self, connected: bool, now: int, *, holds_all: bool, knows_cursors: bool = False) -> Situation:
-        """At `now`, in microseconds since the epoch."""
+    def verified_at(self, item_ids: Sequence[str]) -> int | None:
+        """When the service was last seen to say what the copy says: of these items, or of the whole node if they are
+        none."""
+        at = self.record.verified_at
+        if item_ids and at is not None and all(item_id in self.covered for item_id in item_ids):
+            return max(at, min(self.covered[item_id] for item_id in item_ids))
+        return at
+
+    def situation(
+        self,
+        connected: bool,
+        now: int,
+        *,
+        item_ids: Sequence[str] = (),
+        holds_all: bool,
+        knows_cursors: bool = False,
+    ) -> Situation:
+        """At `now`, in microseconds since the epoch, for a read of these items, or of any."""
+        verified_at = self.verified_at(item_ids)
         record = self.record
         return Situation(
-            state=record.state if self.followed and not self.left else SyncState.STALE,
+            state=SyncState.STALE if not self.is_closed() and (self.left or not self.followed) else record.state,
             complete=record.complete,
             count=record.item_count,
             connected=connected,
-            arriving=bool(self.inbox),
+            arriving=bool(self.inbox) and self.pages is None,
             writing=self.writing > 0 or self.behind,
             doubtful=self.doubtful,
             quarantined=record.quarantined > 0,
             holds_all=holds_all,
             knows_cursors=knows_cursors,
-            age=math.inf if record.verified_at is None else max(0.0, (now - record.verified_at) / 1e6),
+            age=math.inf if verified_at is None else max(0.0, (now - verified_at) / 1e6),
         )
 
     def keep_told(self, news: Iterable[News]) -> None:

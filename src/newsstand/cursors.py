@@ -26,13 +26,13 @@ AT_ONCE = 8
 """Requests under way together."""
 
 
-def find_set(context: Context, copy: Copy, request: ItemsRequest) -> Rsm | None:
-    """The `<set/>` for this request; None while a cursor in it is not known. Short: for the event loop."""
+def find_set(context: Context, copy: Copy, request: ItemsRequest, count: int, ends: Sequence[str]) -> Rsm | None:
+    """The `<set/>` for this request, of a node of `count` items, by the ids of those at its `ends`; None while a
+    cursor in it is not known."""
     assert request.max_items is not None
-    ways, count = context.ways(copy.key.service), copy.record.item_count
+    ways = context.ways(copy.key.service)
     if count == 0:
         return Rsm(count=0)
-    ends = context.database.read_now(items.ids_at, copy.record.id, _ends(copy, request.max_items), count)
     known = [cursor for item_id in ends if (cursor := copy.cursors.known.get(item_id)) is not None]
     if len(known) != 2:
         return None
@@ -41,9 +41,10 @@ def find_set(context: Context, copy: Copy, request: ItemsRequest) -> Rsm | None:
     return Rsm(first, last, count, set_index(ways, count, request.max_items))
 
 
-def _ends(copy: Copy, limit: int) -> tuple[int, int]:
+def ends_of(count: int, limit: int) -> tuple[int, ...]:
     """Where what `max_items` brings begins and ends in the service's order; the newest are its last."""
-    count = copy.record.item_count
+    if count == 0:
+        return ()
     return max(0, count - limit), count - 1
 
 
@@ -58,10 +59,9 @@ async def learn(context: Context, copy: Copy) -> None:
     if copy.record.state is not SyncState.LIVE or context.ways(copy.key.service).new is not Way.LAST:
         return
     heard, count = copy.heard, copy.record.item_count
-    wanted = (
-        range(count) if count <= WINDOW else sorted({at for limit in copy.cursors.limits for at in _ends(copy, limit)})
-    )
-    ids = dict(zip(wanted, context.database.read_now(items.ids_at, copy.record.id, wanted, count), strict=False))
+    needed = {at for limit in copy.cursors.limits for at in ends_of(count, limit)}
+    wanted = range(count) if count <= WINDOW else sorted(needed)
+    ids = dict(zip(wanted, await context.database.read(items.ids_at, copy.record.id, wanted, count), strict=False))
     pages = _pages([at for at, item_id in ids.items() if item_id not in copy.cursors.known])
     try:
         for start in range(0, len(pages), AT_ONCE):

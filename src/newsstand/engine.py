@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Collection
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from newsstand import cursors, listing, protocol
@@ -30,8 +31,10 @@ from newsstand.model import (
 )
 from newsstand.parsing import Parsing
 from newsstand.policy import Decision, Serve, decide
+from newsstand.refusals import MISSING
 from newsstand.selection import Selection
 from newsstand.storage import answers, items, nodes
+from newsstand.storage.keys import CHUNK
 from newsstand.synchroniser import Synchroniser
 from newsstand.transport import Session
 from newsstand.verifying import Verifying
@@ -39,6 +42,33 @@ from newsstand.ways import SHOWS_SET, Take, Way, Ways
 from newsstand.writes import Writes
 
 log = logging.getLogger(__name__)
+
+
+class Looked(NamedTuple):
+    """What rows say to a decision that was put off until they were read."""
+
+    holds_all: bool
+    rsm: Rsm | None
+
+
+class Reply(NamedTuple):
+    """What the copy says to a program's read."""
+
+    texts: list[str]
+    rsm: Rsm | None
+    made_of: Provenance
+
+
+def _asks_whether_held(copy: Copy, request: ItemsRequest, ways: Ways) -> bool:
+    return bool(request.item_ids) and ways.missing_id is not Way.SKIPPED and copy.record.complete
+
+
+def _shows_ends(copy: Copy, request: ItemsRequest, ways: Ways) -> bool:
+    return request.max_items is not None and ways.limited_set in SHOWS_SET and copy.record.complete
+
+
+def _are_all(request: ItemsRequest, held: Collection[str]) -> bool:
+    return len(held) == len(set(request.item_ids))
 
 
 class Engine:
@@ -107,8 +137,8 @@ class Engine:
         """Everything since the last session is lost: nothing vouches for a copy until it is listed again."""
         if copy.record.state in (SyncState.LIVE, SyncState.SYNCING):
             copy.update(state=SyncState.STALE, reason="a new session began")
-        copy.subscribed = copy.check_ids = copy.relist = copy.skips_missing = False
-        copy.rest_until, copy.disturbed = 0.0, 0
+        copy.subscribed = copy.check_ids = copy.relist = copy.skips_missing = copy.stocked = False
+        copy.rest_until, copy.disturbed, copy.pages = 0.0, 0, None
         copy.refetch.clear()
         copy.heard += 1
         copy.writing = 0
@@ -163,8 +193,20 @@ class Engine:
 
     # Reading
 
-    def decide(self, request: ItemsRequest, policy: Policy | None = None, max_age: float | None = None) -> Decision:
-        """`policy` and `max_age` default to those of the node's analyser."""
+    @property
+    def reads_at_once(self) -> bool:
+        """Whether the copy is read within a call."""
+        return self.context.database.instant is not None
+
+    def decide(
+        self,
+        request: ItemsRequest,
+        policy: Policy | None = None,
+        max_age: float | None = None,
+        looked: Looked | None = None,
+    ) -> Decision:
+        """`policy` and `max_age` default to those of the node's analyser. Where rows decide, and are neither at hand
+        nor `looked` at, the best is hoped of them: so what is to be served then, `look` must bear out first."""
         copy = self.context.copies.find(request.key)
         if copy is None:
             return decide(request, None, Ways(), policy or Policy.ASK_WHEN_STALE, max_age)
@@ -172,67 +214,146 @@ class Engine:
             self.housekeeping.was_read(copy)
         if policy is None and max_age is None and (analyser := self.context.analysers.find(copy.record.analyser)):
             policy, max_age = analyser.policy, analyser.max_age
-        ways = self.context.ways(request.key.service)
-        if not copy.skips_missing and ways.missing_id is Way.SKIPPED:
-            # Learnt of another node, perhaps: some services skip a missing id, and refuse it to the node's owners.
-            ways = dataclasses.replace(ways, missing_id=Way.UNKNOWN)
+        ways = self._ways_with(copy)
         where = copy.situation(
             self._hears(request.key),
             self.context.clock(),
-            holds_all=self._holds_all(copy, request, ways),
-            knows_cursors=self._knows_cursors(copy, request, ways),
+            item_ids=request.item_ids,
+            holds_all=self._holds_all(copy, request, ways, looked),
+            knows_cursors=self._knows_cursors(copy, request, ways, looked),
         )
         return decide(request, where, ways, policy or Policy.ASK_WHEN_STALE, max_age)
 
-    def _holds_all(self, copy: Copy, request: ItemsRequest, ways: Ways) -> bool:
+    def _ways_with(self, copy: Copy) -> Ways:
+        ways = self.context.ways(copy.key.service)
+        if not copy.skips_missing and ways.missing_id is Way.SKIPPED:
+            # Learnt of another node, perhaps: some services skip a missing id, and refuse it to the node's owners.
+            return dataclasses.replace(ways, missing_id=Way.UNKNOWN)
+        return ways
+
+    def _holds_all(self, copy: Copy, request: ItemsRequest, ways: Ways, looked: Looked | None) -> bool:
         """Looked up only where it matters: where the service's way with a missing id cannot be foreseen."""
-        if not request.item_ids or ways.missing_id is Way.SKIPPED or not copy.record.complete:
+        if not _asks_whether_held(copy, request, ways):
             return False
+        if looked is not None:
+            return looked.holds_all
+        instant = self.context.database.instant
+        if instant is None:
+            return True
         try:
-            held = self.context.database.read_now(items.which, copy.record.id, request.item_ids)
+            return _are_all(request, instant.read_now(items.which, copy.record.id, request.item_ids))
         except DatabaseError:
             return False  # whoever reads the items is told
-        return len(held) == len(set(request.item_ids))
 
-    def _knows_cursors(self, copy: Copy, request: ItemsRequest, ways: Ways) -> bool:
-        if request.max_items is None or ways.limited_set not in SHOWS_SET or not copy.record.complete:
+    def _knows_cursors(self, copy: Copy, request: ItemsRequest, ways: Ways, looked: Looked | None) -> bool:
+        if request.max_items is None or not _shows_ends(copy, request, ways):
             return False
         copy.cursors.note_limit(request.max_items)
-        known = self.find_set(request) is not None
+        if looked is not None:
+            known = looked.rsm is not None
+        elif self.reads_at_once:
+            known = self.find_set(request) is not None
+        else:
+            known = copy.record.item_count == 0 or bool(copy.cursors.known)
         if not known and not copy.cursors.lacking:
             copy.cursors.lacking = True
             self.synchroniser.want(copy)
         return known
 
+    async def look(self, request: ItemsRequest) -> Looked | None:
+        """At the rows by which a decision was put off; None where there are none."""
+        copy = self.context.copies.find(request.key)
+        if copy is None or self.reads_at_once:
+            return None
+        ways = self._ways_with(copy)
+        try:
+            if _asks_whether_held(copy, request, ways):
+                held = await self.context.database.read(items.which, copy.record.id, request.item_ids)
+                return Looked(_are_all(request, held), None)
+            if _shows_ends(copy, request, ways):
+                return Looked(False, await self._read_set(copy, request))
+        except DatabaseError:
+            return Looked(False, None)
+        return None
+
     def find_set(self, request: ItemsRequest) -> Rsm | None:
         """The `<set/>` that the service would send along with what `max_items` brings; None where it sends none, or
-        one that is not known."""
+        one that is not known. For where reads are at once."""
         copy = self.context.copies.find(request.key)
-        shows = self.context.ways(request.key.service).limited_set in SHOWS_SET
-        if copy is None or request.max_items is None or not shows:
+        if copy is None or request.max_items is None or not self._sends_set(request):
             return None
+        instant, count = self.context.database.instant, copy.record.item_count
+        assert instant is not None
         try:
-            return cursors.find_set(self.context, copy, request)
+            ends = instant.read_now(items.ids_at, copy.record.id, cursors.ends_of(count, request.max_items), count)
         except DatabaseError:
             return None  # whoever reads the items is told
+        return cursors.find_set(self.context, copy, request, count, ends)
+
+    async def _read_set(self, copy: Copy, request: ItemsRequest) -> Rsm | None:
+        """As `find_set`, on any database."""
+        if self.reads_at_once:
+            return self.find_set(request)
+        if request.max_items is None or not self._sends_set(request):
+            return None
+        count = copy.record.item_count
+        at = cursors.ends_of(count, request.max_items)
+        ends = await self.context.database.read(items.ids_at, copy.record.id, at, count)
+        return cursors.find_set(self.context, copy, request, count, ends)
+
+    def _sends_set(self, request: ItemsRequest) -> bool:
+        return request.max_items is not None and self.context.ways(request.key.service).limited_set in SHOWS_SET
 
     def read_xml(self, request: ItemsRequest, take: Take) -> list[str]:
-        copy = self.context.copies.find(request.key)
+        """For where reads are at once."""
+        copy, instant = self.context.copies.find(request.key), self.context.database.instant
         assert copy is not None
-        return self.context.database.read_now(answers.take_xml, copy.record.id, request, take)
+        assert instant is not None
+        return instant.read_now(answers.take_xml, copy.record.id, request, take)
+
+    async def find_reply(self, request: ItemsRequest, serve: Serve) -> Reply | None:
+        """What the copy says, on any database; None where it cannot answer after all. Raises DatabaseError."""
+        looked = None if serve.stale else await self.look(request)
+        if looked is not None:
+            decision = self.decide(request, looked=looked)
+            if not isinstance(decision, Serve):
+                return None
+            serve = decision
+        copy = self.context.copies.find(request.key)
+        if copy is None or not copy.record.complete:
+            return None
+        # Before the rows: they may be newer than what is said of them, never older.
+        made_of = self.vouch(request, serve)
+        database, rsm = self.context.database, None
+        if (limit := request.max_items) is not None and self._sends_set(request):
+            rows = await database.scan(
+                answers.take_rows, copy.record.id, request, serve.take, lambda count: cursors.ends_of(count, limit)
+            )
+            texts = rows.texts
+            rsm = cursors.find_set(self.context, copy, request, rows.of, rows.ends)
+            if rsm is None and not serve.stale:
+                return None
+        elif len(request.item_ids) > CHUNK:
+            texts = await database.scan(answers.take_xml, copy.record.id, request, serve.take)
+        else:
+            texts = await database.read(answers.take_xml, copy.record.id, request, serve.take)
+        if copy.dropped or not copy.record.complete:
+            return None
+        return Reply(texts, rsm, made_of)
 
     async def answer(self, request: ItemsRequest, serve: Serve) -> Answer | None:
         """None where the copy was closed while it was read: what was read may be the half of it."""
         copy = self.context.copies.find(request.key)
-        if copy is None or not copy.record.complete:
+        if copy is None or copy.is_closed():
             return None
         made_of = self.vouch(request, serve)
         found = await self.context.database.scan(answers.take_items, copy.record.id, request, serve.take)
-        if copy.dropped or not copy.record.complete:
+        rsm = await self._read_set(copy, request)
+        if copy.is_closed():
             return None
         return Answer(
             items=found,
-            rsm=self.find_set(request),
+            rsm=rsm,
             origin=made_of.origin,
             verified_at=made_of.verified_at,
             complete=made_of.complete,
@@ -245,13 +366,19 @@ class Engine:
         assert copy is not None
         return Provenance(
             origin=Origin.COPY,
-            verified_at=copy.record.verified_at,
+            verified_at=copy.verified_at(request.item_ids),
             complete=copy.record.complete and not copy.record.quarantined,
             stale=serve.stale,
             revision=copy.record.revision,
         )
 
-    async def fetch(self, request: ItemsRequest, instead: Serve | None, rsm: RsmQuery | None = None) -> Answer:
+    async def fetch(
+        self, request: ItemsRequest, instead: Serve | None, rsm: RsmQuery | None = None, *, anew: bool = False
+    ) -> Answer:
+        """Ask the service, unless it refused the same a moment ago; `anew`: even then."""
+        now = asyncio.get_running_loop().time()
+        if not anew and (refusal := self.context.refusals.find(request, now)) is not None:
+            raise refusal.error
         try:
             if not self.context.online or not self.context.speaks_for(request.key.account):
                 raise Disconnected("there is no session with the service, and no copy to stand in")
@@ -260,7 +387,7 @@ class Engine:
             )
         except (Timeout, Disconnected, StanzaError) as error:
             if isinstance(error, StanzaError):
-                self.synchroniser.note_error(request.key, error)
+                self.note_error(request, error)
             answers_so = isinstance(error, StanzaError) and not error.unreachable
             if answers_so or instead is None or (answer := await self.answer(request, instead)) is None:
                 raise
@@ -270,6 +397,12 @@ class Engine:
         found = [Item(request.key, s.id, s.xml, None, s.publisher, 0, 0, 0) for s in listed.items]
         whole = not request.item_ids and request.max_items is None and listed.rsm is None
         return Answer(items=found, rsm=listed.rsm, origin=Origin.SERVICE, complete=whole)
+
+    def note_error(self, request: ItemsRequest, error: StanzaError, stanza: Element | None = None) -> None:
+        """The service answered a read of the program with an error."""
+        self.context.refusals.note(request, error, asyncio.get_running_loop().time(), stanza)
+        whole = not request.item_ids
+        self.synchroniser.note_error(request.key, error, missing=whole and error.condition in MISSING)
 
     def observe(self, request: ItemsRequest, iq: Element) -> None:
         """The service answered a read of the program."""
@@ -281,7 +414,12 @@ class Engine:
             copy.cursors.learn(protocol.read_ends(iq))
         if copy is not None and request.item_ids and answered is not None:
             copy.skips_missing |= len(answered) < len(set(request.item_ids))
-        if not self.only_when_asked and self.context.serves(request.key.account):
+        if not self.context.serves(request.key.account):
+            return
+        if copy is not None and answered is not None:
+            whole = not request.item_ids and request.max_items is None and protocol.read_ends(iq).rsm is None
+            self.synchroniser.take_in(copy, list(answered), shows_all=whole)
+        if not self.only_when_asked:
             self.selection.observe(request.key, [] if answered is None else list(answered))
 
     # Following

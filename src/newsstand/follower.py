@@ -40,6 +40,7 @@ class Follower:
         if transport is None or message.find(_EVENT) is None:
             return
         for told in read_message(message, transport.own_jid):
+            self._context.refusals.forget(service=told.key.service, node=told.key.node)
             copy = self._context.copies.find(told.key)
             if copy is not None and copy.followed:
                 self.hear(copy, told)
@@ -47,18 +48,20 @@ class Follower:
     def hear(self, copy: Copy, told: Notification) -> None:
         """Take in news of a node: from now on reads wait for it."""
         copy.heard += 1
+        copy.covered.clear()
         if any(_ends_subscription(news) for news in told.news):
             copy.subscribed = False  # in whatever state: the next listing subscribes first
+            copy.pages = None
             copy.ends += 1
         if copy.writing:
             copy.keep_told(told.news)
-        if copy.listing or copy.record.state is SyncState.LIVE:
+        if copy.listing or copy.pages is not None or copy.record.state is SyncState.LIVE:
             copy.inbox.append(told)
             copy.note(told)
             self.drain(copy)
         elif any(isinstance(news, Deleted) for news in told.news):
             self._synchroniser.shut(copy, "the node was deleted")
-            self._context.spawn(self._synchroniser.erase(copy), "closing a node")
+            self._context.spawn(self._synchroniser.settle_closed(copy), "closing a node")
         else:
             # A copy that is neither live nor being listed will be listed: that brings it. But what came between is
             # then not known, so the order will teach nothing.

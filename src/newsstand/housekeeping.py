@@ -12,12 +12,10 @@ from newsstand.errors import NewsstandError
 from newsstand.model import SyncState
 from newsstand.storage import log as log_of_changes
 from newsstand.storage import nodes
-from newsstand.synchroniser import Synchroniser
+from newsstand.synchroniser import DAY, Synchroniser
 
 log = logging.getLogger(__name__)
 
-DAY = 86_400 * 1_000_000
-"""In microseconds."""
 ROUND = 3_600.0
 """Seconds between two rounds."""
 GLANCES = 5
@@ -82,6 +80,8 @@ class Housekeeping:
         unread = now - context.settings.unread_days * DAY
         for copy in context.copies:
             ours = context.serves(copy.key.account)
+            if ours and copy.record.state is SyncState.GONE and 0 < (copy.record.retry_at or 0) <= now:
+                context.spawn(self._synchroniser.settle_closed(copy), f"erasing {copy.key.node}")
             if ours and (copy.record.read_at or 0) < unread and copy.work is None:
                 context.spawn(self._forget(self.drop(copy)), f"forgetting {copy.key.node}")
         context.spawn(self._prune(now - context.settings.change_days * DAY), "pruning the log of changes")

@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 
 from newsstand import protocol
 from newsstand.context import Context
+from newsstand.copies import Pages
 from newsstand.errors import ListingError, StanzaError, Timeout
 from newsstand.model import NodeKey, RsmQuery, SeenItem
 from newsstand.ways import Way, Ways
@@ -20,8 +21,6 @@ from newsstand.ways import Way, Ways
 ID_BATCH = 20
 """Ids in a request: a reply of more than 512 KiB never arrives over some servers' s2s."""
 
-MISSING = {"item-not-found", "gone"}
-"""Errors that say that there is no such node, or item."""
 SMALL = 100
 """Items of an answer that are taken apart in the event loop."""
 _NO_DISCO = {
@@ -55,14 +54,22 @@ class Listed:
 
 
 async def download(
-    context: Context, key: NodeKey, ways: Ways, progress: Progress | None = None, on_answer: OnAnswer | None = None
+    context: Context,
+    key: NodeKey,
+    ways: Ways,
+    progress: Progress | None = None,
+    on_answer: OnAnswer | None = None,
+    pages: Pages | None = None,
 ) -> Listed:
     """The whole node. One request both asks for the first page and shows whether the service knows pages: one that
-    ignores the `<set/>` has sent everything. `on_answer` is called as each answer arrives. Raises ListingError,
-    StanzaError, Timeout or Disconnected."""
+    ignores the `<set/>` has sent everything. `on_answer` is called as the first answer arrives. `pages` is gone on
+    with, and holds what came if this is interrupted. Raises ListingError, StanzaError, Timeout or Disconnected."""
+    pages = pages or Pages()
     try:
-        return await _by_pages(context, key, ways, progress, on_answer)
+        return await _by_pages(context, key, ways, progress, on_answer, pages)
     except Timeout:
+        if pages.number:
+            raise
         # A remote server drops an answer that is too large, without a word: ask for less at a time. The ids'
         # order must be known from other nodes of the service.
         if ways.disco_order not in (Way.NODE_ORDER, Way.REVERSED):
@@ -71,39 +78,43 @@ async def download(
 
 
 async def _by_pages(
-    context: Context, key: NodeKey, ways: Ways, progress: Progress | None, on_answer: OnAnswer | None
+    context: Context,
+    key: NodeKey,
+    ways: Ways,
+    progress: Progress | None,
+    on_answer: OnAnswer | None,
+    pages: Pages,
 ) -> Listed:
-    size = context.settings.page_size
-    iq = await request_items(context, key, rsm=RsmQuery(size), on_answer=on_answer)
-    _check_sender(iq, key)
-    page = await _read(iq)
-    own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
-    items = list(page.items)
-    if page.rsm is None:
-        if len(items) > size:
-            ways = ways.learn(paging=Way.IGNORED)
-        _report(progress, items, len(items))
-        return Listed(_checked(context, items), False, ways, own_from)
-    first_count = page.rsm.count
-    if first_count is None:
-        raise ListingError("the service sends pages, and does not say of how many items (XEP-0059, 2.6)")
+    size, items = context.settings.page_size, pages.items
+    if pages.count is None:
+        iq = await request_items(context, key, rsm=RsmQuery(size), on_answer=on_answer)
+        _check_sender(iq, key)
+        page = await _read(iq)
+        pages.own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
+        if page.rsm is None:
+            if len(page.items) > size:
+                ways = ways.learn(paging=Way.IGNORED)
+            _report(progress, page.items, len(page.items))
+            return Listed(_checked(context, page.items), False, ways, pages.own_from)
+        if page.rsm.count is None:
+            raise ListingError("the service sends pages, and does not say of how many items (XEP-0059, 2.6)")
+        pages.add(page)
+        pages.count = page.rsm.count
     ways = ways.learn(paging=Way.HONOURED)
-    pages = 1
-    while len(items) < first_count:
-        _report(progress, items, first_count)
-        if not page.items or page.rsm.last is None:
-            raise ListingError(f"the listing ended after {len(items)} of {first_count} items")
+    while len(items) < pages.count:
+        _report(progress, items, pages.count)
+        if pages.last is None:
+            raise ListingError(f"the listing ended after {len(items)} of {pages.count} items")
         if len(items) > context.settings.max_items:
             break
-        page = await _read(await request_items(context, key, rsm=RsmQuery(size, after=page.rsm.last)))
-        if page.rsm is None or page.rsm.count != first_count:
+        page = await _read(await request_items(context, key, rsm=RsmQuery(size, after=pages.last)))
+        if page.rsm is None or page.rsm.count != pages.count:
             raise ListingError("the number of items changed while they were listed")
-        items += page.items
-        pages += 1
-    if len(items) > first_count:
-        raise ListingError(f"the service listed {len(items)} items and counts {first_count}")
-    _report(progress, items, first_count)
-    return Listed(_checked(context, items), pages > 1, ways, own_from)
+        pages.add(page)
+    if len(items) > pages.count:
+        raise ListingError(f"the service listed {len(items)} items and counts {pages.count}")
+    _report(progress, items, pages.count)
+    return Listed(_checked(context, items), pages.number > 1, ways, pages.own_from)
 
 
 async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress | None) -> Listed:
@@ -146,7 +157,7 @@ def _report(progress: Progress | None, items: Sequence[SeenItem], total: int) ->
         progress(len(items), total)
 
 
-def _checked(context: Context, items: list[SeenItem]) -> tuple[SeenItem, ...]:
+def _checked(context: Context, items: Sequence[SeenItem]) -> tuple[SeenItem, ...]:
     if len(items) > context.settings.max_items:
         raise ListingError(f"the node has more than {context.settings.max_items} items (setting max_items)")
     ids = {item.id for item in items}
@@ -167,16 +178,24 @@ class Ids(NamedTuple):
 async def list_ids(context: Context, key: NodeKey, listed: Sequence[object]) -> Ids:
     """All ids of the node, by another way than the listing: disco#items (XEP-0060, 5.5); where that is refused,
     a request for one item more than was listed. Raises as `download`."""
+    ids = await disco_ids(context, key)
+    if ids is not None:
+        return Ids(ids, by_disco=True)
+    answer = protocol.read_items(await request_items(context, key, max_items=len(listed) + 1))
+    return Ids([item.id for item in answer.items], by_disco=False)
+
+
+async def disco_ids(context: Context, key: NodeKey) -> list[str] | None:
+    """All ids of the node, in the order of disco#items; None where the service refuses that. Raises as `download`."""
     try:
         iq = await context.ask("get", key, protocol.disco_items_request(key.node))
     except StanzaError as error:
         if error.condition not in _NO_DISCO:
             raise
-        answer = protocol.read_items(await request_items(context, key, max_items=len(listed) + 1))
-        return Ids([item.id for item in answer.items], by_disco=False)
+        return None
     if protocol.disco_is_cut(iq):
         raise ListingError("disco#items of the node is only a part of its ids")
-    return Ids(protocol.read_disco_item_ids(iq), by_disco=True)
+    return protocol.read_disco_item_ids(iq)
 
 
 async def request_items(

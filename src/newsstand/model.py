@@ -316,6 +316,7 @@ class NodeRecord:
     pubsub_type: str | None = None
     attempts: int = 0
     retry_at: int | None = None
+    """When it is tried again; of a node that is closed to its account, when its items are erased."""
     shows_publisher: bool | None = None
     """Whether answers of this node name the publisher; None while no item was seen in one."""
     read_at: int | None = None

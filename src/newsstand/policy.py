@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from newsstand.model import ItemsRequest, Policy, SyncState
 from newsstand.ways import Take, Ways, foresee
 
+_NOTHING = "the copy holds nothing of this node"
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -70,10 +72,12 @@ def decide(
     answers that was verified within it, live or not, and no other, unless the service cannot."""
     if policy is Policy.ONLY_SERVICE:
         return Fetch(None)
-    if situation is None or not situation.complete or situation.state in (SyncState.GONE, SyncState.UNSYNCED):
-        if policy is Policy.ONLY_COPY:
-            return Refuse("the copy holds no complete listing of this node")
+    if situation is None or situation.state in (SyncState.GONE, SyncState.UNSYNCED):
+        return Refuse(_NOTHING) if policy is Policy.ONLY_COPY else Fetch(None)
+    if not situation.complete and policy is not Policy.ONLY_COPY:
         return Fetch(None)
+    if not situation.complete and not situation.count:
+        return Refuse(_NOTHING)  # of one that holds a part, only the copy was asked for: that part
     take = foresee(ways, request, situation.count, holds_all=situation.holds_all, knows_cursors=situation.knows_cursors)
     if policy is Policy.ONLY_COPY:
         if max_age is not None and situation.age > max_age:
@@ -100,9 +104,8 @@ def _is_fresh_enough(situation: Situation, policy: Policy, max_age: float | None
 
 
 def _vouched(situation: Situation) -> bool:
-    return (
-        situation.connected and situation.state is SyncState.LIVE and not situation.writing and not situation.doubtful
-    )
+    known = situation.complete and situation.state is SyncState.LIVE
+    return situation.connected and known and not situation.writing and not situation.doubtful
 
 
 def _nearest(request: ItemsRequest) -> Take:

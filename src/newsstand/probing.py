@@ -12,6 +12,7 @@ from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import StanzaError
 from newsstand.model import ItemsRequest, RsmQuery, SyncState
+from newsstand.refusals import MISSING
 from newsstand.ways import Way, learn_from_answer
 
 
@@ -46,7 +47,7 @@ async def _try(context: Context, copy: Copy, ids: Sequence[str], request: ItemsR
         listed = protocol.read_items(iq)
         answered, rsm = [item.id for item in listed.items], listed.rsm
     except StanzaError as error:
-        if error.condition not in listing.MISSING:
+        if error.condition not in MISSING:
             return
     if heard == copy.heard and copy.writing == 0:
         ways = context.ways(copy.key.service)

@@ -233,8 +233,8 @@ def as_listed(item: SeenItem, shows_publisher: bool | None) -> SeenItem:
         return item
     shown = item.publisher if shows_publisher else None
     exact = not (
-        (shows_publisher is None and item.publisher is not None)
-        or (shows_publisher is True and item.publisher is None)
+        shows_publisher is None  # no item was seen in an answer yet
+        or (shows_publisher and item.publisher is None)
         or _BARE in item.xml
     )
     # `to_text` writes no `>` within a tag, so the first one ends the `<item …>`.

@@ -6,6 +6,7 @@ import dataclasses
 import enum
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from newsstand.errors import ListingError
 from newsstand.model import (
@@ -22,6 +23,9 @@ from newsstand.model import (
 )
 from newsstand.protocol import as_listed
 from newsstand.ways import Way, Ways
+
+FEW = 3
+"""Items that may be missing in a list without a second one."""
 
 
 class Place(enum.Enum):
@@ -97,6 +101,37 @@ def _positions(ours: dict[str, HeldItem], seen: Sequence[SeenItem]) -> list[int]
         last = there.position if there is not None and there.position > last else last + 1
         positions.append(last)
     return positions
+
+
+class Stock(NamedTuple):
+    """What a list of a node's ids tells of a copy that was not kept up."""
+
+    gone: tuple[str, ...]
+    suspects: tuple[str, ...]
+    """New, or moved to the end and therefore overwritten; newest first."""
+
+
+def plan_stock(held: Sequence[str], listed: Sequence[str], *, moves_last: bool) -> Stock:
+    """Compare the ids that are held with those that the service lists, both in the node's order. Where an overwrite
+    `moves_last`, what stands behind the first item that is out of order was touched. What stands before may have been
+    touched, too: overwriting a node's last items in their order leaves no trace in it."""
+    there, place = set(listed), {id_: at for at, id_ in enumerate(held)}
+    gone = tuple(id_ for id_ in held if id_ not in there)
+    suspects: list[str] = []
+    last, moved = -1, False
+    for id_ in listed:
+        at = place.get(id_)
+        moved |= moves_last and at is not None and at < last
+        if at is None or moved:
+            suspects.append(id_)
+        else:
+            last = at
+    return Stock(gone, tuple(reversed(suspects)))
+
+
+def is_much_shorter(held: int, gone: int) -> bool:
+    """Whether so many of the items that are held are missing in a list that it is not believed without a second."""
+    return gone > 0 and (gone >= held or gone > max(FEW, held // 10))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from newsstand.analysis import Analyser, Analysers
 from newsstand.comparing import Verification
 from newsstand.config import Settings
 from newsstand.context import Clock, Context, wall_clock
-from newsstand.engine import Engine
+from newsstand.engine import Engine, Reply
 from newsstand.errors import (
     ConfigurationError,
     DatabaseError,
@@ -152,7 +153,7 @@ class Replica:
         request = ItemsRequest(key, tuple(item_ids), max_items, paged=rsm is not None)
         engine = self._open
         while True:
-            decision = engine.decide(request, policy, max_age)
+            decision = engine.decide(request, policy, max_age, await engine.look(request))
             match decision:
                 case Refuse(reason):
                     raise NotInCopy(f"{node!r} of {service}: {reason}")
@@ -171,7 +172,7 @@ class Replica:
                     if answer is not None:
                         return answer
                 case Fetch(instead):
-                    return await engine.fetch(request, instead, rsm)
+                    return await engine.fetch(request, instead, rsm, anew=policy is Policy.ONLY_SERVICE)
 
     def _key(self, service: str, node: str, account: str | None) -> NodeKey:
         return NodeKey(self._account(account), protocol.same_jid(service), node)
@@ -306,6 +307,16 @@ class Replica:
         """Whom a program's read asks; at once."""
         return self._open.decide(request)
 
+    @property
+    def reads_at_once(self) -> bool:
+        """Whether `read_xml` and `find_set` can be used; else `find_reply`."""
+        return self._open.reads_at_once
+
+    async def find_reply(self, request: ItemsRequest, serve: Serve) -> Reply | None:
+        """What the copy says to a read that it was decided to serve; None where its rows show that it cannot, or it was
+        closed meanwhile: then the service is to be asked. Raises DatabaseError."""
+        return await self._open.find_reply(request, serve)
+
     def ways(self, service: str) -> Ways:
         """What is known of a service's ways."""
         return self._open.context.ways(service)
@@ -350,10 +361,20 @@ class Replica:
         """Whether this stream's requests are this account's."""
         return self._engine is not None and self._engine.context.speaks_for(account)
 
-    def note_error(self, key: NodeKey, error: StanzaError) -> None:
-        """The service, or a server on the way to it, answered a program's read with an error."""
+    def note_error(self, request: ItemsRequest, error: StanzaError, stanza: Element) -> None:
+        """The service, or a server on the way to it, answered a program's read with this `<iq/>`."""
         if self._engine is not None:
-            self._engine.synchroniser.note_error(key, error)
+            self._engine.note_error(request, error, stanza)
+
+    def find_refusal(self, request: ItemsRequest) -> Element | None:
+        """The `<iq/>` with the error that the service answered to the same request a moment ago."""
+        refusals = self._open.context.refusals
+        refusal = refusals.find(request, asyncio.get_running_loop().time())
+        return None if refusal is None else refusal.stanza
+
+    def forget_refusals(self, service: str) -> None:
+        """The program changes something there: it must see what comes of that."""
+        self._open.context.refusals.forget(service=service)
 
     def begin_write(self, request: WriteRequest) -> Write | None:
         """The program sends a write of its own, now: until `end_write`, reads of that node ask the service."""

@@ -9,6 +9,7 @@ from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import NotFollowed, ServiceError, StanzaError
 from newsstand.model import Subscription, SyncState, Verdict
+from newsstand.refusals import MISSING
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Subscriptions:
             request = protocol.subscribe_request(key.node, key.account)
             iq = await self._context.ask("set", key, request, on_answer=answered)
         except StanzaError as error:
-            if error.condition in listing.MISSING:
+            if error.condition in MISSING:
                 raise
             # Reading may be refused as well, and then nothing of it may be served: that raises here.
             await listing.request_items(self._context, key, max_items=1)

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
+from xml.etree.ElementTree import Element
 
-from newsstand import cursors, listing, probing, protocol
+from newsstand import cursors, listing, mending, probing, protocol
 from newsstand.context import Context
-from newsstand.copies import Copy
+from newsstand.copies import Copy, Pages
 from newsstand.errors import (
     DatabaseError,
     Disconnected,
@@ -20,6 +22,7 @@ from newsstand.errors import (
     StanzaError,
     Timeout,
 )
+from newsstand.mending import Mending
 from newsstand.model import (
     NodeKey,
     NodeRecord,
@@ -30,7 +33,8 @@ from newsstand.model import (
     digest,
 )
 from newsstand.parsing import Parsing
-from newsstand.reconcile import Applied, Place, Put, Remove, Step, plan_listing
+from newsstand.reconcile import Applied, Step, plan_listing
+from newsstand.refusals import MISSING, REFUSED
 from newsstand.storage import items, nodes
 from newsstand.subscriptions import Subscriptions
 from newsstand.ways import Way, Ways, learn_from_disco, learn_from_order
@@ -40,12 +44,12 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 5
 """How often a listing is begun anew because notifications came in the middle of it."""
 LIST_REST = 4
-"""After a listing, the node rests so many times as long as it took, before it is listed again."""
-CHECK_REST = 20
-"""After a check of the ids, the node rests so many times as long as the check took: a large node that is written
-to all the time must not be listed all the time."""
+"""After a listing, the node rests so many times as long as the service took over it, before it is listed again."""
 
-REFUSED = {"forbidden", "not-authorized", "not-allowed", "registration-required", "payment-required"}
+DAY = 86_400 * 1_000_000
+"""In microseconds."""
+BACKGROUND_REST = 30.0
+"""Seconds that the next large node waits at most, after one was listed."""
 
 
 class Synchroniser:
@@ -55,9 +59,12 @@ class Synchroniser:
         self._context = context
         self._parsing = parsing
         self.subscriptions = Subscriptions(context)
+        self._mending = Mending(context, self.apply)
         self._places = asyncio.Semaphore(context.settings.parallel)
         self._retries: dict[Copy, asyncio.TimerHandle] = {}
         self._woken = asyncio.Event()
+        self._background = asyncio.Lock()
+        self._background_from = 0.0
         self.stored: Callable[[Copy], None] = lambda copy: None
         """Called when a listing is over: notifications that waited for it can be applied."""
 
@@ -75,7 +82,7 @@ class Synchroniser:
 
     async def list_anew(self, copy: Copy, progress: listing.Progress | None = None) -> NodeRecord:
         """List a followed node, and wait until its copy is live. Raises what stopped it."""
-        copy.relist = True
+        copy.relist = copy.urgent = True
         while (work := self.want(copy, progress=progress)) is not None:
             await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
             if copy.record.state is not SyncState.LIVE:
@@ -93,14 +100,18 @@ class Synchroniser:
         if copy.work is not None:
             copy.work.cancel()
 
-    def note_error(self, key: NodeKey, error: StanzaError) -> None:
-        """The program was answered with an error. Where it says that a link between servers broke, notifications that
-        were on it are lost: what came over it is listed anew. Where the account may not read a node any more, nothing
-        of it is served from this moment on."""
+    def note_error(self, key: NodeKey, error: StanzaError, *, missing: bool = False) -> None:
+        """The program was answered with an error. `missing`: it says that there is no such node; only a listing of ours
+        makes that certain, and reads ask the service until then. Where it says that a link between servers broke,
+        notifications that were on it are lost: what came over it is listed anew. Where the account may not read a node
+        any more, nothing of it is served from this moment on."""
         copy = self._context.copies.find(key)
         if error.condition in REFUSED and copy is not None and copy.followed and self._context.serves(key.account):
-            self.shut(copy, f"the service says {error}")
-            self._context.spawn(self.erase(copy), "closing a node")
+            self.shut(copy, f"the service says {error}", refused=True)
+            self._context.spawn(self.settle_closed(copy), "closing a node")
+        if missing and copy is not None and copy.record.state is SyncState.LIVE:
+            copy.relist = True
+            self.want(copy)
         if not error.link_broken:
             return
         domain = key.service.rpartition("@")[2]
@@ -114,9 +125,19 @@ class Synchroniser:
         for handle in self._retries.values():
             handle.cancel()
         self._retries.clear()
+        self._background_from = 0.0
         # A task that rests for its node's sake would keep the next session's from beginning.
+        self._wake()
+
+    def _wake(self) -> None:
+        """Tasks that rest look whether there is something to do."""
         self._woken.set()
         self._woken = asyncio.Event()
+
+    async def _rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
 
     async def _work(self, copy: Copy, progress: listing.Progress | None) -> None:
         session, turns = self._context.session_number, self._context.turns
@@ -126,15 +147,14 @@ class Synchroniser:
                 if copy.record.state is not SyncState.LIVE or copy.relist:
                     rest = max(rest, copy.rest_until - asyncio.get_running_loop().time())
                 if rest > 0:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(rest):
-                            await self._woken.wait()
+                    await self._rest(rest)
                     rest = 0.0
                     continue
-                async with self._places:
+                async with self._turn(copy), self._places:
                     if not self._is_lacking(copy):
                         break
-                    rest = await self._work_once(copy, progress)
+                    if session == self._context.session_number:
+                        rest = await self._work_once(copy, progress)
         except NewsstandError as error:
             await self._failed(copy, error, session)
         except BaseException:
@@ -153,17 +173,51 @@ class Synchroniser:
 
     async def _work_once(self, copy: Copy, progress: listing.Progress | None) -> float:
         """What matters most; returns how long to leave the node in peace afterwards."""
-        if copy.record.state is not SyncState.LIVE or copy.relist:
+        if self._can_take_stock(copy):
+            await self._take_stock(copy)
+        elif copy.record.state is not SyncState.LIVE or copy.relist:
             await self._list(copy, progress)
         elif copy.refetch:
-            await self._refetch(copy)
+            await self._mending.refetch(copy)
         elif copy.check_ids:
-            return await self._check_ids(copy)
+            return await self._mending.check_ids(copy)
         elif copy.revalidate:
-            return await self._revalidate(copy)
+            return await self._mending.revalidate(copy)
         else:
             await cursors.learn(self._context, copy)
         return 0.0
+
+    def _is_large(self, copy: Copy) -> bool:
+        """Whether it was complete once, and listing it takes more than a request or two."""
+        settings = self._context.settings
+        return copy.record.complete and copy.record.item_count > settings.page_size
+
+    def _can_take_stock(self, copy: Copy) -> bool:
+        return copy.record.state is not SyncState.LIVE and not copy.stocked and not copy.urgent and self._is_large(copy)
+
+    async def _take_stock(self, copy: Copy) -> None:
+        await self.subscriptions.begin(copy)
+        await self._mending.take_stock(copy)
+
+    def _turn(self, copy: Copy) -> AbstractAsyncContextManager[None]:
+        """Large nodes that were complete once, and whose ids were looked at, are listed one at a time, with as long a
+        rest between two as the first took: meanwhile there is room for the others, and for the program's own
+        requests."""
+        waits = copy.record.state is not SyncState.LIVE and copy.stocked and not copy.urgent and self._is_large(copy)
+        return self._in_background(copy) if waits else contextlib.nullcontext()
+
+    @contextlib.asynccontextmanager
+    async def _in_background(self, copy: Copy) -> AsyncIterator[None]:
+        loop, session = asyncio.get_running_loop(), self._context.session_number
+        async with self._background:
+            while session == self._context.session_number and not copy.urgent:
+                if (left := self._background_from - loop.time()) <= 0:
+                    break
+                await self._rest(min(left, 1.0))
+            try:
+                yield
+            finally:
+                self._background_from = loop.time() + min(copy.took, BACKGROUND_REST)
 
     async def _failed(self, copy: Copy, error: NewsstandError, session: int) -> None:
         if session != self._context.session_number:
@@ -171,8 +225,8 @@ class Synchroniser:
         copy.failure = error
         log.info("node %r of %s is not synchronised: %s", copy.key.node, copy.key.service, error)
         try:
-            if isinstance(error, StanzaError) and error.condition in listing.MISSING | REFUSED:
-                await self.close(copy, f"the service says {error}")
+            if isinstance(error, StanzaError) and error.condition in MISSING | REFUSED:
+                await self.close(copy, f"the service says {error}", refused=error.condition in REFUSED)
             elif copy.followed:
                 await self._fail(copy, error)
         except DatabaseError as trouble:
@@ -186,7 +240,8 @@ class Synchroniser:
         attempts = copy.record.attempts + (not lost)
         pause = min(settings.retry_first * 2 ** max(0, attempts - 1), settings.retry_most)
         pause *= self._context.random.uniform(0.75, 1.25)
-        copy.taken(len(copy.inbox))
+        if copy.pages is None:
+            copy.taken(len(copy.inbox))
         try:
             await self._context.save(
                 copy,
@@ -211,40 +266,50 @@ class Synchroniser:
         if (handle := self._retries.pop(copy, None)) is not None:
             handle.cancel()
 
-    async def close(self, copy: Copy, reason: str) -> None:
-        """The node is gone, or we may not read it any more: nothing of it is served or found from now on. The next
-        read of the program that succeeds begins anew."""
-        self.shut(copy, reason)
-        await self.erase(copy)
+    async def close(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
+        """The node is gone, or `refused` to us from now on: nothing of it is served or found. The next read of the
+        program that succeeds begins anew."""
+        self.shut(copy, reason, refused=refused)
+        await self.settle_closed(copy)
 
-    def shut(self, copy: Copy, reason: str) -> None:
-        """What must be so at once of a node that is closed; `erase` does the rest."""
-        copy.update(state=SyncState.GONE, complete=False, reason=reason, item_count=0, quarantined=0)
+    def shut(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
+        """What must be so at once of a node that is closed; `settle_closed` does the rest."""
+        until = self._context.clock() + self._context.settings.refused_days * DAY if refused else None
+        copy.update(state=SyncState.GONE, complete=False, reason=reason, retry_at=until)
         copy.relist = copy.check_ids = copy.subscribed = False
+        copy.pages = None
         copy.refetch.clear()
         copy.taken(len(copy.inbox))
         copy.order = None
+        copy.covered.clear()
         self._forget_retry(copy)
 
-    async def erase(self, copy: Copy) -> None:
-        """Take the items of a node that was shut out of the database, unless it was opened again."""
-        if copy.record.state is not SyncState.GONE:
+    async def settle_closed(self, copy: Copy) -> None:
+        """Store that a node was shut, unless it was opened again, and erase its items: those of one that was refused
+        when their time is over."""
+        record = copy.record
+        if record.state is not SyncState.GONE:
             return
+        erase = record.retry_at is None or record.retry_at <= self._context.clock()
+        if erase:
+            copy.update(retry_at=None, item_count=0, quarantined=0)
+            record = copy.record
 
-        def write(conn: Any, record: NodeRecord) -> None:
+        def write(conn: Any) -> None:
             nodes.save(conn, record)
-            nodes.erase_items(conn, record.id)
+            if erase:
+                nodes.erase_items(conn, record.id)
 
-        await self._context.database.write(write, copy.record)
+        await self._context.database.write(write)
         copy.tell()
 
     # The complete listing ----------------------------------------------------------------------------------
 
     async def _list(self, copy: Copy, progress: listing.Progress | None) -> None:
         """List the node once; its copy is live afterwards, if that can be believed."""
-        await copy.quiet()
+        if copy.pages is None:
+            await copy.quiet()
         copy.listing = True
-        began = asyncio.get_running_loop().time()
         try:
             if copy.record.state is not SyncState.LIVE:
                 copy.update(state=SyncState.SYNCING)
@@ -253,10 +318,8 @@ class Synchroniser:
             await self.subscriptions.begin(copy)
             ids = await self._attempt(copy, progress)
         finally:
-            copy.listing = False
-            now = asyncio.get_running_loop().time()
-            copy.rest_until = now + (now - began) * LIST_REST
-            if copy.record.state is not SyncState.LIVE:
+            copy.listing = copy.urgent = False
+            if copy.record.state is not SyncState.LIVE and copy.pages is None:
                 copy.taken(len(copy.inbox))
         self.stored(copy)
         if ids is None:
@@ -274,9 +337,12 @@ class Synchroniser:
         """One listing; stored, if it can be believed. Returns its ids then, in order. Raises ListingError when the
         last of several, one after the other, cannot."""
         turns = self._context.turns
-        copy.relist = copy.check_ids = False
-        copy.refetch.clear()
-        copy.taken(len(copy.inbox))  # what came before the request is in the listing
+        pages, copy.pages = copy.pages, None
+        if pages is None:
+            pages = Pages()
+            copy.relist = copy.check_ids = False
+            copy.refetch.clear()
+            copy.taken(len(copy.inbox))  # what came before the request is in the listing
         came_before = 0
 
         def answered() -> None:
@@ -284,10 +350,19 @@ class Synchroniser:
             came_before = len(copy.inbox)  # by the time that we go on, more may have come
 
         ways = self._context.ways(copy.key.service)
-        listed = await listing.download(self._context, copy.key, ways, progress, answered)
+        began = asyncio.get_running_loop().time()
+        try:
+            listed = await listing.download(self._context, copy.key, ways, progress, answered, pages)
+        except Disconnected:
+            if pages.number and copy.record.state is not SyncState.LIVE and copy.subscribed:
+                copy.pages = pages  # if the session is resumed, nothing was lost
+            raise
         ids, by_disco = listed.ids, False
         if not listed.paged:
             ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)
+        now = asyncio.get_running_loop().time()
+        copy.took = now - began  # what the database takes is not the service's affair
+        copy.rest_until = now + copy.took * LIST_REST
         shows = protocol.shows_publisher(listed.items)
         later = copy.inbox[came_before:]
         undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)
@@ -347,110 +422,16 @@ class Synchroniser:
         copy.behind = copy.relist or bool(copy.refetch)
         copy.cursors.known.clear()
         copy.cursors.lacking = cursors.are_needed(self._context, copy)
-        self._remember_order(copy, listed.ids)
+        mending.remember_order(self._context, copy, listed.ids)
         for told in copy.inbox:
             copy.note(told)
         self.parse(copy)
 
-    def _remember_order(self, copy: Copy, ids: list[str]) -> None:
-        ways = self._context.ways(copy.key.service)
-        if Way.UNKNOWN in (ways.new, ways.overwritten):
-            copy.remember_order(ids)
-        else:
-            copy.order = None  # nothing to learn from it
+    # What listings and doubts share ---------------------------------------------------------------------------
 
-    # Smaller doubts ------------------------------------------------------------------------------------------------
-
-    async def _refetch(self, copy: Copy) -> None:
-        """Ask for items whose contents did not come along. Those that are not there any more were retracted."""
-        wanted = sorted(copy.refetch)[: listing.ID_BATCH]
-        heard = copy.heard
-        found: dict[str, SeenItem] = {}
-        for item_id in wanted:
-            # One by one: some services refuse a whole request for one missing id.
-            try:
-                iq = await listing.request_items(self._context, copy.key, item_ids=(item_id,))
-            except StanzaError as error:
-                if error.condition not in listing.MISSING:
-                    raise
-                continue
-            found.update((item.id, item) for item in protocol.read_items(iq).items if item.id == item_id)
-        await copy.quiet()
-        if copy.heard != heard:
-            return  # something came meanwhile: what we have may be older. They are still in doubt.
-        steps: list[Step] = [Put(item, Place.LAST, Place.KEEP) for item in found.values()]
-        missing = tuple(id_ for id_ in wanted if id_ not in found)
-        held = await self._context.database.read(items.which, copy.record.id, missing)
-        if held:
-            steps.append(Remove(tuple(held)))
-        shows = protocol.shows_publisher(found.values())
-        if shows is not None and copy.record.shows_publisher is None:
-            copy.update(shows_publisher=shows)
-        applied = await self.apply(copy, steps)
-        copy.relist |= bool(applied.inserted)  # where among the others, only a listing shows
-        if copy.heard == heard:  # else the same item may be in doubt anew
-            copy.refetch.difference_update(wanted)
-            copy.behind &= copy.relist or bool(copy.refetch)
-
-    async def _check_ids(self, copy: Copy) -> float:
-        """See whether something was evicted: services drop what exceeds `max_items` without a word. Returns how
-        long to leave the node in peace afterwards."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        await copy.quiet()
-        heard = copy.heard
-        held = await self._context.database.scan(items.held_ids, copy.record.id)
-        listed, by_disco = await listing.list_ids(self._context, copy.key, held)
-        await copy.quiet()
-        if heard != copy.heard:
-            return (loop.time() - began) * CHECK_REST  # still in doubt: look again
-        there = set(listed)
-        evicted = tuple(id_ for id_ in held if id_ not in there)
-        if len(held) - len(evicted) != len(there) or (evicted and not there):
-            copy.relist = True  # more than an eviction happened; one short list is not believed
-        elif by_disco and not self._is_in_order(copy, [id_ for id_ in held if id_ in there], listed):
-            copy.relist = True  # the service did not tell of them in the order in which it stored them
-        elif evicted:
-            await self.apply(copy, [Remove(evicted)])
-        if copy.heard == heard:
-            # Not a moment earlier: until the evicted are out, the copy must not answer.
-            copy.check_ids = False
-            copy.answered_at = loop.time()
-            copy.cursors.lacking = cursors.are_needed(self._context, copy)
-            copy.update(verified_at=self._context.clock())
-            if self._context.ways(copy.key.service).new in (Way.LAST, Way.FIRST) and not copy.relist:
-                # The order is known again, and nothing is hidden in it: what comes next can teach something.
-                self._remember_order(copy, [id_ for id_ in held if id_ in there])
-        return 0.0
-
-    async def _revalidate(self, copy: Copy) -> float:
-        """Ask whether the account may still read the node, which raises if not, and compare what that brings and the
-        ids. The copy answers meanwhile: nothing speaks against it."""
-        copy.revalidate = False
-        await copy.quiet()
-        heard = copy.heard
-        answer = protocol.read_items(await listing.request_items(self._context, copy.key, max_items=1))
-        copy.answered_at = asyncio.get_running_loop().time()
-        await copy.quiet()
-        same = [await self._holds(copy, item) for item in answer.items]
-        if heard == copy.heard and not all(same):
-            copy.relist = True
-            return 0.0
-        return await self._check_ids(copy)
-
-    async def _holds(self, copy: Copy, item: SeenItem) -> bool:
-        stored = await self._context.database.read(items.xml_by_ids, copy.record.id, [item.id])
-        return item.quarantine is not None or stored == [item.xml]
-
-    def _is_in_order(self, copy: Copy, ids: Sequence[str], listed: Sequence[str]) -> bool:
-        """Whether disco#items names the ids as the copy orders them, as far as the service's way with it is known."""
-        match self._context.ways(copy.key.service).disco_order:
-            case Way.NODE_ORDER:
-                return list(listed) == list(ids)
-            case Way.REVERSED:
-                return list(listed) == list(reversed(ids))
-            case _:
-                return True
+    def take_in(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
+        """See `Mending.take_in`."""
+        self._mending.take_in(copy, answered, shows_all=shows_all)
 
     def parse(self, copy: Copy) -> None:
         """See to it that what is stored and not parsed gets parsed."""

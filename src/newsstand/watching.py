@@ -22,9 +22,9 @@ def begin(context: Context, key: NodeKey, since: int | None) -> AsyncIterator[Ch
     if copy is None or not copy.followed:
         raise NotInCopy(f"{key.node!r} of {key.service} is not followed: synchronise it first")
     if since is None:
-        since = context.database.read_now(log.current_revision, copy.record.id) or 0
+        since = copy.record.revision
     elif since == 0:
-        since = context.database.read_now(log.beginning, copy.record.id)
+        since = log.beginning(copy.record.id, copy.record.revision)
     return _watch(context, copy, since)
 
 
@@ -36,7 +36,7 @@ async def _watch(context: Context, copy: Copy, since: int) -> AsyncIterator[Chan
         # Taken before looking: what is committed while we look wakes us afterwards.
         changed = copy.changed
         part = await context.database.scan(log.read, copy.record.id, cursor, BATCH)
-        if part is None or copy.dropped:
+        if part is None or copy.is_closed():
             raise ChangesLost(_why(copy, cursor.revision))
         for entry in part.entries:
             yield Change(copy.key, entry.revision, entry.kind, entry.item_id)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, func, select
+from sqlalchemy.util import await_only
 
 from newsstand.model import NS_PUBSUB, NodeKey, NodeRecord, SeenItem
 from newsstand.reconcile import Applied, Place, Put, Step
-from newsstand.storage import items, nodes, search
+from newsstand.storage import dialects, items, nodes, search
 from newsstand.storage.database import Database
 from newsstand.storage.items import ParsedItem
 from newsstand.storage.mapping import ItemChange, ItemText, PubsubItem, PubsubNode, table
+from newsstand.storage.sqlite_database import SqliteDatabase
 from newsstand.words import terms_of
 
 JULIET = "juliet@example.org"
@@ -25,6 +31,39 @@ ITEM = table(PubsubItem)
 NODE = table(PubsubNode)
 TEXT = table(ItemText)
 CHANGE = table(ItemChange)
+
+
+ON_FILES = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+"""A test of what is so with files only."""
+
+
+def path_of(database: Database) -> Path:
+    """Where the file lies."""
+    assert isinstance(database, SqliteDatabase)
+    return database.path
+
+
+class Gate:
+    """Holds a statement up, wherever it runs: in a thread, or, where reads are journeys, in the event loop."""
+
+    def __init__(self, database: Database) -> None:
+        self.reached = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._opened = asyncio.Event()
+        self._in_thread = threading.Event() if database.instant is not None else None
+
+    def wait(self) -> None:
+        """In the statement."""
+        self._loop.call_soon_threadsafe(self.reached.set)
+        if self._in_thread is None:
+            await_only(self._opened.wait())
+        else:
+            assert self._in_thread.wait(20)
+
+    def open(self) -> None:
+        self._opened.set()
+        if self._in_thread is not None:
+            self._in_thread.set()
 
 
 def xml_of(item_id: str, body: str = "") -> str:
@@ -94,7 +133,7 @@ def check_in_step(conn: Connection) -> None:
     """What is stored twice says the same: the full-text index and the words, the words and the items, the nodes'
     counts and their items."""
     if conn.dialect.name == "sqlite":
-        index = search.FTS_TABLE
+        index = dialects.FTS_TABLE
         conn.exec_driver_sql(f"INSERT INTO {index}({index}, rank) VALUES ('integrity-check', 1)")
         assert conn.exec_driver_sql("PRAGMA foreign_key_check").all() == []
     stray = select(func.count()).select_from(TEXT).where(TEXT.c.docid.not_in(select(ITEM.c.recency)))
@@ -103,7 +142,7 @@ def check_in_step(conn: Connection) -> None:
         ITEM, ITEM.c.recency == TEXT.c.docid
     )
     for text_node, text_key, item_node, item_key, scope in conn.execute(pairs):
-        assert (text_node, text_key, scope) == (item_node, item_key, search.scope_of(item_node))
+        assert (text_node, text_key, scope) == (item_node, item_key, dialects.scope_of(item_node))
     for node_id, item_count, quarantined in conn.execute(select(NODE.c.id, NODE.c.item_count, NODE.c.quarantined)):
         counted = select(func.count(), func.count(ITEM.c.quarantine)).where(ITEM.c.node_id == node_id)
         assert tuple(conn.execute(counted).one()) == (item_count, quarantined)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,29 +9,45 @@ import pytest
 
 from newsstand.model import NodeRecord
 from newsstand.storage.database import Database, open_database
+from newsstand.storage.sqlite_database import SqliteDatabase
 from tests.contract._storage import in_step, make_node
+from tests.databases import BACKENDS, Databases
 
 
-@pytest.fixture(params=["sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of a database that does not exist yet."""
-    assert request.param == "sqlite"
-    return f"sqlite:///{tmp_path / 'news.db'}"
-
-
-@pytest.fixture(scope="session")
-async def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database just created: copying it is quicker than creating one for each test."""
-    path = tmp_path_factory.mktemp("fresh") / "news.db"
-    await (await open_database(f"sqlite:///{path}")).close()
-    return path
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Of the databases that a test works on. A module whose tests are about files overrides it."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture
-async def database(url: str, fresh: Path) -> AsyncIterator[Database]:
-    """An empty one. What it stores twice must agree when the test ends, whatever the test did."""
-    shutil.copy(fresh, url.removeprefix("sqlite:///"))
+async def url(backend: str, databases: Databases, tmp_path: Path) -> AsyncIterator[str]:
+    """Of a file that does not exist yet, or of a database without tables."""
+    url = await databases.new(backend, tmp_path, empty=True)
+    yield url
+    await databases.drop(url)
+
+
+@pytest.fixture
+async def database(backend: str, databases: Databases, tmp_path: Path) -> AsyncIterator[Database]:
+    """An empty one. What it stores twice must agree when the test ends, whatever the test did. A file lies where `url`
+    says."""
+    url = await databases.new(backend, tmp_path)
     database = await open_database(url)
+    try:
+        yield database
+        await in_step(database)
+    finally:
+        await database.close()
+        await databases.drop(url)
+
+
+@pytest.fixture
+async def file_database(databases: Databases, tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    """A `database`, for what is so with files only."""
+    database = await open_database(await databases.new("sqlite", tmp_path))
+    assert isinstance(database, SqliteDatabase)
     try:
         yield database
         await in_step(database)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from newsstand import synchroniser
+from newsstand import mending
 from newsstand.errors import StanzaError
 from newsstand.model import Answer, Origin
 from newsstand.storage.database import Database
@@ -50,7 +50,7 @@ async def test_a_new_session_does_not_wait_for_a_node_that_rests(
             service.publish(NODE, item_id, "shows where items go")
             await program.settled()
         assert program.replica.ways(SERVICE).new is Way.LAST
-        monkeypatch.setattr(synchroniser, "CHECK_REST", 1e6)
+        monkeypatch.setattr(mending, "CHECK_REST", 1e6)
         hold = service.hold("ids")
         service.publish(NODE, "i3", "new")
         await hold.reached()

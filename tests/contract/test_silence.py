@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from newsstand import Policy
+from newsstand.context import wall_clock
 from newsstand.errors import ListingError, NotInCopy, StanzaError
 from newsstand.model import SyncState
+from newsstand.storage import items
 from newsstand.storage.database import Database
+from newsstand.synchroniser import DAY
 from newsstand.ways import Way
 from tests.fakes.program import NODE, Program, at_work, contents
-from tests.fakes.service import SERVICE, Service
+from tests.fakes.service import JULIET, SERVICE, Service
 
 
 @pytest.fixture
@@ -106,6 +109,53 @@ async def test_a_revocation_that_nobody_tells_is_found_in_time(database: Databas
         with pytest.raises(NotInCopy):
             await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_COPY)
         assert (await program.replica.search(node=NODE)).total == 0
+        assert (await program.replica.search("first")).items == []
+
+
+async def test_the_items_of_a_refused_node_are_hidden_and_there_again_when_access_is_back(database: Database) -> None:
+    service = Service()
+    service.create(NODE, "a", "b")
+    service.create("other", "c")
+    async with at_work(database, service) as program:
+        await program.follow()
+        await program.follow("other")
+        seen = {item.id: item.first_seen for item in (await program.replica.search(node=NODE)).items}
+        service.nodes[NODE].affiliations[JULIET] = "outcast"
+        await refused_read(program)
+        assert {item.id for item in (await program.replica.search()).items} == {"c"}
+        assert (await program.replica.search("first a")).total == 0
+    async with at_work(database, service) as program:  # the next start
+        await program.settled()
+        assert (await program.replica.search("first a")).total == 0
+        with pytest.raises(NotInCopy):
+            await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_COPY)
+        del service.nodes[NODE].affiliations[JULIET]
+        await program.follow()
+        assert {item.id: item.first_seen for item in (await program.replica.search(node=NODE)).items} == seen
+
+
+async def test_the_items_of_a_refused_node_are_erased_when_their_time_is_over(database: Database) -> None:
+    service = Service()
+    service.create(NODE, "a", "b")
+    async with at_work(database, service) as program:
+        await program.follow()
+        node_id = program.copy().record.id
+        service.nodes[NODE].affiliations[JULIET] = "outcast"
+        await refused_read(program)
+        assert await database.read(items.held_ids, node_id) == ["a", "b"]
+        context = program.replica._open.context
+        context.clock = lambda: wall_clock() + 8 * DAY
+        program.replica._open.housekeeping.make_round()
+        await program.settled()
+        assert await database.read(items.held_ids, node_id) == []
+        assert program.copy().record.state is SyncState.GONE
+
+
+async def refused_read(program: Program) -> None:
+    with pytest.raises(StanzaError, match="forbidden"):
+        await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
+    await program.settled()
+    assert program.copy().record.state is SyncState.GONE
 
 
 @pytest.mark.parametrize("what", ["the newest changed", "one is gone"])

@@ -17,6 +17,12 @@ from newsstand.storage.database import Database, open_database
 from tests.contract._storage import apply, make_node, put
 
 
+@pytest.fixture
+def backend() -> str:
+    """All of this is about files."""
+    return "sqlite"
+
+
 def item_ids(file: Path) -> list[str]:
     with closing(sqlite3.connect(file)) as conn:
         return [item_id for (item_id,) in conn.execute("SELECT item_id FROM newsstand_item ORDER BY position")]

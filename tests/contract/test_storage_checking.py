@@ -16,6 +16,12 @@ from tests.contract._storage import apply, make_node, parse, put
 
 
 @pytest.fixture
+def backend() -> str:
+    """All of this is about files."""
+    return "sqlite"
+
+
+@pytest.fixture
 async def file(url: str) -> Path:
     """Of a database that holds a node of three items; two are parsed, one is in quarantine."""
     database = await open_database(url)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from newsstand.model import NodeKey, NodeRecord, Subscription, SyncState, Verdict
 from newsstand.storage import items, nodes
 from newsstand.storage.database import Database
 from newsstand.storage.log import prune
-from newsstand.storage.mapping import Account
+from newsstand.storage.mapping import Account, Service, table
 from newsstand.ways import Way, Ways
 from tests.contract._storage import (
     JULIET,
@@ -158,5 +159,5 @@ async def test_the_ways_of_a_service_are_there_again(database: Database) -> None
 @pytest.mark.parametrize("stored", ['{"new":"last","unheard":"of"}', '{"new":"last","overwritten":"sideways"}'])
 async def test_ways_that_this_version_does_not_know_are_unknown(database: Database, stored: str) -> None:
     await database.write(nodes.save_ways, SERVICE, Ways(), NOW)
-    await database.write(lambda conn: conn.exec_driver_sql("UPDATE newsstand_service SET ways = ?", (stored,)))
+    await database.write(lambda conn: conn.execute(update(table(Service)).values(ways=json.loads(stored))))
     assert await database.read(nodes.load_ways) == {SERVICE: Ways(new=Way.LAST)}

@@ -19,9 +19,16 @@ from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, 
 from newsstand.model import NodeRecord
 from newsstand.storage import items, mapping, opening, schema, sqlite
 from newsstand.storage.database import Database, find_revision, migrate, open_database
-from tests.contract._storage import apply, in_step, make_node, put
+from newsstand.storage.sqlite_database import SqliteDatabase
+from tests.contract._storage import apply, in_step, make_node, path_of, put
 
 HEAD = schema.revisions()[-1]
+
+
+@pytest.fixture
+def backend() -> str:
+    """All of this is about files."""
+    return "sqlite"
 
 
 def url_of(path: Path) -> str:
@@ -113,7 +120,9 @@ async def test_an_older_database_is_upgraded_by_opening_it(tmp_path: Path, monke
     database = await open_database(url_of(path))
     try:
         assert await database.read(schema.current) == "9999"
-        assert database.read_now(lambda conn: conn.exec_driver_sql("SELECT later FROM newsstand_item").scalar()) == "a!"
+        assert (
+            await database.read(lambda conn: conn.exec_driver_sql("SELECT later FROM newsstand_item").scalar()) == "a!"
+        )
     finally:
         await database.close()
     monkeypatch.undo()
@@ -245,7 +254,9 @@ async def test_a_folder_that_may_not_be_written_to_is_named(open_folder: Path) -
         ("sqlite://news.db", "no host"),
         ("sqlite://localhost/news.db", "no host"),
         ("sqlite+pysqlcipher:///news.db", "driver"),
-        ("postgresql://juliet:secret@db/news", "postgresql"),
+        ("mysql://juliet:secret@db/news", "mysql"),
+        ("postgresql://juliet:secret@db", "names no database"),
+        ("postgresql+psycopg://juliet:secret@db/news", "driver"),
         ("mysql://db/news", "mysql"),
         ("sqlite:///a\0b", "path"),
         ("postgresql://juliet:secret@db:port/news", "sqlite:///"),
@@ -356,8 +367,8 @@ async def test_of_processes_that_open_an_empty_database_at_once_one_migrates_and
     database = await open_database(url)
     try:
         await in_step(database)
-        found = database.read_now(lambda c: set(c.exec_driver_sql("SELECT name FROM newsstand_node").scalars()))
-        versions = database.read_now(lambda c: c.exec_driver_sql("SELECT * FROM newsstand_version").all())
+        found = await database.read(lambda c: set(c.exec_driver_sql("SELECT name FROM newsstand_node").scalars()))
+        versions = await database.read(lambda c: c.exec_driver_sql("SELECT * FROM newsstand_version").all())
     finally:
         await database.close()
     assert found == names
@@ -416,13 +427,13 @@ async def test_who_stops_waiting_for_an_opening_leaves_nothing_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = asyncio.Event()
-    close_now = Database.close_now
+    close_now = SqliteDatabase.close_now
 
-    def closing(database: Database) -> None:
+    def closing(database: SqliteDatabase) -> None:
         close_now(database)
         closed.set()
 
-    monkeypatch.setattr(Database, "close_now", closing)
+    monkeypatch.setattr(SqliteDatabase, "close_now", closing)
     waiting = asyncio.ensure_future(open_database(url_of(tmp_path / "news.db")))
     await asyncio.sleep(0)  # it has begun
     waiting.cancel()
@@ -445,7 +456,7 @@ async def test_only_looking_creates_nothing(tmp_path: Path) -> None:
 
 async def test_the_revision_of_a_database_in_use_can_be_looked_up(database: Database, node: NodeRecord) -> None:
     await apply(database, node, put("a"))
-    assert await find_revision(url_of(database.path)) == HEAD
+    assert await find_revision(url_of(path_of(database))) == HEAD
 
 
 async def test_a_revision_that_does_not_exist_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from newsstand.reconcile import Clear, Place, Put, Remove
 from newsstand.storage import items, nodes
 from newsstand.storage.database import Database
 from newsstand.storage.items import RECENCY_SLACK, ParsedItem
-from tests.contract._storage import NOW, SECOND, apply, ids_found, in_step, parse, put, row, xml_of
+from tests.contract._storage import NOW, ON_FILES, SECOND, apply, ids_found, in_step, parse, put, row, xml_of
 
 DAY = 86_400 * SECOND
 
@@ -161,6 +161,7 @@ async def test_items_of_another_parser_or_version_are_parsed_again(database: Dat
     assert await database.write(items.mark_to_parse, node.id, None, None) == 2
 
 
+@ON_FILES
 async def test_what_waits_to_be_parsed_is_found_without_reading_the_node(database: Database, node: NodeRecord) -> None:
     plan = await database.read(
         lambda conn: conn.exec_driver_sql(

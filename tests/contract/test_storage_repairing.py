@@ -13,12 +13,12 @@ from newsstand.errors import DatabaseError, DatabaseLocked
 from newsstand.storage.database import open_database
 from newsstand.storage.repairing import repair
 from tests.contract._storage import ids_found
-from tests.contract.test_storage_checking import WRONGS, change, file, problems
+from tests.contract.test_storage_checking import WRONGS, backend, change, file, problems
 from tests.fakes.program import at_work
 from tests.fakes.service import Service
 from tests.migration._contents import contents, schema_of, words_found
 
-__all__ = ["file"]  # a fixture
+__all__ = ["backend", "file"]  # fixtures
 
 NODE_NAME = "blog"
 

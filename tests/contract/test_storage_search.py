@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Engine, event
 from newsstand.errors import ConfigurationError
 from newsstand.model import NodeRecord, SeenItem
 from newsstand.reconcile import Place, Put
-from newsstand.storage import search
+from newsstand.storage import dialects, search
 from newsstand.storage.database import Database
-from tests.contract._storage import JULIET, NOW, SECOND, SERVICE, apply, ids_found, make_node, parse, put
+from tests.contract._storage import JULIET, NOW, ON_FILES, SECOND, SERVICE, apply, ids_found, make_node, parse, put
 
 ROMEO = "romeo@example.org"
 
@@ -204,7 +204,7 @@ async def test_types_services_nodes_and_accounts_narrow_a_search(database: Datab
 
 
 async def test_a_search_over_more_nodes_than_the_index_is_asked_for_finds_the_same(database: Database) -> None:
-    count = search.MAX_SCOPES + 10
+    count = dialects.MAX_SCOPES + 10
     for number in range(count):
         place = await make_node(database, f"node-{number}", type="many" if number else "one")
         await apply(database, place, put(f"item-{number}"), now=NOW + number)
@@ -269,6 +269,7 @@ async def test_items_in_quarantine_are_not_found(database: Database, node: NodeR
     assert await ids_found(database, "word") == ["b"]
 
 
+@ON_FILES
 async def test_a_search_by_words_reads_no_more_than_its_page(database: Database, node: NodeRecord) -> None:
     """The index is asked first and gives newest first: nothing is sorted, no list of all matches is made."""
     await fill(database, node, **{f"item-{number}": {"title": "word"} for number in range(50)})
@@ -293,8 +294,9 @@ async def test_a_search_by_words_reads_no_more_than_its_page(database: Database,
         assert not any(step.startswith("SCAN newsstand_item") and "VIRTUAL" not in step for step in plan), plan
 
 
+@ON_FILES
 async def test_parsed_data_is_stored_as_json_that_the_database_reads(database: Database, node: NodeRecord) -> None:
     await fill(database, node, a=RECORD)
-    stored = database.read_now(lambda conn: conn.exec_driver_sql("SELECT parsed FROM newsstand_item").scalar_one())
+    stored = await database.read(lambda conn: conn.exec_driver_sql("SELECT parsed FROM newsstand_item").scalar_one())
     assert json.loads(stored) == RECORD
     assert "größe" in stored

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -425,13 +424,11 @@ async def test_writers_take_turns(database: Database, filled: NodeRecord) -> Non
 
 
 async def test_a_program_may_keep_tables_of_its_own_beside_ours(database: Database, session: AsyncSession) -> None:
-    plain = sqlite3.connect(database.path)
-    plain.execute("CREATE TABLE recipe (name TEXT)")
-    plain.close()
     connection = await session.connection()
+    await connection.exec_driver_sql("CREATE TABLE recipe (name TEXT)")
     await connection.exec_driver_sql("INSERT INTO recipe VALUES ('scones')")
     await session.commit()
-    assert database.read_now(lambda conn: conn.exec_driver_sql("SELECT * FROM recipe").scalar()) == "scones"
+    assert await database.read(lambda conn: conn.exec_driver_sql("SELECT * FROM recipe").scalar()) == "scones"
 
 
 async def test_a_closed_database_gives_no_sessions(url: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from newsstand.storage.database import open_database
 
 START = """
@@ -18,6 +20,12 @@ async def main():
 asyncio.run(main())
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
+
+
+@pytest.fixture
+def backend() -> str:
+    """All of this is about files."""
+    return "sqlite"
 
 
 def modules_after_opening(url: str) -> set[str]:

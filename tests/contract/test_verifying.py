@@ -15,6 +15,7 @@ from newsstand.errors import Disconnected, NotInCopy, StanzaError
 from newsstand.model import Origin, SyncState
 from newsstand.storage.database import Database
 from newsstand.transport import Session
+from tests.contract._storage import ON_FILES, path_of
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.service import SERVICE, Request, Service
 
@@ -112,6 +113,7 @@ async def test_news_under_way_are_no_difference(program: Program) -> None:
     await program.serves_live()
 
 
+@ON_FILES
 async def test_a_change_that_another_process_stores_a_moment_later_is_no_difference(
     program: Program, database: Database
 ) -> None:
@@ -121,7 +123,7 @@ async def test_a_change_that_another_process_stores_a_moment_later_is_no_differe
 
     def catch_up(request: Request) -> int:
         if request.kind == "items" and (statement := next(looks, None)) is not None:
-            with closing(sqlite3.connect(database.path)) as conn, conn:
+            with closing(sqlite3.connect(path_of(database))) as conn, conn:
                 conn.execute(statement)
         return 0
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from tests.converge.player import Outcome
 from tests.converge.running import Stage, open_stage, shrink
@@ -23,6 +26,7 @@ def main() -> int:
     parser.add_argument("--replay", type=Path, metavar="FILE", help="a schedule that was written down")
     parser.add_argument("--no-restarts", action="store_true", help="leave the server alone")
     parser.add_argument("--shrink", action="store_true", help="look for shorter schedules (on the fake service)")
+    parser.add_argument("--first", action="store_true", help="stop when one diverged")
     parser.add_argument("--folder", type=Path, default=Path(), help="where schedules that diverge are written")
     parser.add_argument("--verbose", action="store_true", help="what Newsstand logs, too")
     args = parser.parse_args()
@@ -34,6 +38,7 @@ def main() -> int:
 async def run(args: argparse.Namespace) -> int:
     whole, played, diverged = Outcome(), 0, 0
     began = time.monotonic()
+    enough = asyncio.Event()
     async with open_stage(args.server) as stage:
 
         async def ended(schedule: Schedule, outcome: Outcome) -> None:
@@ -45,9 +50,11 @@ async def run(args: argparse.Namespace) -> int:
             whole.refused += outcome.refused
             if outcome.divergences:
                 await _report(args, stage, schedule, outcome)
+                if args.first:
+                    enough.set()
 
         try:
-            await stage.play_all(_schedules(args, stage), ended)
+            await _until(enough, stage.play_all(_schedules(args, stage), ended))
         finally:  # what was played counts, also when the rest is not waited for
             took = time.monotonic() - began
             print(
@@ -56,6 +63,20 @@ async def run(args: argparse.Namespace) -> int:
                 flush=True,
             )
     return 1 if diverged else 0
+
+
+async def _until(enough: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do it, and leave off where it is enough."""
+    working, waiting = asyncio.ensure_future(work), asyncio.ensure_future(enough.wait())
+    either: set[asyncio.Future[Any]] = {working, waiting}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not working.done():
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+    else:
+        working.result()
 
 
 def _schedules(args: argparse.Namespace, stage: Stage) -> list[Schedule]:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import Element, SubElement
 
+from newsstand.errors import NotInCopy
+from newsstand.model import NS_EVENT
+from newsstand.storage.sqlite import BUSY_SECONDS
+from tests.contract._storage import path_of
+from tests.converge.faults import Faults
 from tests.converge.schedule import NODES
+from tests.servers.entities import note
 
 if TYPE_CHECKING:
     from tests.converge.player import Player
@@ -50,7 +58,7 @@ async def _look_held(player: Player, who: str) -> None:
     await player.notice_node(0)
     for number in range(NODES):
         await player.notice_node(number)
-        player.judge.held((who, number), await player.programs[who].held(*player.nodes[number]))
+        await player.look_held(who, number)
 
 
 async def reconnect(player: Player, number: int, who: str, gracefully: bool = False) -> None:
@@ -98,7 +106,7 @@ async def restart(player: Player, number: int, kill: bool) -> None:
 async def lock(player: Player, number: int, id: str, text: str) -> None:
     """Another process writes to our database, while something happens and the program reads."""
     program = player.programs["juliet"]
-    with closing(sqlite3.connect(program.database.path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(path_of(program.database), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         reads: list[asyncio.Task[Any]] = []
         try:
@@ -110,6 +118,70 @@ async def lock(player: Player, number: int, id: str, text: str) -> None:
         finally:
             other.execute("ROLLBACK")
     await asyncio.gather(*reads)
+
+
+async def lock_long(player: Player, number: int, id: str, text: str) -> None:
+    """Another process holds our database for longer than we wait for it."""
+    program = player.programs["juliet"]
+    with closing(sqlite3.connect(path_of(program.database), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await player._try(player.world.romeo.publish(*player.nodes[number], id, text))
+        await asyncio.sleep(BUSY_SECONDS + 0.5)
+        other.execute("ROLLBACK")
+
+
+async def cut_first(player: Player, number: int, who: str, after: int) -> None:
+    """The copy is dropped and begun anew, and the stream ends while that is listed."""
+    program, node = player.programs[who], player.nodes[number]
+    if not program.connected:
+        return
+    with contextlib.suppress(NotInCopy):
+        await program.replica.purge(*node)
+    program.cut_after(after)
+    async with asyncio.timeout(10):
+        await program.read(*node)
+        await program.replica.settled()
+    await program.end_session()
+    await _look_held(player, who)
+
+
+async def write_amid_listing(player: Player, number: int, who: str, texts: list[str]) -> None:
+    """A fresh session begins, and somebody publishes while the copies are listed."""
+    program = player.programs[who]
+    await program.end_session()
+    await program.begin_session()
+    for item_id, text in zip(("i0", "i5"), texts, strict=True):
+        await player._try(player.world.romeo.publish(*player.nodes[number], item_id, text))
+        await player.notice_node(number)
+    await player.notice(who)
+
+
+async def forge(player: Player, number: int, who: str, what: str, by: str, id: str, text: str) -> None:
+    """Somebody who is not the node's service speaks of the node: nobody is forgiven for believing it."""
+    program, (service, node) = player.programs[who], player.nodes[number]
+    other = player.world.service if service != player.world.service else player.world.jid("romeo")
+    sender = {"stranger": "mallory@example.net/x", "other_service": other, "error": service}[by]
+    type = "error" if by == "error" else "headline"
+    message = Element("{jabber:client}message", {"from": sender, "to": f"{program.account}/x", "type": type})
+    event = SubElement(message, f"{{{NS_EVENT}}}event")
+    if what in ("publish", "retract"):
+        items = SubElement(event, f"{{{NS_EVENT}}}items", {"node": node})
+        if what == "publish":
+            SubElement(items, f"{{{NS_EVENT}}}item", {"id": id}).append(note(f"forged {text}"))
+        else:
+            SubElement(items, f"{{{NS_EVENT}}}retract", {"id": id})
+    else:
+        SubElement(event, f"{{{NS_EVENT}}}{what}", {"node": node})
+    program.inject(message)
+
+
+async def pass_by(faults: Faults[Any]) -> None:
+    """What was to be told in reverse has been told, or never comes."""
+    for _ in range(50):
+        if not faults.is_holding:
+            return
+        await asyncio.sleep(0.01)
+    faults.lift()
 
 
 async def disk_full(player: Player, number: int, id: str, text: str) -> None:
@@ -136,7 +208,7 @@ async def disk_full(player: Player, number: int, id: str, text: str) -> None:
 async def crash(player: Player, number: int) -> None:
     """Our process is killed between two commits, and starts again: with what was committed, and nothing else."""
     path = player.next_database()
-    await player.programs["juliet"].database.write(_snapshot, player.programs["juliet"].database.path, path)
+    await player.programs["juliet"].database.write(_snapshot, path_of(player.programs["juliet"].database), path)
     for program in player.programs.values():
         await program.end_session()
         player.outcome.faults += program.faults.hits

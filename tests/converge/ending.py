@@ -34,6 +34,19 @@ async def converge(player: Player) -> None:
     )
 
 
+async def go_on(player: Player) -> None:
+    """Once more something is published to each node that can be: those who follow it hear of it."""
+    await asyncio.gather(*(player._try(player.world.romeo.publish(*node, "last", "the last")) for node in player.nodes))
+    until = asyncio.get_running_loop().time() + WITHIN
+    await asyncio.gather(
+        *(
+            _converges(player, account, program, number, until)
+            for account, program in player.programs.items()
+            for number in range(NODES)
+        )
+    )
+
+
 async def _converges(player: Player, account: str, program: Program, number: int, until: float) -> None:
     await program.replica.session_began()
     view = await player.world.look(account, *player.nodes[number])
@@ -106,6 +119,7 @@ async def catch_up(player: Player, account: str, number: int) -> None:
         reading = await program.read(*node)
         player.judge.noted_refusal((account, number), reading)
         if reading.view == view and not reading.stale:
+            player.judge.caught_up((account, number), reading)
             return
         if loop.time() > until:
             player.judge.blame((account, number), "what was told is not answered with", got=reading, wanted=view)

@@ -93,6 +93,7 @@ class _Stream(Stream):
 
 class FakeProgram(Program):
     def __init__(self, service: Service, account: str, database: Database) -> None:
+        super().__init__()
         self.account = account
         self.database = database
         self._service = service
@@ -100,6 +101,10 @@ class FakeProgram(Program):
         self.faults = self._stream.faults
         self.replica = Replica(self._stream, settings=Settings.of(SETTINGS), entry_points=False)
         self.replica.register_analyser(Analyser("notes", "notes", namespace=NOTE, to_sync=True))
+        self._stream.on_message(self.hear)
+
+    def inject(self, message: Element) -> None:
+        Stream.receive(self._stream, message)
 
     async def answer(self, service: str, node: str, ids: list[str], max_items: int | None) -> Reading:
         answer = await self.replica.get_items(service, node, item_ids=ids, max_items=max_items)

@@ -35,6 +35,11 @@ class Faults(Generic[T]):
         """The next so many arrive in reverse."""
         self._holds = count
 
+    @property
+    def is_holding(self) -> bool:
+        """Some are to be told in reverse, and have not been yet."""
+        return self._holds is not None
+
     def lift(self) -> None:
         """All is well again, and what was held comes, in its order."""
         held = self._held

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from newsstand.synchroniser import REFUSED
+from newsstand.refusals import REFUSED
 from tests.converge.world import Contents, Program, Reading, View
 
 Place = tuple[str, int]
@@ -42,7 +42,8 @@ class Judge:
         self.past: dict[Place, Past] = defaultdict(Past)
         self.divergences: list[str] = []
         self.raced: set[tuple[int, str]] = set()
-        self._revisions: dict[tuple[str, int], int] = {}
+        self._revisions: dict[Place, int] = {}
+        self._stored: dict[tuple[Place, int], Contents] = {}
 
     def blame(self, place: Place, what: str, *, got: object = None, wanted: object = None) -> None:
         text = f"{place[0]}, node {place[1]}: {what}"
@@ -55,6 +56,12 @@ class Judge:
         if reading.view is None or reading.from_copy:
             return
         past.denied = reading.view.refusal in _CLOSING
+
+    def caught_up(self, place: Place, reading: Reading) -> None:
+        """The copy equals what the service says now: whatever nobody saw before is behind it."""
+        past = self.past[place]
+        if reading.from_copy and not reading.stale and past.views[-1] == reading.view:
+            past.views, past.seen, past.blurred = past.views[-1:], 0, -1
 
     def live_answer(self, place: Place, reading: Reading, *, connected: bool) -> None:
         """A full read in the middle of things."""
@@ -98,6 +105,21 @@ class Judge:
             if record.revision < self._revisions.get(place, 0):
                 self.blame(place, f"the revision went back from {self._revisions[place]} to {record.revision}")
             self._revisions[place] = record.revision
+
+    def stored(self, place: Place, stored: tuple[int, Contents] | None) -> None:
+        """Of one revision a copy is never two things."""
+        if stored is not None:
+            revision, held = stored
+            before = self._stored.setdefault((place, revision), held)
+            if before != held:
+                self.blame(place, f"two things of revision {revision}", got=held, wanted=before)
+
+    def news(self, place: Place, reading: Reading, item_id: str, text: str) -> None:
+        """A program reads, right after it was told of an item."""
+        if reading.from_copy and not reading.stale and reading.view is not None:
+            found = dict(reading.view.items).get(item_id, "")
+            if f">{text}<" not in found:
+                self.blame(place, "what had arrived is not in the next read", got=reading.view, wanted=(item_id, text))
 
     def own_write(self, place: Place, reading: Reading, item_id: str, text: str | None) -> None:
         """A program reads what it wrote and was acknowledged; `text` is None for a retract."""

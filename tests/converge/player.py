@@ -14,12 +14,12 @@ from newsstand.errors import DatabaseError, NewsstandError, StanzaError
 from tests.converge import breaking, ending
 from tests.converge.judge import Judge
 from tests.converge.schedule import ACCOUNTS, FAULTS, NODES, PEP_NODE, Operation, Schedule
-from tests.converge.world import SECONDS, Program, World
+from tests.converge.world import SECONDS, Program, Reading, View, World
 from tests.servers.entities import Entity, publish_payload, retract_payload
 from tests.servers.quirks import Quirk
 
 _numbers = itertools.count()
-_UNNOTICED = {"read", "check", "drop", "double", "hold", "reorder"}
+_UNNOTICED = {"read", "check", "drop", "double", "hold", "reorder", "forge"}
 """They change no node."""
 
 
@@ -65,6 +65,7 @@ class Player:
                     text = self.judge.divergences[index]
                     self.judge.divergences[index] = f"operation {number} ({operation}): {text}"
             await ending.converge(self)
+            await ending.go_on(self)
         finally:
             self.outcome.divergences = self.judge.divergences
             self.outcome.faults += sum(program.faults.hits for program in self.programs.values())
@@ -184,7 +185,8 @@ class Player:
         await self._wants(self.world.romeo.purge(*self.nodes[number]))
 
     async def _delete(self, number: int) -> None:
-        self.untold(number)
+        if not self.schedule.tells_delete and Quirk.DELETE_SILENT in self.world.quirks:
+            self.untold(number)
         await self._wants(self.world.romeo.delete(*self.nodes[number]))
 
     async def _create(self, number: int) -> None:
@@ -210,13 +212,29 @@ class Player:
         self.untold(number, "juliet")
         await self._wants(self.world.romeo.affiliate(*self.nodes[number], self.world.jid("juliet"), "publisher"))
 
-    async def _race(self, number: int, id: str, texts: list[str]) -> None:
+    async def _demote(self, number: int) -> None:
+        """Juliet may read on, and not publish."""
+        node = self.nodes[number]
+        before = await self.world.look("juliet", *node)
+        await self._wants(self.world.romeo.affiliate(*node, self.world.jid("juliet"), "member"))
+        if (await self.world.look("juliet", *node)).refusal != before.refusal:
+            self.untold(number, "juliet")
+
+    async def _race(self, number: int, id: str, texts: list[str], told_backwards: bool = False) -> None:
+        backwards = [who for who in ACCOUNTS if told_backwards and self._hears_well(who)]
+        for who in backwards:
+            self.programs[who].faults.reorder(2)
         await asyncio.gather(
             self._publish(number, id, texts[0]), self._publish(number, id, texts[1], self.world.second)
         )
+        for who in backwards:
+            await breaking.pass_by(self.programs[who].faults)
         for account in ACCOUNTS:
             past = self.judge.past[account, number]
             past.blurred = len(past.views)
+        await self.notice_node(number)
+        for who in backwards:
+            await self._catch_up(who, number)
 
     # What the program does
 
@@ -242,17 +260,52 @@ class Player:
             return False
         return True
 
-    async def _read(self, number: int, who: str, ids: list[str] | None = None, max_items: int | None = None) -> None:
+    async def _news(self, number: int, who: str, id: str, text: str) -> None:
+        """As soon as a program was told, it reads."""
+        program, past = self.programs[who], self.judge.past[who, number]
+        with program.hearing(text) as heard:
+            telling = asyncio.ensure_future(self._publish(number, id, text))
+            if self._hears_well(who) and not past.untold:
+                hearing = asyncio.ensure_future(heard.wait())
+                either: set[asyncio.Future[Any]] = {telling, hearing}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                hearing.cancel()
+                if heard.is_set():
+                    self.judge.news((who, number), await program.read(*self.nodes[number]), id, text)
+            await telling
+        await self.notice_node(number)
+        await self._catch_up(who, number)
+
+    async def look_held(self, who: str, number: int) -> None:
+        program, node = self.programs[who], self.nodes[number]
+        self.judge.held((who, number), await program.held(*node))
+        self.judge.stored((who, number), await program.stored(*node))
+
+    async def _read(
+        self,
+        number: int,
+        who: str,
+        ids: list[str] | None = None,
+        max_items: int | None = None,
+        past_copy: bool = False,
+    ) -> None:
         program = self.programs[who]
+        if past_copy and (refusal := await program.read_past_copy(*self.nodes[number])) is not None:
+            self.judge.noted_refusal((who, number), Reading(View(refusal=refusal)))
         reading = await program.read(*self.nodes[number], ids=ids, max_items=max_items)
         if ids is None and max_items is None:
             self.judge.live_answer((who, number), reading, connected=program.connected)
-        self.judge.held((who, number), await program.held(*self.nodes[number]))
+        await self.look_held(who, number)
 
     async def _check(self, number: int) -> None:
         """All that was told is answered with, soon."""
-        for account, program in self.programs.items():
+        for who in ACCOUNTS:
             for at in range(NODES):
-                past = self.judge.past[account, at]
-                if program.connected and account not in self.impaired and not past.untold:
-                    await ending.catch_up(self, account, at)
+                await self._catch_up(who, at)
+
+    def _hears_well(self, who: str) -> bool:
+        return self.programs[who].connected and who not in self.impaired
+
+    async def _catch_up(self, who: str, number: int) -> None:
+        if self._hears_well(who) and not self.judge.past[who, number].untold:
+            await ending.catch_up(self, who, number)

@@ -79,6 +79,11 @@ class Proxy:
             writer.transport.abort()
         self._writers.clear()
 
+    def inject(self, stanza: bytes) -> None:
+        """To the client, between two stanzas of its server's."""
+        if self._writers:
+            self._writers[0].write(stanza)
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.cut()
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, tostring
 
 from slixmpp import ClientXMPP
 from slixmpp.exceptions import IqError, IqTimeout
@@ -105,6 +105,7 @@ class RealProgram(Program):
     """What it asks goes through the plugin's trigger, as a program's requests do."""
 
     def __init__(self, server: XmppServer, account: str, path: Path) -> None:
+        super().__init__()
         self.account = server.jid(account)
         self._server = server
         self._proxy = Proxy(server.port)
@@ -119,10 +120,16 @@ class RealProgram(Program):
         self._gone.set()
         self._client.add_event_handler("disconnected", lambda _: self._gone.set())
 
+    def inject(self, message: Element) -> None:
+        self._proxy.inject(tostring(message))
+
     async def open(self) -> None:
         await self._proxy.open()
         await self._plugin.ready()
         self.database = self._plugin._database
+        transport = self.replica._transport
+        assert transport is not None
+        transport.on_message(self.hear)
 
     async def answer(self, service: str, node: str, ids: list[str], max_items: int | None) -> Reading:
         items = Element("{http://jabber.org/protocol/pubsub}items", {"node": node})

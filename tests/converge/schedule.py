@@ -18,19 +18,26 @@ ACCOUNTS = ("juliet", "nurse")
 """Both run a program. Juliet may publish, and is sometimes made an outcast; nurse only reads."""
 FLAVOURS = ("plain", "prosody", "ejabberd-mnesia", "ejabberd-sql", "libervia-pubsub")
 """Whose quirks the fake service has."""
+LONG_LOCK_EVERY = 20
+"""Of so many schedules one has the database locked for longer than a program waits."""
+FORGERIES = ("publish", "retract", "purge", "delete")
+FORGERS = ("stranger", "other_service", "error")
+"""A JID that is nobody's service; the service that does not have the node; an error that bears the right name."""
 FAULTS = frozenset(
     {
         *("cut", "cut_listing", "reconnect", "drop", "double", "hold", "reorder", "restart"),
-        *("lock", "disk_full", "crash", "short_listing"),
+        *("lock", "lock_long", "disk_full", "crash", "short_listing", "cut_first", "write_amid_listing", "forge"),
     }
 )
 _WRITES = {
     **{"publish": 24, "publish_same": 3, "retract": 8, "retract_silently": 4, "purge": 3, "delete": 2, "limit": 5},
-    **{"access": 3, "outcast": 3, "race": 6, "own_publish": 7, "own_retract": 4, "read": 14, "check": 4},
+    **{"access": 3, "outcast": 3, "demote": 2, "race": 6, "own_publish": 7, "own_retract": 5},
+    **{"read": 14, "news": 6, "check": 6},
 }
 _FAULTS = {
     **{"cut": 3, "cut_listing": 2, "reconnect": 2, "drop": 2, "double": 3, "hold": 2, "reorder": 2},
-    **{"lock": 1, "disk_full": 1, "crash": 2, "short_listing": 1},
+    **{"lock": 1, "disk_full": 1, "crash": 2, "short_listing": 5, "cut_first": 2, "write_amid_listing": 3},
+    **{"forge": 3},
 }
 
 
@@ -77,19 +84,22 @@ def generate(seed: int, length: int = LENGTH, *, restarts: bool = False, flavour
     chance = random.Random(seed)
     weights = {**_WRITES, **_FAULTS, **({"restart": 3} if restarts else {})}
     author = _Author(chance)
+    drawn = chance.choices(list(weights), list(weights.values()), k=length)
+    if length >= LENGTH and seed % LONG_LOCK_EVERY == 0:
+        drawn[length // 2] = "lock_long"
     return Schedule(
         seed=seed,
         limits=[chance.choice([3, 5, 20, 1000]) for _ in range(NODES)],
         filled=[chance.randrange(6) for _ in range(NODES)],
         tells_delete=chance.random() < 0.5,
         flavour=flavour or FLAVOURS[seed % len(FLAVOURS)],
-        operations=[author.write(*chance.choices(list(weights), list(weights.values()))) for _ in range(length)],
+        operations=[author.write(kind) for kind in drawn],
     )
 
 
 class _Author:
     """Writes operations that mean something after those before: a node that is gone comes back, and so does an
-    outcast, and a stream that was cut."""
+    outcast, and a stream that was cut; and somebody asks for what was shut."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -97,11 +107,23 @@ class _Author:
         self._gone: set[int] = set()
         self._outcast: set[int] = set()
         self._cut: set[str] = set()
+        self._looks = False
+        """A node was deleted: whether that was noticed is looked at next."""
+        self._shut: int | None = None
+        """A node that somebody may not read any more, perhaps."""
 
     def write(self, kind: str) -> Operation:
         chance = self._chance
         node, who, item_id = chance.randrange(NODES), chance.choice(ACCOUNTS), chance.choice(IDS)
         self._texts += 1
+        if kind == "lock_long":
+            return Operation(kind, node, {"id": item_id, "text": f"t{self._texts}"})
+        if self._looks:
+            self._looks = False
+            return Operation("check", node)
+        if self._shut is not None and chance.random() < 0.5:
+            node, self._shut = self._shut, None
+            return Operation("read", node, {"who": who, "past_copy": True})
         if node in self._gone and chance.random() < 0.5:
             self._gone.discard(node)
             return Operation("create", node)
@@ -111,15 +133,21 @@ class _Author:
         if who in self._cut and chance.random() < 0.4:
             self._cut.discard(who)
             return Operation("reconnect", node, {"who": who})
-        self._remember(kind, node, who)
-        return Operation(kind, node, self._args(kind, who, item_id))
+        operation = Operation(kind, node, self._args(kind, who, item_id))
+        self._remember(operation, who)
+        return operation
 
-    def _remember(self, kind: str, node: int, who: str) -> None:
-        match kind:
+    def _remember(self, operation: Operation, who: str) -> None:
+        node = operation.node
+        match operation.kind:
             case "delete":
                 self._gone.add(node)
-            case "outcast":
+                self._looks = True
+            case "outcast" | "demote":
                 self._outcast.add(node)
+                self._shut = node
+            case "access":
+                self._shut = node
             case "cut" | "cut_listing":
                 self._cut.add(who)
             case "reconnect":
@@ -130,7 +158,10 @@ class _Author:
     def _args(self, kind: str, who: str, item_id: str) -> dict[str, Any]:
         chance = self._chance
         text = f"t{self._texts}"
-        how: list[dict[str, Any]] = [{}, {}, {"max_items": chance.randrange(1, 4)}, {"ids": chance.sample(IDS, 2)}]
+        how: list[dict[str, Any]] = [
+            *({}, {}, {"past_copy": True}),
+            *({"max_items": chance.randrange(1, 4)}, {"ids": chance.sample(IDS, 2)}),
+        ]
         after = chance.choice([0, chance.randrange(400), chance.randrange(4000)])
         written = {"id": item_id, "text": text}
         known: dict[str, dict[str, Any]] = {
@@ -142,8 +173,12 @@ class _Author:
             "own_retract": {"id": item_id},
             "limit": {"limit": chance.choice([2, 3, 5, 20, 1000])},
             "access": {"model": chance.choice(["open", "open", "whitelist"])},
-            "race": {"id": item_id, "texts": [f"{text}a", f"{text}b"]},
+            "race": {"id": item_id, "texts": [f"{text}a", f"{text}b"], "told_backwards": chance.random() < 0.5},
             "read": {"who": who, **chance.choice(how)},
+            "news": {"who": who, **written},
+            "write_amid_listing": {"who": who, "texts": [f"{text}a", f"{text}b"]},
+            "cut_first": {"who": who, "after": after},
+            "forge": {"who": who, "what": chance.choice(FORGERIES), "by": chance.choice(FORGERS), **written},
             "cut": {"who": who, "after": after},
             "cut_listing": {"who": who, "after": after},
             "drop": {"who": who, "count": chance.randrange(1, 4)},

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import abc
+import asyncio
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,10 @@ from xml.etree.ElementTree import Element
 from newsstand import Policy, Replica
 from newsstand.errors import DatabaseError, Disconnected, NotInCopy, StanzaError, Timeout
 from newsstand.model import NodeRecord
+from newsstand.storage import items, nodes
 from newsstand.storage.database import Database
 from tests.converge.faults import Faults
-from tests.servers.entities import Entity, canonical
+from tests.servers.entities import NOTE, Entity, canonical
 from tests.servers.quirks import Quirk
 
 SECONDS = 15.0
@@ -63,6 +67,25 @@ class Program(abc.ABC):
     faults: Faults[Any]
     connected: bool = False
 
+    def __init__(self) -> None:
+        self._awaited: dict[str, asyncio.Event] = {}
+
+    def hear(self, message: Element) -> None:
+        """To be called with each message, behind the replica."""
+        for note in message.iter(f"{{{NOTE}}}note"):
+            if (awaited := self._awaited.get(note.text or "")) is not None:
+                awaited.set()
+
+    @contextmanager
+    def hearing(self, text: str) -> Iterator[asyncio.Event]:
+        """An event for when news with this text have arrived."""
+        yield self._awaited.setdefault(text, asyncio.Event())
+        del self._awaited[text]
+
+    @abc.abstractmethod
+    def inject(self, message: Element) -> None:
+        """A message reaches the program that its server never sent."""
+
     @abc.abstractmethod
     async def answer(self, service: str, node: str, ids: list[str], max_items: int | None) -> Reading:
         """A read. Raises StanzaError, Timeout or Disconnected."""
@@ -95,6 +118,28 @@ class Program(abc.ABC):
             return Reading(None if error.unreachable else View(refusal=error.condition))
         except (Timeout, Disconnected, DatabaseError):
             return Reading(None)
+
+    async def read_past_copy(self, service: str, node: str) -> str | None:
+        """Ask the service itself, as a program may; returns what it refused with."""
+        try:
+            await self.replica.get_items(service, node, policy=Policy.ONLY_SERVICE)
+        except StanzaError as error:
+            return None if error.unreachable else error.condition
+        except (Timeout, Disconnected):
+            pass
+        return None
+
+    async def stored(self, service: str, node: str) -> tuple[int, Contents] | None:
+        """What the database holds, and of which revision it says that it is; None where there is no such copy."""
+        if (record := self.record(service, node)) is None:
+            return None
+
+        def look(conn: Any) -> tuple[int, list[str]] | None:
+            revision = next((found.revision for found in nodes.iter_nodes(conn) if found.id == record.id), None)
+            return None if revision is None else (revision, items.xml_of_all(conn, record.id))
+
+        found = await self.database.scan(look)
+        return None if found is None else (found[0], contents([ET.fromstring(xml) for xml in found[1]]))
 
     async def held(self, service: str, node: str) -> Contents | None:
         """What the copy holds and calls complete; None where there is no such copy."""

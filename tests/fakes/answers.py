@@ -69,6 +69,14 @@ def _check_owns(node: Node, account: str) -> None:
         raise StanzaError(*_FORBIDDEN)
 
 
+def _check_may_retract(service: Service, node: Node, account: str, ids: Sequence[str]) -> None:
+    others = {item_id for item_id in ids if item_id in node.items and node.publishers.get(item_id) != account}
+    if account in node.owners:
+        return
+    if node.affiliations.get(account) != "publisher" or (others and Quirk.RETRACT_OF_OWN_ONLY in service.quirks):
+        raise StanzaError(*_FORBIDDEN)
+
+
 # Reading -----------------------------------------------------------------------------------------------------
 
 
@@ -239,13 +247,15 @@ def _subscribe(service: Service, request: Request, iq: Element) -> None:
 
 
 def _own(service: Service, request: Request) -> None:
-    """What only owners may."""
+    """What only owners may, and publishers in part."""
     node = _find(service, request.node)
-    _check_owns(node, request.account)
+    if request.kind != "retract":
+        _check_owns(node, request.account)
     quirks, is_pep = service.quirks, service.owner is not None
     match request.kind:
         case "retract":
             ids = [item.get("id", "") for item in request.action]
+            _check_may_retract(service, node, request.account, ids)
             if not set(ids) <= set(node.items):
                 raise StanzaError("cancel", "item-not-found")
             silent = Quirk.PEP_RETRACT_SILENT_WITHOUT_NOTIFY if is_pep else Quirk.RETRACT_SILENT_WITHOUT_NOTIFY

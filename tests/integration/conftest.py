@@ -14,6 +14,7 @@ from slixmpp import ClientXMPP
 from newsstand.demo.prosody import Prosody
 from newsstand.demo.server import XmppServer
 from tests.conftest import Connect, log_in, log_out, new_client
+from tests.databases import Databases
 from tests.integration._program import OpenProgram, Program, Wire, create_node, newsstand_of, recipe
 from tests.integration._recipes import DISHES
 
@@ -27,7 +28,21 @@ def node(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def open_program(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenProgram]:
+def backend() -> str:
+    """Of the database that programs work on, if they name none. A module may override it by all BACKENDS."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def database_url(backend: str, databases: Databases, tmp_path: Path) -> AsyncIterator[str]:
+    """Of a database without tables; a file does not exist yet."""
+    url = await databases.new(backend, tmp_path, empty=True)
+    yield url
+    await databases.drop(url)
+
+
+@pytest.fixture
+async def open_program(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[OpenProgram]:
     """See OpenProgram."""
     programs: list[Program] = []
 
@@ -43,7 +58,7 @@ async def open_program(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncI
     ) -> Program:
         server = server or request.getfixturevalue("prosody")
         client = new_client(server, account, plugins=plugins)
-        url = database or f"sqlite:///{tmp_path}/news.db"
+        url = database or database_url
         client.register_plugin("newsstand", {"database": url, **settings})
         plugin = newsstand_of(client)
         program = Program(client, plugin, server, Wire.tap(client))

@@ -13,6 +13,7 @@ from slixmpp.exceptions import IqError, IqTimeout
 from newsstand import Origin
 from newsstand.demo.prosody import Prosody
 from tests.conftest import Connect
+from tests.databases import BACKENDS
 from tests.integration._program import (
     MICROBLOG,
     NS_PUBSUB,
@@ -25,6 +26,13 @@ from tests.integration._program import (
     ids_of,
     is_hit,
 )
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """On PostgreSQL the copy is read by a task, not in the call."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture

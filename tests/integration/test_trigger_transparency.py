@@ -10,6 +10,7 @@ from slixmpp import ClientXMPP
 
 from newsstand.demo.prosody import Prosody
 from tests.conftest import Connect
+from tests.databases import BACKENDS
 from tests.integration._program import (
     NS_PUBSUB,
     OpenProgram,
@@ -41,6 +42,13 @@ OTHERWISE = {
     "a default request": "<default/>",
     "subscriptions": "<subscriptions node='{node}'/>",
 }
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """On PostgreSQL the copy is read by a task, not in the call."""
+    name: str = request.param
+    return name
 
 
 def request(client: ClientXMPP, service: str, inner: str, kind: str = "get") -> Any:

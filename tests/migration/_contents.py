@@ -9,7 +9,7 @@ from typing import Any
 
 from newsstand.model import NodeKey, NodeRecord, SeenItem, SyncState, Verdict
 from newsstand.reconcile import Place, Put, Remove
-from newsstand.storage import items, nodes, search
+from newsstand.storage import dialects, items, nodes
 from newsstand.storage.database import open_database
 from newsstand.storage.items import ParsedItem
 from newsstand.ways import Way, Ways
@@ -52,14 +52,14 @@ def contents(path: Path, prefix: str = "newsstand_") -> dict[str, list[tuple[Any
         names = [
             name
             for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            if name.startswith(prefix) and not name.startswith(search.FTS_TABLE)
+            if name.startswith(prefix) and not name.startswith(dialects.FTS_TABLE)
         ]
         return {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in names}
 
 
 def words_found(path: Path, word: str) -> list[int]:
     with closing(sqlite3.connect(path)) as connection:
-        index = search.FTS_TABLE
+        index = dialects.FTS_TABLE
         connection.execute(f"INSERT INTO {index}({index}, rank) VALUES ('integrity-check', 1)")
         found = connection.execute(f"SELECT rowid FROM {index} WHERE {index} MATCH ?", (f"terms:{word}",))
         return sorted(rowid for (rowid,) in found)

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 
 from newsstand.errors import DatabaseError
-from newsstand.storage import schema, search
+from newsstand.storage import dialects, schema
 from newsstand.storage.mapping import Base
 from newsstand.storage.sqlite import check_url, make_engine, make_file
 from tests.migration._contents import contents, fill, schema_of, words_found
@@ -159,7 +159,7 @@ def described(conn: Connection) -> dict[str, Any]:
     inspector = inspect(conn)
     tables: dict[str, Any] = {}
     for name in inspector.get_table_names():
-        if not name.startswith("newsstand_") or name == schema.VERSION_TABLE or name.startswith(search.FTS_TABLE):
+        if not name.startswith("newsstand_") or name == schema.VERSION_TABLE or name.startswith(dialects.FTS_TABLE):
             continue
         tables[name] = {
             "columns": {

@@ -1,4 +1,4 @@
-"""Twenty fixed schedules of the convergence machine, at each service (docs/coherence.md; more with `make converge`).
+"""Twelve fixed schedules of the convergence machine, at each service (docs/coherence.md; more with `make converge`).
 None of them ends the server, which other tests use."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from tests.converge.player import Outcome
 from tests.converge.running import open_stage
 from tests.converge.schedule import Schedule, generate
 
-SCHEDULES = 20
+SCHEDULES = 12
 LENGTH = 8
 """Operations of each: a third of what `make converge` plays, so that the whole stays short."""
 TIMEOUT = 300.0

@@ -3,10 +3,12 @@ order, revisions and log; and no row written that was right already."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from newsstand.model import ChangeKind, NodeKey, NodeRecord, SeenItem, digest
 from newsstand.reconcile import Applied, Clear, Move, Place, Put, Remove, Step, plan_listing
-from newsstand.storage import items, nodes, schema, search
+from newsstand.storage import items, nodes, search
+from newsstand.storage.database import open_database
 from newsstand.storage.items import ParsedItem
-from newsstand.storage.sqlite import check_url, make_engine, make_file
+from newsstand.storage.mapping import Base
+from newsstand.storage.sqlite import check_url, make_engine
 from tests.contract._storage import CHANGE, ITEM, JULIET, NOW, SERVICE, check_in_step
+from tests.databases import BACKENDS, Databases
+
+Write = Callable[[Callable[[Connection], Any]], Any]
+"""Runs statements in a transaction, which it commits."""
+Worlds = Callable[[], AbstractContextManager["World"]]
 
 IDS = ["a", "b", "c", "d", "e"]
 BODIES = ["one", "two"]
@@ -90,28 +99,13 @@ PARSE, ERASE = "parse", "erase"
 histories = st.lists(st.one_of(batches, listings, st.just(PARSE), st.just(ERASE)), max_size=12)
 
 
-@pytest.fixture(scope="module")
-def empty() -> Iterator[Path]:
-    """A database that has nothing in it yet; each example works on a copy."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "empty.db"
-        make_file(path)
-        with make_engine(check_url(f"sqlite:///{path}"), "IMMEDIATE", look_only=True).begin() as conn:
-            schema.move(conn, "head")
-        yield path
-
-
 @dataclass
 class World:
-    engine: Engine
+    write: Write
     node: NodeRecord
     other: NodeRecord
     model: Model = field(default_factory=Model)
     clock: Iterator[int] = field(default_factory=lambda: itertools.count(NOW, 1))
-
-    def write(self, do: Callable[[Connection], Any]) -> Any:
-        with self.engine.begin() as conn:
-            return do(conn)
 
     def rows(self) -> dict[str, dict[str, Any]]:
         query = ITEM.select().where(ITEM.c.node_id == self.node.id).order_by(ITEM.c.position)
@@ -187,20 +181,62 @@ def _contents(rows: dict[str, dict[str, Any]], item_id: str) -> tuple[Any, ...]:
     return row.get("xml"), row.get("quarantine"), row.get("publisher")
 
 
-def make_world(empty: Path, folder: str) -> World:
-    path = Path(folder) / "news.db"
-    shutil.copy(empty, path)
-    engine = make_engine(check_url(f"sqlite:///{path}"), "IMMEDIATE")
-    with engine.begin() as conn:
+def make_world(write: Write) -> World:
+    def fill(conn: Connection) -> tuple[NodeRecord, NodeRecord]:
         node, other = (nodes.save(conn, NodeRecord(0, NodeKey(JULIET, SERVICE, name))) for name in ("blog", "other"))
         items.apply(conn, other.id, [Put(seen_items(i, "one", True), Place.LAST, Place.LAST) for i in IDS], NOW)
-    return World(engine, node, other)
+        return node, other
+
+    return World(write, *write(fill))
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def worlds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
+    """Each example works on a database that has nothing in it yet."""
+    folder = tmp_path_factory.mktemp("worlds")
+    with asyncio.Runner() as runner:
+        databases = Databases(folder)
+        try:
+            url = runner.run(databases.new(request.param, folder))
+            yield on_files(folder) if request.param == "sqlite" else on_server(runner, url)
+        finally:
+            runner.run(databases.close())
+
+
+def on_files(folder: Path) -> Worlds:
+    @contextmanager
+    def new() -> Iterator[World]:
+        with tempfile.TemporaryDirectory() as place:
+            shutil.copy(folder / "news.db", place)
+            engine = make_engine(check_url(f"sqlite:///{place}/news.db"), "IMMEDIATE")
+
+            def write(do: Callable[[Connection], Any]) -> Any:
+                with engine.begin() as conn:
+                    return do(conn)
+
+            yield make_world(write)
+
+    return new
+
+
+def on_server(runner: asyncio.Runner, url: str) -> Worlds:
+    database = runner.run(open_database(url))
+    names = ", ".join(table.name for table in Base.metadata.sorted_tables)
+
+    @contextmanager
+    def new() -> Iterator[World]:
+        def write(do: Callable[[Connection], Any]) -> Any:
+            return runner.run(database.write(do))
+
+        write(lambda conn: conn.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY"))
+        yield make_world(write)
+
+    return new
 
 
 @given(history=histories)
-def test_any_history_leaves_what_the_model_says(empty: Path, history: list[Any]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        world = make_world(empty, folder)
+def test_any_history_leaves_what_the_model_says(worlds: Worlds, history: list[Any]) -> None:
+    with worlds() as world:
         for event in history:
             if event == PARSE:
                 world.parse()
@@ -220,9 +256,8 @@ def test_any_history_leaves_what_the_model_says(empty: Path, history: list[Any])
 
 
 @given(listing=listings)
-def test_a_listing_stored_twice_writes_nothing_the_second_time(empty: Path, listing: list[SeenItem]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        world = make_world(empty, folder)
+def test_a_listing_stored_twice_writes_nothing_the_second_time(worlds: Worlds, listing: list[SeenItem]) -> None:
+    with worlds() as world:
         world.model.list(listing)
         world.carry_out(plan_listing([], listing))
         before = world.rows()
@@ -233,11 +268,10 @@ def test_a_listing_stored_twice_writes_nothing_the_second_time(empty: Path, list
 
 
 @given(taken=st.sets(st.integers(0, 40)), wanted=st.lists(st.integers(0, 40), max_size=30))
-def test_free_recencies_are_free_late_enough_and_in_order(empty: Path, taken: set[int], wanted: list[int]) -> None:
+def test_free_recencies_are_free_late_enough_and_in_order(worlds: Worlds, taken: set[int], wanted: list[int]) -> None:
     from newsstand.storage.keys import free_recencies
 
-    with tempfile.TemporaryDirectory() as folder:
-        world = make_world(empty, folder)
+    with worlds() as world:
 
         def choose(conn: Connection) -> list[int]:
             for recency in taken:
@@ -258,11 +292,10 @@ texts = st.one_of(st.text(), st.text(st.sampled_from("\"'-+*:^(){}[]&|~ \0aAÃ©æ—
 
 
 @given(text=texts, field_=texts, value=st.one_of(texts, st.integers(), st.floats(), st.booleans()))
-def test_no_search_breaks_whatever_is_typed(empty: Path, text: str, field_: str, value: Any) -> None:
+def test_no_search_breaks_whatever_is_typed(worlds: Worlds, text: str, field_: str, value: Any) -> None:
     from newsstand.errors import ConfigurationError
 
-    with tempfile.TemporaryDirectory() as folder:
-        world = make_world(empty, folder)
+    with worlds() as world:
         world.write(lambda conn: search.find(conn, search.Query(text)))
         try:
             query = search.Query(where={field_: value})

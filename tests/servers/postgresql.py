@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from newsstand.demo.process import Server, ServerFailed, ServerMissing, User, en
 PACKAGES = "postgresql"
 _UNPRIVILEGED = "postgres"
 # What is thrown away need not survive a power cut.
-_SETTINGS = ("listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=50")
+_SETTINGS = ("listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=100")
 
 
 class PostgreSQL(Server):
@@ -27,8 +28,10 @@ class PostgreSQL(Server):
     start_seconds = 30.0
     stop_signal = signal.SIGINT  # to it, a fast shutdown
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        """`settings`: the server's own, by name."""
         super().__init__()
+        self._settings = (*_SETTINGS, *(f"{name}={value}" for name, value in (settings or {}).items()))
         if os.getuid() == 0:
             try:
                 found = pwd.getpwnam(_UNPRIVILEGED)
@@ -61,7 +64,7 @@ class PostgreSQL(Server):
         data = folder / "data"
         if not data.exists():
             await self._run("initdb", "-D", str(data), "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8")
-        settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+        settings = [word for setting in self._settings for word in ("-c", setting)]
         process = await self._spawn(
             *(str(self._programs / "postgres"), "-D", str(data), "-k", str(folder), *settings),
             environment=self._environment(folder),

@@ -91,6 +91,8 @@ class Quirk(enum.StrEnum):
     """What was told before an answer came may be missing in it."""
 
     # Refusals
+    RETRACT_OF_OWN_ONLY = "retract-of-own-only"
+    """A publisher who is no owner may retract what it published itself, and nothing else."""
     CLOSED_NODE_NOT_ALLOWED = "closed-node-not-allowed"
     """Who is not on the whitelist gets not-allowed with `closed-node`, instead of forbidden."""
 
@@ -110,6 +112,7 @@ _EJABBERD = frozenset(
         Quirk.OVERWRITE_STAYS,
         Quirk.PEP_PURGE_SILENT,
         Quirk.PEP_RETRACT_SILENT_WITHOUT_NOTIFY,
+        Quirk.RETRACT_OF_OWN_ONLY,
         Quirk.RETRACTS_JOINED,
         Quirk.TRIMS_AT_NEXT_PUBLISH,
         Quirk.UNKNOWN_BEFORE_IS_LAST_PAGE,

@@ -25,7 +25,8 @@ KNOWN = Ways(
     paging=Way.IGNORED,
 )
 NOT_VOUCHED = Fetch(Serve(Take.ALL, stale=True))
-REFUSED = Refuse("the copy holds no complete listing of this node")
+PARTIAL = Serve(Take.ALL, stale=True)
+REFUSED = Refuse("the copy holds nothing of this node")
 
 
 def situation(**different: Any) -> Situation:
@@ -47,10 +48,11 @@ def situation(**different: Any) -> Situation:
         (situation(state=SyncState.STALE), NOT_VOUCHED, Serve(Take.ALL, stale=True)),
         (situation(state=SyncState.FAILED), NOT_VOUCHED, Serve(Take.ALL, stale=True)),
         (situation(state=SyncState.SYNCING), NOT_VOUCHED, Serve(Take.ALL, stale=True)),
-        (situation(state=SyncState.SYNCING, complete=False), Fetch(None), REFUSED),
-        (situation(state=SyncState.STALE, complete=False), Fetch(None), REFUSED),
-        (situation(state=SyncState.STALE, complete=False, connected=False), Fetch(None), REFUSED),
-        (situation(complete=False), Fetch(None), REFUSED),
+        (situation(state=SyncState.SYNCING, complete=False), Fetch(None), PARTIAL),
+        (situation(state=SyncState.STALE, complete=False), Fetch(None), PARTIAL),
+        (situation(state=SyncState.STALE, complete=False, connected=False), Fetch(None), PARTIAL),
+        (situation(complete=False), Fetch(None), PARTIAL),
+        (situation(state=SyncState.FAILED, complete=False, count=0), Fetch(None), REFUSED),
         (situation(state=SyncState.GONE), Fetch(None), REFUSED),
         (situation(state=SyncState.GONE, connected=False), Fetch(None), REFUSED),
         (situation(state=SyncState.UNSYNCED), Fetch(None), REFUSED),

@@ -71,7 +71,9 @@ def _verbose() -> Parser:
 
 def _database() -> Parser:
     options = Parser(add_help=False, parents=[_verbose()])
-    options.add_argument("--database", metavar="URL", help="the database, as sqlite:///path/to/news.db")
+    options.add_argument(
+        "--database", metavar="URL", help="the database, as sqlite:///path/to/news.db or postgresql://user@host/name"
+    )
     return options
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from newsstand.cli import output
 from newsstand.cli.places import database_url
 from newsstand.errors import ConfigurationError, NotADatabase
-from newsstand.storage.database import find_revision, migrate
+from newsstand.storage.database import find_revision, is_file, migrate
 from newsstand.storage.schema import revisions
 
 
@@ -67,6 +67,8 @@ async def _downgrade(url: str, target: str, known: list[str]) -> str:
 
 def check(args: Any) -> int:
     url = database_url(args)
+    if not is_file(url):
+        raise ConfigurationError("`newsstand db check` looks at SQLite files only; `newsstand verify` at any database")
     problems = asyncio.run(_check(url, args.repair))
     done = asyncio.run(_repair(url)) if args.repair and problems else []
     left = asyncio.run(_check(url, True)) if done else problems
@@ -113,6 +115,11 @@ async def _repair(url: str) -> list[str]:
 def backup(args: Any) -> int:
     from newsstand.storage.care import back_up
 
-    size = asyncio.run(back_up(database_url(args), Path(args.file), force=args.force))
+    url = database_url(args)
+    if not is_file(url):
+        raise ConfigurationError(
+            "`newsstand db backup` copies SQLite files only; pg_dump backs up a PostgreSQL database"
+        )
+    size = asyncio.run(back_up(url, Path(args.file), force=args.force))
     print(output.plain(f"{args.file}: {size} bytes"))
     return 0

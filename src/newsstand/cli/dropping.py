@@ -14,6 +14,7 @@ from newsstand.errors import ConfigurationError, Disconnected
 from newsstand.model import NodeRecord, Subscription
 from newsstand.replica import Replica
 from newsstand.storage.care import check_unused
+from newsstand.storage.database import is_file
 
 
 def purge(args: Any) -> int:
@@ -35,7 +36,9 @@ def reset(args: Any) -> int:
 
 
 def _run(args: Any, wanted: Any, drop: Any) -> list[NodeRecord]:
-    check_unused(existing(database_url(args)))
+    url = existing(database_url(args))
+    if is_file(url):
+        check_unused(url)
     login = None
     if not args.offline:
         from newsstand.cli.session import Login

@@ -11,7 +11,7 @@ from typing import Any
 from newsstand.cli.addresses import account_jid
 from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.replica import Replica
-from newsstand.storage.database import check_url, open_database
+from newsstand.storage.database import check_url, is_file, open_database
 
 
 def database_url(args: Any, *, make_folder: bool = False) -> str:
@@ -77,6 +77,6 @@ async def reading(args: Any, *, any_account: bool = False) -> AsyncIterator[tupl
 def existing(url: str) -> str:
     """The URL, of a database that is there. Raises DatabaseError where there is none."""
     path = Path(check_url(url).database or "")
-    if not os.path.lexists(path):
+    if is_file(url) and not os.path.lexists(path):
         raise DatabaseError(f"there is no database at {path} yet: `newsstand sync` makes one, --database names another")
     return url

@@ -40,6 +40,9 @@ class Fallback:
         self._future: asyncio.Future[Any] = trigger.xmpp.loop.create_future()
         self._settled = False
         self._timer: asyncio.TimerHandle | None = None
+        self._reading = False
+        self._otherwise: Callable[[], None] | None = None
+        """What to do where the copy, which is being read, cannot answer; None: wait for the service."""
 
     def begin(self) -> asyncio.Future[Any]:
         inner = Iq.send(self._iq, self._on_reply, self._timeout)
@@ -47,7 +50,7 @@ class Fallback:
         allowed = SLIXMPP_TIMEOUT if self._timeout is None else self._timeout
         if allowed >= self._trigger.replica.patience:
             loop = self._trigger.xmpp.loop
-            self._timer = loop.call_later(self._trigger.replica.patience, self.serve)
+            self._timer = loop.call_later(self._trigger.replica.patience, self.stand_in)
         self._trigger.waiting.add(self)
         return self._future
 
@@ -58,9 +61,16 @@ class Fallback:
         kind = reply.xml.get("type")
         if kind == "error":
             error = stanza_error(reply.xml)
-            self._trigger.replica.note_error(self._request.key, error)
-            if error.unreachable and self.serve():
+            self._trigger.replica.note_error(self._request, error, reply.xml)
+            if error.unreachable:
+                self.stand_in(lambda: self._give(reply))
                 return
+        self._give(reply)
+
+    def _give(self, reply: Iq) -> None:
+        if self._settled:
+            return
+        kind = reply.xml.get("type")
         self._settle()
         if not self._future.done():
             if kind == "error":
@@ -76,23 +86,63 @@ class Fallback:
         if inner.cancelled():
             return
         error = inner.exception()
-        if isinstance(error, IqTimeout) and not self._settled and not self.serve():
-            self._settle()
-            if not self._future.done():
-                self._future.set_exception(error)
+        if isinstance(error, IqTimeout) and not self._settled:
+            self.stand_in(lambda: self._fail(error))
 
-    def serve(self) -> bool:
-        """Let the copy answer, marked stale. False when it cannot: since the request was sent, the node may have
-        been closed to us."""
+    def _fail(self, error: IqTimeout) -> None:
         if self._settled:
-            return True
+            return
+        self._settle()
+        if not self._future.done():
+            self._future.set_exception(error)
+
+    def stand_in(self, otherwise: Callable[[], None] | None = None) -> None:
+        """Let the copy answer, marked stale. `otherwise` is for where it cannot: since the request was sent, the node
+        may have been closed to us. Until the copy is read, the service's answer is still welcome."""
+        if self._settled:
+            return
+        instead = self._find_instead()
+        if instead is None:
+            if otherwise is not None:
+                otherwise()
+        elif self._trigger.replica.reads_at_once:
+            if not self._serve(instead) and otherwise is not None:
+                otherwise()
+        else:
+            self._otherwise = otherwise or self._otherwise
+            if not self._reading:
+                self._reading = True
+                self._trigger.spawn(self._read(instead))
+
+    def _find_instead(self) -> Serve | None:
         trigger = self._trigger
         if not trigger.replica.is_open:
-            return False
+            return None
         decision = trigger.replica.decide(self._request)
-        instead = decision.instead if isinstance(decision, Fetch) else self._instead
-        if instead is None or isinstance(decision, Refuse):
-            return False
+        if isinstance(decision, Refuse):
+            return None
+        return decision.instead if isinstance(decision, Fetch) else self._instead
+
+    async def _read(self, instead: Serve) -> None:
+        trigger = self._trigger
+        try:
+            reply = await trigger.replica.find_reply(self._request, instead)
+        except DatabaseError as error:
+            log.warning("the copy could not be read: %s", error)
+            reply = None
+        self._reading = False
+        if self._settled:
+            return
+        if reply is None:
+            if self._otherwise is not None:
+                self._otherwise()
+            return
+        self._settle()
+        whole = trigger.frame(self._iq, self._request, reply.texts, reply.rsm)
+        trigger.deliver(whole, reply.made_of, self._callback, self._future)
+
+    def _serve(self, instead: Serve) -> bool:
+        trigger = self._trigger
         try:
             texts = trigger.replica.read_xml(self._request, instead.take)
             made_of = trigger.replica.vouch(self._request, instead)
@@ -100,7 +150,7 @@ class Fallback:
             log.warning("the copy could not be read: %s", error)
             return False
         self._settle()
-        whole = trigger.frame(self._iq, self._request, texts)
+        whole = trigger.frame(self._iq, self._request, texts, trigger.replica.find_set(self._request))
         trigger.xmpp.loop.call_soon(trigger.deliver, whole, made_of, self._callback, self._future)
         return True
 

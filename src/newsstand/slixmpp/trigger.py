@@ -7,6 +7,7 @@ notices an answer that never travelled. See docs/decisions/004-the-trigger.md.
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections.abc import Coroutine
 from inspect import iscoroutinefunction
@@ -19,9 +20,9 @@ from slixmpp.stanza import Iq
 
 from newsstand import xmltext
 from newsstand.errors import DatabaseError, StanzaError
-from newsstand.model import NS_PUBSUB, ItemsRequest, Provenance, WriteRequest
+from newsstand.model import NS_PUBSUB, ItemsRequest, Provenance, Rsm, WriteRequest
 from newsstand.policy import Fetch, Serve
-from newsstand.protocol import read_request, write_rsm
+from newsstand.protocol import bare, read_request, write_rsm
 from newsstand.replica import Replica
 from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
@@ -69,6 +70,8 @@ class Trigger:
     def send(self, iq: Iq, callback: Any, timeout: Any) -> asyncio.Future[Any]:
         """Instead of `Iq.send`: decides at once, so that what goes to the service goes in the order of the calls."""
         request = self._understand(iq)
+        if self.replica.is_open and iq.xml.get("type") == "set":
+            self.replica.forget_refusals(bare(iq.xml.get("to") or self.transport.own_jid))
         odd = iscoroutinefunction(callback) or not isinstance(timeout, int | float | None)
         if request is None or odd:
             return Iq.send(iq, callback, timeout)
@@ -119,8 +122,14 @@ class Trigger:
             served = self._serve(iq, request, instead, callback, timeout)
             if served is not None:
                 return served
+        if (refusal := self.replica.find_refusal(request)) is not None:
+            return self._refuse(iq, refusal, callback)
         if instead is not None:
             return Fallback(self, iq, request, instead, callback, timeout).begin()
+        return self._ask(iq, request, callback, timeout)
+
+    def _ask(self, iq: Iq, request: ItemsRequest, callback: Any, timeout: Any) -> asyncio.Future[Any]:
+        """The service."""
         future = Iq.send(iq, callback, timeout)
         future.add_done_callback(lambda done: self._observe(request, done))
         return future
@@ -130,9 +139,23 @@ class Trigger:
             case Element() as result:
                 self.replica.observe(request, result)
             case StanzaError() as error:
-                self.replica.note_error(request.key, error)
+                self.replica.note_error(request, error, _error_of(done).iq.xml)
             case _:
                 pass
+
+    def _refuse(self, iq: Iq, refusal: Element, callback: Any) -> asyncio.Future[Any]:
+        """Answer with the error that the service answered a moment ago."""
+        tree = copy.deepcopy(refusal)
+        tree.set("id", iq["id"])
+        future: asyncio.Future[Any] = self.xmpp.loop.create_future()
+        self.xmpp.loop.call_soon(self._hand_error_over, tree, callback, future)
+        return future
+
+    def _hand_error_over(self, tree: Element, callback: Any, future: asyncio.Future[Any]) -> None:
+        result: Any = Iq(self.xmpp, xml=tree, recv=True)
+        if not future.done():
+            future.set_exception(IqError(result))
+        self._call(callback, result)
 
     def _serve(
         self, iq: Iq, request: ItemsRequest, serve: Serve, callback: Any, timeout: Any
@@ -141,7 +164,10 @@ class Trigger:
         loop = self.xmpp.loop
         future: asyncio.Future[Any] = loop.create_future()
         if serve.wait:
-            self._spawn(self._wait(iq, request, callback, timeout, future))
+            self.spawn(self._wait(iq, request, callback, timeout, future))
+            return future
+        if not self.replica.reads_at_once:
+            self.spawn(self._read_then_answer(iq, request, serve, callback, timeout, future))
             return future
         try:
             texts = self.replica.read_xml(request, serve.take)
@@ -149,14 +175,14 @@ class Trigger:
             log.warning("the copy could not be read: %s", error)
             return None
         made_of = self.replica.vouch(request, serve)
-        whole = self.frame(iq, request, texts)
+        whole = self.frame(iq, request, texts, self.replica.find_set(request))
         if len(texts) > LARGE:
-            self._spawn(self._deliver_large(whole, made_of, callback, future))
+            self.spawn(self._deliver_large(whole, made_of, callback, future))
         else:
             loop.call_soon(self.deliver, whole, made_of, callback, future)
         return future
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self.xmpp.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -182,6 +208,35 @@ class Trigger:
             if not future.done():
                 future.set_result(result)
 
+    async def _read_then_answer(
+        self, iq: Iq, request: ItemsRequest, serve: Serve, callback: Any, timeout: Any, future: asyncio.Future[Any]
+    ) -> None:
+        """Reading the copy takes a while. Where it cannot answer after all, the service is asked then."""
+        allowed = SLIXMPP_TIMEOUT if timeout is None else timeout
+        began = self.xmpp.loop.time()
+        try:
+            async with asyncio.timeout(min(allowed, self.replica.patience)):
+                reply = await self.replica.find_reply(request, serve)
+        except (DatabaseError, TimeoutError) as error:
+            log.warning("the copy could not be read: %s", str(error) or "it took too long")
+            reply = None
+        if reply is not None:
+            whole = self.frame(iq, request, reply.texts, reply.rsm)
+            if len(reply.texts) > LARGE:
+                await self._deliver_large(whole, reply.made_of, callback, future)
+            else:
+                self.deliver(whole, reply.made_of, callback, future)
+            return
+        try:
+            left = max(0.01, allowed - (self.xmpp.loop.time() - began))
+            result = await asyncio.shield(self._ask(iq, request, callback, left))
+        except Exception as error:  # handed on to whoever waits, whatever it is
+            if not future.done():
+                future.set_exception(error)
+        else:
+            if not future.done():
+                future.set_result(result)
+
     async def _deliver_large(
         self, texts: list[str], made_of: Provenance, callback: Any, future: asyncio.Future[Any]
     ) -> None:
@@ -197,6 +252,9 @@ class Trigger:
         result.newsstand = made_of
         if not future.done():
             future.set_result(result)
+        self._call(callback, result)
+
+    def _call(self, callback: Any, result: Iq) -> None:
         if callback is not None:
             # As slixmpp does: also when the future was cancelled, and before those who await it.
             try:
@@ -204,14 +262,13 @@ class Trigger:
             except Exception as error:  # slixmpp hands what callbacks raise to the stream
                 self.xmpp.exception(error)
 
-    def frame(self, iq: Iq, request: ItemsRequest, texts: list[str]) -> list[str]:
+    def frame(self, iq: Iq, request: ItemsRequest, texts: list[str], rsm: Rsm | None) -> list[str]:
         """The whole answer in texts: its items within what the server would put around them."""
         attributes = {"type": "result", "id": iq["id"], "to": iq.xml.get("from") or self.xmpp.boundjid.full}
         key = request.key
         ways = self.replica.ways(key.service)
         if key.service != key.account or ways.own_from is not Way.LEFT_OUT:
             attributes["from"] = key.service
-        rsm = self.replica.find_set(request)
         cursors = write_rsm(rsm) if rsm is not None else ""
         opening = "".join(f" {name}={quoteattr(str(value))}" for name, value in attributes.items() if value)
         return [
@@ -224,7 +281,13 @@ class Trigger:
     def _on_session(self, session: Session) -> None:
         if session is Session.LOST:
             for waiting in list(self.waiting):
-                waiting.serve()
+                waiting.stand_in()
+
+
+def _error_of(done: asyncio.Future[Any]) -> IqError:
+    error = done.exception()
+    assert isinstance(error, IqError)
+    return error
 
 
 def _outcome(done: asyncio.Future[Any]) -> Any:

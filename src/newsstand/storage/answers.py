@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, select
 
@@ -24,7 +24,32 @@ _FULL: Select[Any] = (
     .select_from(_item.join(_node, _item.c.node_id == _node.c.id).join(_account, _node.c.account_id == _account.c.id))
     .where(_item.c.node_id == bindparam("b_node"), _item.c.quarantine.is_(None))
 )
+_COUNT = select(_node.c.item_count).where(_node.c.id == bindparam("b_node"))
 _FULL_BY_KEY = _FULL.add_columns(_item.c.position).where(_item.c.digest.in_(bindparam("b_digests", expanding=True)))
+
+
+class Rows(NamedTuple):
+    """What an answer is made of, as it was at one moment."""
+
+    texts: list[str]
+    """The `<item/>`s."""
+    of: int
+    """How many items the node has."""
+    ends: list[str]
+    """The ids of those at the ends, where they were asked for."""
+
+
+def take_rows(
+    conn: Connection,
+    node_id: int,
+    request: ItemsRequest,
+    take: Take,
+    ends_of: Callable[[int], Sequence[int]],
+) -> Rows:
+    """`ends_of` says by the node's count which positions' ids are wanted besides. On one snapshot."""
+    count = conn.execute(_COUNT, {"b_node": node_id}).scalar() or 0
+    ends = items.ids_at(conn, node_id, ends_of(count), count)
+    return Rows(take_xml(conn, node_id, request, take), count, ends)
 
 
 def take_xml(conn: Connection, node_id: int, request: ItemsRequest, take: Take) -> list[str]:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError as DriverError
 from newsstand import xmltext
 from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.model import digest
-from newsstand.storage import schema, search
+from newsstand.storage import dialects, schema
 from newsstand.storage.mapping import ItemChange, ItemText, PubsubItem, PubsubNode, table
 from newsstand.storage.sqlite import check_url, make_engine, path_of, translated
 from newsstand.words import terms_of, terms_of_xml
@@ -209,7 +209,7 @@ def _words(conn: Connection) -> Iterator[Problem]:
     for docid, node_id, scope, recency, item_id in conn.execute(pairs):
         if recency is None:
             yield Problem("newsstand_item_text", f"the words under {docid} belong to no item of node {node_id}")
-        elif docid != recency or scope != search.scope_of(node_id):
+        elif docid != recency or scope != dialects.scope_of(node_id):
             yield Problem("newsstand_item_text", f"the words of item {item_id!r} of node {node_id} are misfiled")
 
 
@@ -248,8 +248,8 @@ def _has_words(xml: str, parsed: dict[str, Any] | None) -> bool:
 
 
 def _full_text(conn: Connection) -> Iterator[Problem]:
-    if not search.index_is_right(conn):
-        yield Problem(search.FTS_TABLE, "the full-text index does not agree with the words that it is made of")
+    if not dialects.index_is_right(conn):
+        yield Problem(dialects.FTS_TABLE, "the full-text index does not agree with the words that it is made of")
 
 
 def _readable() -> ColumnElement[bool]:

@@ -1,42 +1,56 @@
-"""One database: opened, created or migrated at start; read in the loop, written by one thread.
-
-See docs/decisions/002-storage.md for why reads are synchronous and writes are not.
-"""
+"""Databases by their URLs: `sqlite:///path/to/news.db`, `postgresql://user@host/name`."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from collections.abc import Hashable
 
-from sqlalchemy import Connection
-from sqlalchemy.engine import URL
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
-from newsstand.errors import DatabaseError
-from newsstand.storage import opening
-from newsstand.storage.opening import find_revision, migrate
-from newsstand.storage.sqlite import check_url, make_engine, path_of, translated
-from newsstand.storage.writer import Writer
+from newsstand.errors import ConfigurationError
+from newsstand.storage import opening, sqlite, sqlite_database
+from newsstand.storage.port import Database, Keeper
 
-__all__ = ["Database", "check_url", "find_revision", "migrate", "open_database"]
+__all__ = ["Database", "Keeper", "check_url", "find_revision", "is_file", "key_of", "migrate", "open_database"]
 
-P = ParamSpec("P")
-T = TypeVar("T")
+_EXAMPLES = "write sqlite:///path/to/news.db, or postgresql://user@host/name"
 
-SCANS = 4
-"""How many long reads run at once: a search must not keep others waiting."""
+
+def check_url(url: str) -> URL:
+    """The URL, in one spelling. Raises ConfigurationError, saying what would be right, for one that cannot be
+    opened; the message does not repeat it, for it may hold a password."""
+    try:
+        backend = make_url(url).get_backend_name()
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(f"the database URL is none; {_EXAMPLES}") from None
+    match backend:
+        case "sqlite":
+            return sqlite.check_url(url)
+        case "postgresql":
+            from newsstand.storage import postgresql  # costs 100 ms to import: only programs that use it pay
+
+            return postgresql.check_url(url)
+    raise ConfigurationError(f"{backend} databases are not supported; {_EXAMPLES}")
+
+
+def is_file(url: str) -> bool:
+    """Whether the database is a file, which can be made where there is none. Raises as `check_url`."""
+    return check_url(url).get_backend_name() == "sqlite"
+
+
+def key_of(url: str) -> Hashable:
+    """The same for URLs that name the same database. Raises as `check_url`."""
+    parsed = check_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return sqlite.path_of(parsed).resolve()
+    return parsed
 
 
 async def open_database(url: str, *, migrate: bool = True, set_aside: bool = True) -> Database:
-    """The database at `url`, ready: created where there was none, migrated where it was older (what was there is kept
-    beside it, until the next migration). A program's own tables in it are left alone. A file that is damaged, or no
-    database, is renamed (`news.db.damaged-20261124T2130`), and a new one made, because a copy can be refilled; without
-    `set_aside` it is refused.
+    """The database at `url`, ready: created where there was none, migrated where it was older (what was in a file is
+    kept beside it, until the next migration). A program's own tables in it are left alone. A file that is damaged, or
+    no database, is renamed (`news.db.damaged-20261124T2130`), and a new one made, because a copy can be refilled;
+    without `set_aside` it is refused. On a server, the database itself must be there.
 
     Without `migrate`, none of that is done here: another process is waited for that does it.
 
@@ -44,126 +58,29 @@ async def open_database(url: str, *, migrate: bool = True, set_aside: bool = Tru
     DatabaseError.
     """
     parsed = check_url(url)
-    if not migrate:
-        await opening.wait_until_current(parsed)
-    until = time.monotonic() + opening.MIGRATION_SECONDS
-    while True:
-        try:
-            return await _open(parsed, set_aside=set_aside and migrate)
-        except opening.BeingMigrated:
-            if time.monotonic() > until:
-                raise
+    if parsed.get_backend_name() == "sqlite":
+        return await sqlite_database.open_file(parsed, migrate=migrate, set_aside=set_aside)
+    from newsstand.storage import postgresql_database
+
+    return await postgresql_database.open_server(parsed, migrate=migrate)
 
 
-async def _open(url: URL, *, set_aside: bool) -> Database:
-    task = asyncio.ensure_future(asyncio.to_thread(Database, url, set_aside=set_aside))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        task.add_done_callback(_let_go)  # the thread cannot be stopped
-        raise
+async def find_revision(url: str) -> str | None:
+    """The revision that a database is at; None where it holds nothing of ours. Only looks: nothing is created,
+    locked or migrated. Raises ConfigurationError where there is no such file, and as `open_database`."""
+    if is_file(url):
+        return await opening.find_revision(url)
+    from newsstand.storage import postgresql_opening
+
+    return await postgresql_opening.find_revision(check_url(url))
 
 
-def _let_go(opening: asyncio.Future[Database]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close_now()
+async def migrate(url: str, revision: str) -> None:
+    """Upgrade or downgrade to `revision` ("head", "base" or a number), in one transaction, making the file if there
+    is none. Raises ConfigurationError for a revision that does not exist, and as `open_database`."""
+    if is_file(url):
+        await opening.migrate(url, revision)
+        return
+    from newsstand.storage import postgresql_opening
 
-
-class Keeper(Protocol):
-    """One that keeps an account's copies up. While it is not `online`, another may take over."""
-
-    @property
-    def online(self) -> bool: ...
-
-
-class Database:
-    """An open database. Statements are functions of a synchronous Connection; they never commit. Used from one
-    event loop."""
-
-    def __init__(self, url: URL, *, set_aside: bool = True) -> None:
-        """Blocks; use `open_database`."""
-        self.url = url
-        self.path: Path = path_of(url)
-        self._closed = False
-        with translated(self.path):
-            opening.prepare(url, set_aside=set_aside)
-            self._writer = Writer(make_engine(url, "IMMEDIATE"), self.path)
-            try:
-                self._read_engine = make_engine(url, None, pool=StaticPool)
-                self._reader = self._read_engine.connect()
-            except BaseException:
-                self._writer.close()
-                raise
-        self._scan_engine = make_engine(url, "DEFERRED", pool=QueuePool, pool_size=SCANS, max_overflow=0)
-        self._scanner = ThreadPoolExecutor(SCANS, thread_name_prefix="newsstand-scan")
-        self._sessions: Any = None
-        self._keepers: dict[str, Keeper] = {}
-
-    def keeper(self, account: str) -> Keeper | None:
-        """Who keeps this account's copies, of those in this process: two that both wrote, each sure of what it holds,
-        would both be wrong."""
-        return self._keepers.get(account)
-
-    def keep(self, account: str, keeper: Keeper | None) -> None:
-        """Put somebody, or nobody, in charge of an account's copies."""
-        if keeper is None:
-            self._keepers.pop(account, None)
-        else:
-            self._keepers[account] = keeper
-
-    async def read(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a short read, at once. On SQLite nothing is awaited: it takes microseconds."""
-        return self.read_now(statement, *args, **kwargs)
-
-    def read_now(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        self._check_open()
-        with translated(self.path, at_work=True):
-            return statement(self._reader, *args, **kwargs)
-
-    async def scan(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a read that may take long, in a thread, on one snapshot."""
-        self._check_open()
-
-        def run() -> T:
-            with translated(self.path, at_work=True), self._scan_engine.begin() as conn:
-                return statement(conn, *args, **kwargs)
-
-        return await asyncio.get_running_loop().run_in_executor(self._scanner, run)
-
-    async def write(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a change set in a transaction of its own kind: when this returns, it is committed, whole; when it
-        raises, nothing of it is. Writes happen in the order of the calls, also those whose caller was cancelled
-        meanwhile."""
-        return await asyncio.wrap_future(self._writer.submit(lambda conn: statement(conn, *args, **kwargs)))
-
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[Any]:
-        """An `AsyncSession` over the mapped classes. It may write: digests, words and revisions follow by
-        themselves. What it holds is committed when the program says so; from its first flush until then nobody
-        else can write."""
-        from newsstand.storage import sessions  # costs 60 ms to import: only programs that use it pay
-
-        self._check_open()
-        if self._sessions is None:
-            self._sessions = sessions.Sessions(self.url)
-        async with self._sessions.open() as session:
-            yield session
-
-    async def close(self) -> None:
-        """Finish what was begun, and let go of the file. May be called again."""
-        if self._sessions is not None:
-            await self._sessions.close()
-        await asyncio.to_thread(self.close_now)
-
-    def close_now(self) -> None:
-        """The same, blocking, where no session was ever opened."""
-        self._closed = True
-        self._writer.close()
-        self._scanner.shutdown()
-        self._scan_engine.dispose()
-        self._reader.close()
-        self._read_engine.dispose()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise DatabaseError("the database is closed")
+    await postgresql_opening.migrate(check_url(url), revision)

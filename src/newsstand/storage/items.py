@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, delete, false, func,
 from newsstand.model import HeldItem, digest
 from newsstand.storage import search
 from newsstand.storage.changes import apply
-from newsstand.storage.keys import chunks, free_recencies
+from newsstand.storage.keys import chunks, free_recencies, storable
 from newsstand.storage.mapping import PubsubItem, PubsubNode, table
 
 __all__ = [
@@ -251,7 +251,7 @@ def store_parsed(
                 "parsed": r.parsed,
                 "parser": parser,
                 "parser_version": version,
-                "parse_error": r.error,
+                "parse_error": None if r.error is None else storable(r.error),
                 "recency": recency,
             }
             for r, recency in zip(results, recencies, strict=True)

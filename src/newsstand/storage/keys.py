@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ T = TypeVar("T")
 CHUNK = 400
 """How many keys go into one IN list: below every database's limit of parameters."""
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _item = table(PubsubItem)
 _TAKEN = select(_item.c.recency).where(_item.c.recency.in_(bindparam("b_recencies", expanding=True)))
 _IS_TAKEN: Any = select(_item.c.recency).where(_item.c.recency == bindparam("b_recency"))
@@ -30,6 +32,11 @@ def check_text(what: str, text: str) -> None:
     from a service; a program may hand it in."""
     if "\0" in text or not (text.isascii() or _is_encodable(text)):
         raise ConfigurationError(f"{what} holds a NUL or half a surrogate pair: {text[:60]!r}")
+
+
+def storable(text: str) -> str:
+    """The text with what no database can hold replaced: for what is only told to people."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _is_encodable(text: str) -> bool:

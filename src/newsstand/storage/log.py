@@ -41,10 +41,10 @@ def current_revision(conn: Connection, node_id: int) -> int | None:
     return conn.execute(select(_node.c.revision).where(_node.c.id == node_id)).scalar()
 
 
-def beginning(conn: Connection, node_id: int) -> int:
-    """The revision that a copy had before its first change."""
+def beginning(node_id: int, revision: int) -> int:
+    """The revision that a copy had before its first change, by the one that it has. Reads nothing."""
     first = first_revision(node_id)
-    return first if first <= (current_revision(conn, node_id) or 0) else 0
+    return first if first <= revision else 0
 
 
 def read(conn: Connection, node_id: int, after: Cursor, limit: int) -> Part | None:

@@ -20,11 +20,14 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     false,
     text,
 )
+from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeEngine
 
 from newsstand.model import DIGEST_BYTES, digest
 
@@ -33,6 +36,23 @@ PREFIX = "newsstand_"
 # SQLite gives automatic keys to INTEGER only; PostgreSQL wants BIGINT.
 Big = BigInteger().with_variant(Integer, "sqlite")
 Digest = LargeBinary(DIGEST_BYTES)
+
+
+class Json(TypeDecorator[Any]):
+    """JSON, which PostgreSQL keeps as JSONB."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(none_as_null=True)
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(JSON(none_as_null=True))
+        from sqlalchemy.dialects.postgresql import JSONB  # costs 100 ms to import: only programs that use it pay
+
+        return dialect.type_descriptor(JSONB(none_as_null=True))
 
 
 class Base(DeclarativeBase):
@@ -68,7 +88,7 @@ class Service(Base):
     __tablename__ = "newsstand_service"
 
     jid: Mapped[str] = mapped_column(String(3071), primary_key=True)
-    ways: Mapped[dict[str, Any]] = mapped_column(JSON)
+    ways: Mapped[dict[str, Any]] = mapped_column(Json)
     learnt: Mapped[int] = mapped_column(Big)
 
 
@@ -163,7 +183,7 @@ class PubsubItem(Base):
     first_seen: Mapped[int] = mapped_column(Big)
     updated: Mapped[int] = mapped_column(Big)
 
-    parsed: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    parsed: Mapped[dict[str, Any] | None] = mapped_column(Json)
     """What the analyser's parser made of `xml`."""
     parser: Mapped[str | None] = mapped_column(Text)
     parser_version: Mapped[int | None] = mapped_column()
@@ -181,7 +201,7 @@ class PubsubItem(Base):
 class ItemText(Base):
     """The words of an item, as `newsstand.words` cut them, for full-text search. `docid` is the item's recency, so
     that newest first is the index's own order. Rows go with their item, and on SQLite a trigger takes them out of
-    the full-text index: so it stays right however an item goes."""
+    the full-text index: so it stays right however an item goes. On PostgreSQL the index is one of this table."""
 
     __tablename__ = "newsstand_item_text"
     __table_args__ = (

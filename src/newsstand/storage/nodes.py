@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, Row, bindparam, delete, insert, select, update
 
 from newsstand.model import NodeKey, NodeRecord, Subscription, SyncState, Verdict, digest
+from newsstand.storage.keys import check_text
 from newsstand.storage.mapping import Account, ItemChange, PubsubItem, PubsubNode, Service, table
 from newsstand.ways import Way, Ways
 
@@ -60,8 +61,11 @@ def _record(row: Row[Any]) -> NodeRecord:
 
 
 def save(conn: Connection, record: NodeRecord) -> NodeRecord:
-    """Store what is remembered of a node, but for its revision and items, which only `items.apply` changes.
+    """Store what is remembered of a node, but for its revision and items, which only `items.apply` changes. Raises
+    ConfigurationError for a name that no database can keep.
     A record of id 0 is new, and comes back with its id; it takes the row of its key if there is one."""
+    for what, text in zip(("an account", "a service", "a node's name"), record.key, strict=True):
+        check_text(what, text)
     values = {
         field.name: getattr(record, field.name)
         for field in dataclasses.fields(record)

@@ -13,7 +13,7 @@ from sqlalchemy.sql import Delete
 
 from newsstand.errors import NotADatabase
 from newsstand.model import SyncState, digest
-from newsstand.storage import care, checking, search
+from newsstand.storage import care, checking, dialects
 from newsstand.storage.keys import chunks
 from newsstand.storage.mapping import Account, ItemChange, ItemText, PubsubItem, PubsubNode, table
 from newsstand.storage.sqlite import check_url, doubt_of, make_engine, path_of, translated
@@ -108,7 +108,7 @@ def _parsed(conn: Connection) -> int:
 
 def _words(conn: Connection) -> int:
     """Words are cut anew where they are in doubt: an index that does not agree with them may be the right one."""
-    right = search.index_is_right(conn)
+    right = dialects.index_is_right(conn)
     theirs = (_item.c.node_id == _text.c.node_id) & (_item.c.digest == _text.c.digest)
     scope = literal("n").concat(cast(_text.c.node_id, Text))
     filed = exists().where(theirs, _item.c.recency == _text.c.docid, _text.c.scope == scope)
@@ -130,7 +130,7 @@ def _drop_words(conn: Connection, docids: Sequence[int]) -> None:
         conn.exec_driver_sql(f'DROP TRIGGER "{name}"')
     for some in chunks(docids):
         conn.execute(_text.delete().where(_text.c.docid.in_(some)))
-    search.rebuild_index(conn)
+    dialects.rebuild_index(conn)
     for _, sql in triggers:
         conn.exec_driver_sql(sql)
 

@@ -19,6 +19,10 @@ from newsstand.storage.mapping import PREFIX
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "newsstand_version"
+LOCK_WRITING = f"LOCK TABLE {VERSION_TABLE} IN EXCLUSIVE MODE"
+"""On PostgreSQL, what a transaction begins with that writes items, so that the next one waits: as on SQLite there is
+one writer at a time. Readers do not notice. Before it no snapshot is taken, so that at every isolation level it sees
+what the one before it wrote."""
 _REVISION_FILE = re.compile(r"^(\d{4})_\w+\.py$")
 # Alembic keeps the migration that is under way in module globals: two databases cannot be migrated at once.
 _alembic = threading.Lock()
@@ -37,8 +41,13 @@ def revisions(*folders: Path) -> list[str]:
 
 def current(conn: Connection) -> str | None:
     """The revision that the database is at; None where it holds nothing of ours."""
+    select = f"SELECT version_num FROM {VERSION_TABLE}"
+    if conn.dialect.name != "sqlite":
+        # A statement that fails would end the transaction.
+        there = conn.exec_driver_sql(f"SELECT to_regclass('{VERSION_TABLE}')::text").scalar()
+        return conn.exec_driver_sql(select).scalar() if there is not None else None
     try:
-        return conn.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()
+        return conn.exec_driver_sql(select).scalar()
     except OperationalError as error:
         if "no such table" in str(error):
             return None

@@ -1,65 +1,35 @@
-"""Full text and queries. The one room where the databases differ.
-
-On SQLite, `newsstand_item_fts` is an FTS5 table over `newsstand_item_text` (external content: the words are stored
-once), filled here, a batch at a time, which costs half of what triggers would. Emptied it is by a trigger, whatever
-takes an item away.
-"""
+"""Queries: full text, fields of the parsed data, and the nodes they are looked for in."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    Select,
-    TableClause,
-    bindparam,
-    column,
-    delete,
-    exists,
-    func,
-    insert,
-    literal_column,
-    select,
-    text,
-)
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, select
 
 from newsstand.errors import ConfigurationError
-from newsstand.model import Item, NodeKey, Page
+from newsstand.model import Item, NodeKey, Page, SyncState
+from newsstand.storage import dialects
+from newsstand.storage.dialects import scope_of
 from newsstand.storage.keys import chunks
 from newsstand.storage.mapping import Account, ItemText, PubsubItem, PubsubNode, table
 from newsstand.words import words
 
-FTS_TABLE = "newsstand_item_fts"
 MAX_TOTAL = 10_000
 """How far the results of a search are counted."""
 MAX_WORDS = 200
 """How many different words a search may hold: FTS5 refuses expressions much longer."""
-MAX_SCOPES = 50
-"""How many nodes are looked for within the index; more are filtered afterwards."""
 
 _text = table(ItemText)
 _item = table(PubsubItem)
 _node = table(PubsubNode)
 _account = table(Account)
 
-_fts = TableClause(FTS_TABLE, column("rowid", BigInteger))
-
-_FTS_INSERT = text(f"INSERT INTO {FTS_TABLE}(rowid, scope, terms) VALUES (:docid, :scope, :terms)")
 _TEXT_DELETE = delete(_text).where(
     _text.c.node_id == bindparam("b_node"), _text.c.digest.in_(bindparam("b_digests", expanding=True))
 )
-
-
-def scope_of(node_id: int) -> str:
-    return f"n{node_id}"
 
 
 def index(conn: Connection, node_id: int, rows: Sequence[tuple[int, bytes, str]]) -> None:
@@ -67,37 +37,19 @@ def index(conn: Connection, node_id: int, rows: Sequence[tuple[int, bytes, str]]
     if not rows:
         return
     scope = scope_of(node_id)
-    conn.execute(
-        insert(_text),
+    dialects.add_words(
+        conn,
         [
             {"docid": docid, "node_id": node_id, "digest": key, "scope": scope, "terms": terms}
             for docid, key, terms in rows
         ],
     )
-    conn.execute(_FTS_INSERT, [{"docid": docid, "scope": scope, "terms": terms} for docid, _, terms in rows])
 
 
 def unindex(conn: Connection, node_id: int, digests: Sequence[bytes]) -> None:
     """Take the words of items out; those that have none are passed over."""
     for keys in chunks(digests):
         conn.execute(_TEXT_DELETE, {"b_node": node_id, "b_digests": keys})
-
-
-def index_is_right(conn: Connection) -> bool:
-    """Whether the full-text index agrees with the words. On SQLite it is asked by a statement that writes, and changes
-    nothing."""
-    try:
-        conn.exec_driver_sql(f"INSERT INTO {FTS_TABLE}({FTS_TABLE}, rank) VALUES ('integrity-check', 1)")
-    except DatabaseError as error:
-        if "malformed" not in str(error.orig):
-            raise
-        return False
-    return True
-
-
-def rebuild_index(conn: Connection) -> None:
-    """Make the full-text index anew, of the words."""
-    conn.exec_driver_sql(f"INSERT INTO {FTS_TABLE}({FTS_TABLE}) VALUES ('rebuild')")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +73,16 @@ class Query:
         if not 1 <= self.limit <= 1000:
             raise ConfigurationError("limit must be between 1 and 1000")
         for path, value in (self.where or {}).items():
-            json_path(path)
+            field_keys(path)
             _check_value(path, value)
 
 
-def json_path(path: str) -> str:
-    """`author.name` as a JSON path of SQLite. Raises ConfigurationError for what is no path."""
+def field_keys(path: str) -> list[str]:
+    """`author.name` as its keys. Raises ConfigurationError for what is no path."""
     keys = path.split(".")
     if not all(keys) or '"' in path or "\0" in path or any("\ud800" <= c <= "\udfff" for c in path):
         raise ConfigurationError(f"{path!r} is not a field: write key or key.key, without quotation marks")
-    return "$" + "".join(f".{json.dumps(key, ensure_ascii=False)}" for key in keys)
+    return keys
 
 
 def _check_value(path: str, value: object) -> None:
@@ -155,21 +107,23 @@ def find(conn: Connection, query: Query) -> Page:
     nodes = _matching_nodes(conn, query)
     if nodes == [] or cut == []:
         return Page([], None, 0)
-    conditions = [_field_holds(number, *field) for number, field in enumerate((query.where or {}).items())]
+    conditions = [
+        dialects.field_holds(conn, number, field_keys(path), value)
+        for number, (path, value) in enumerate((query.where or {}).items())
+    ]
+    dialects.prepare_search(conn)
     found: Select[Any]
-    recency: ColumnElement[int]
     if cut is None:
         if nodes is not None:
             conditions.append(_item.c.node_id.in_(nodes))
-        recency = _item.c.recency
-        found = counted = select(recency).where(_item.c.quarantine.is_(None), *conditions)
+        found = counted = select(_item.c.recency).where(_item.c.quarantine.is_(None), *conditions)
     else:
-        recency = _fts.c.rowid
-        found, counted = _with_words(cut, nodes, conditions)
+        found, counted = dialects.with_words(conn, cut, nodes, conditions)
     if cut is None and not query.where:
         total = _count_items(conn, nodes)
     else:
         total = conn.execute(select(func.count()).select_from(counted.limit(MAX_TOTAL).subquery())).scalar_one()
+    recency = found.selected_columns[0]
     if query.after is not None:
         found = found.where(recency < query.after)
     # Only keys are sorted and cut off; the rest of the rows is read for those that are left.
@@ -178,8 +132,14 @@ def find(conn: Connection, query: Query) -> Page:
     return Page(items, items[-1].recency if len(keys) > query.limit else None, total)
 
 
+_SOME_CLOSED = select(_node.c.id).where(_node.c.state == SyncState.GONE.value, _node.c.item_count > 0).limit(1)
+"""Nodes that their accounts may not read any more, and whose rows are kept for a while."""
+
+
 def _matching_nodes(conn: Connection, query: Query) -> list[int] | None:
     """The nodes that are searched; None for all."""
+    if any("\0" in given for given in (query.type, query.service, query.node, query.account) if given is not None):
+        return []  # nothing is called so, and not every database lets us ask
     conditions: list[ColumnElement[bool]] = []
     if query.type is not None:
         conditions.append(_node.c.type == query.type)
@@ -189,6 +149,8 @@ def _matching_nodes(conn: Connection, query: Query) -> list[int] | None:
         conditions.append(_node.c.name == query.node)
     if query.account is not None and not _is_only_account(conn, query.account):
         conditions.append(_account.c.jid == query.account)
+    if conn.execute(_SOME_CLOSED).first() is not None:
+        conditions.append(_node.c.state != SyncState.GONE.value)
     if not conditions:
         return None
     joined = _node.join(_account, _node.c.account_id == _account.c.id)
@@ -206,23 +168,6 @@ def _count_items(conn: Connection, nodes: list[int] | None) -> int:
     if nodes is not None:
         counts = counts.where(_node.c.id.in_(nodes))
     return min(int(conn.execute(counts).scalar_one()), MAX_TOTAL)
-
-
-def _with_words(
-    cut: list[str], nodes: list[int] | None, conditions: list[ColumnElement[bool]]
-) -> tuple[Select[Any], Select[Any]]:
-    """The items that hold the words, by recency, and the same to be counted. The index gives them newest first by
-    itself, and is asked first: so no more is read than a page needs, however common a word is."""
-    # Each word quoted: nothing a person types is syntax.
-    match = " AND ".join(f'terms:"{word}"' for word in cut)
-    if nodes is not None and len(nodes) <= MAX_SCOPES:
-        match += " AND (" + " OR ".join(f'scope:"{scope_of(node_id)}"' for node_id in nodes) + ")"
-    elif nodes is not None:
-        conditions.append(_item.c.node_id.in_(nodes))
-    in_index = select(_fts.c.rowid).where(literal_column(FTS_TABLE).op("MATCH")(match))
-    fitting = [_item.c.recency == _fts.c.rowid, _item.c.quarantine.is_(None), *conditions]
-    found = in_index.where(exists(select(1).select_from(_item).where(*fitting).correlate(_fts)))
-    return found, found if conditions else in_index
 
 
 ITEM_COLUMNS = (
@@ -248,15 +193,3 @@ _ROWS = (
 
 def item_of(row: Any) -> Item:
     return Item(NodeKey(row[0], row[1], row[2]), *row[3:])
-
-
-def _field_holds(number: int, path: str, value: str | int | float | bool) -> ColumnElement[bool]:
-    # json_each yields the elements of a list, and a lone value as it is; of an object its members, which are not
-    # the field's value: they alone have texts for keys.
-    each = func.json_each(_item.c.parsed, json_path(path)).table_valued("key", "value", "type", name=f"field_{number}")
-    conditions = [func.typeof(each.c.key) != "text"]
-    if isinstance(value, bool):
-        conditions.append(each.c.type == ("true" if value else "false"))
-    else:
-        conditions += [each.c.value == value, each.c.type.not_in(("true", "false"))]
-    return exists(select(1).select_from(each).where(*conditions))

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from newsstand.errors import ConfigurationError
-from newsstand.storage import sqlite
+from newsstand.storage import schema, sqlite
 from newsstand.storage.following import Following
 from newsstand.storage.mapping import PubsubItem
 
@@ -32,23 +32,30 @@ class _CopySession(Session):
     """The synchronous heart of the AsyncSession; the listeners are its own, not every session's."""
 
 
+def engine_on_file(url: URL) -> AsyncEngine:
+    """For sessions on a SQLite file, beside the connections of ours."""
+    # The driver begins a transaction at the first write, so a session that only reads holds nobody up.
+    engine = create_async_engine(
+        url.set(drivername="sqlite+aiosqlite"),
+        connect_args={"timeout": sqlite.BUSY_SECONDS},
+        json_serializer=sqlite.json_text,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def on_connect(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    return engine
+
+
 class Sessions:
     """Makes sessions on one database."""
 
-    def __init__(self, url: URL) -> None:
-        # The driver begins a transaction at the first write, so a session that only reads holds nobody up.
-        self._engine = create_async_engine(
-            url.set(drivername="sqlite+aiosqlite"),
-            connect_args={"timeout": sqlite.BUSY_SECONDS},
-            json_serializer=sqlite.json_text,
-        )
-
-        @event.listens_for(self._engine.sync_engine, "connect")
-        def on_connect(connection: Any, _: Any) -> None:
-            cursor = connection.cursor()
-            cursor.execute("PRAGMA foreign_keys=ON")
-            cursor.execute("PRAGMA synchronous=NORMAL")
-            cursor.close()
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[AsyncSession]:
@@ -98,6 +105,9 @@ def _on_statement(state: ORMExecuteState) -> None:
 def _lock(session: Session) -> None:
     """From here to the commit nobody else writes: what the listeners read of revisions and positions stays true."""
     conn = session.connection()
+    if conn.dialect.name != "sqlite":
+        conn.exec_driver_sql(schema.LOCK_WRITING)
+        return
     driver: Any = conn.connection.driver_connection
-    if conn.dialect.name == "sqlite" and not driver.in_transaction:
+    if not driver.in_transaction:
         conn.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,15 +1,15 @@
-"""One database object per file and process, however many clients use it."""
+"""One database object per database and process, however many clients use it."""
 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+from collections.abc import Hashable
 
-from newsstand.storage.database import Database, check_url, open_database
+from newsstand.storage.database import Database, key_of, open_database
 
 
 class _Place:
-    """A file that some here use, or are about to."""
+    """A database that some here use, or are about to."""
 
     def __init__(self) -> None:
         self.database: Database | None = None
@@ -19,16 +19,12 @@ class _Place:
         self.turn = asyncio.Lock()
 
 
-_places: dict[Path, _Place] = {}
-
-
-def _key(url: str) -> Path:
-    return Path(check_url(url).database or "").resolve()
+_places: dict[Hashable, _Place] = {}
 
 
 async def acquire(url: str, *, migrate: bool = True) -> Database:
     """Open the database, or take part in one that is open. As `open_database`."""
-    key = _key(url)
+    key = key_of(url)
     place = _places.setdefault(key, _Place())
     place.users += 1
     try:
@@ -49,7 +45,7 @@ async def release(database: Database) -> None:
             return
 
 
-async def _leave(key: Path, place: _Place) -> None:
+async def _leave(key: Hashable, place: _Place) -> None:
     place.users -= 1
     async with place.turn:
         if place.users:

@@ -231,6 +231,17 @@ async def _lower_limit_refused(trial: Trial) -> bool:
     return False
 
 
+@shows(Quirk.RETRACT_OF_OWN_ONLY)
+async def _retract_of_own_only(trial: Trial) -> bool:
+    await trial.create("a")
+    await trial.romeo.affiliate(trial.jid, trial.node, trial.juliet.jid, "publisher")
+    try:
+        await trial.juliet.retract(trial.jid, trial.node, "a")
+    except StanzaError:
+        return True
+    return False
+
+
 # Events --------------------------------------------------------------------------------------------------------
 
 

@@ -52,6 +52,34 @@ async def test_a_retracted_item_is_gone_and_may_be_published_again(trial: Trial)
     assert await trial.ids() == ["a", "c", "b"]
 
 
+async def test_a_publisher_may_retract_what_it_published(trial: Trial) -> None:
+    await trial.create("a")
+    await trial.romeo.affiliate(trial.jid, trial.node, trial.juliet.jid, "publisher")
+    await trial.juliet.publish(trial.jid, trial.node, "b", "b")
+    await trial.juliet.retract(trial.jid, trial.node, "b")
+    assert await trial.ids() == ["a"]
+
+
+async def test_a_publisher_may_retract_what_others_published_or_not(trial: Trial) -> None:
+    await trial.create("a", "b")
+    await trial.romeo.affiliate(trial.jid, trial.node, trial.juliet.jid, "publisher")
+    own = trial.does(Quirk.RETRACT_OF_OWN_ONLY)
+    if own:
+        assert (await refusal(trial.juliet.retract(trial.jid, trial.node, "b"))).condition == "forbidden"
+    else:
+        await trial.juliet.retract(trial.jid, trial.node, "b")
+    assert await trial.ids() == (["a", "b"] if own else ["a"])
+
+
+async def test_a_member_may_read_and_not_write(trial: Trial) -> None:
+    await trial.create("a")
+    await trial.romeo.affiliate(trial.jid, trial.node, trial.juliet.jid, "member")
+    assert await trial.ids() == ["a"]
+    assert (await refusal(trial.juliet.publish(trial.jid, trial.node, "b", "b"))).condition == "forbidden"
+    assert (await refusal(trial.juliet.retract(trial.jid, trial.node, "a"))).condition == "forbidden"
+    assert await trial.ids() == ["a"]
+
+
 async def test_a_missing_item_cannot_be_retracted(trial: Trial) -> None:
     await trial.create("a")
     error = await refusal(trial.romeo.retract(trial.jid, trial.node, "missing"))

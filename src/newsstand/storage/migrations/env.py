@@ -1,7 +1,7 @@
 """How Alembic runs here: inside Newsstand's own transaction, or from its command line in this folder.
 
-From the command line, `-x url=sqlite:///some.db` names the database. `revision --autogenerate` needs none: it
-compares the mapping with a database that it makes for the purpose.
+From the command line, `-x url=sqlite:///some.db` (or `postgresql://…`) names the database. `revision --autogenerate`
+needs none: it compares the mapping with a database that it makes for the purpose.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from newsstand.errors import ConfigurationError
-from newsstand.storage import schema, search
+from newsstand.storage import database, dialects, schema
 from newsstand.storage.mapping import PREFIX, Base
 from newsstand.storage.sqlite import check_length, check_url, make_engine, make_file, path_of, translated
 
@@ -27,9 +25,11 @@ HERE = Path(__file__).parent
 
 def include_name(name: str | None, kind: str, _: Any) -> bool:
     """Only our tables: a program's own are none of our business, and those that FTS5 keeps are its own."""
+    if kind == "index":
+        return name != dialects.FTS_TABLE
     if kind != "table" or name is None:
         return True
-    return name.startswith(PREFIX) and not name.startswith(search.FTS_TABLE) and name != schema.VERSION_TABLE
+    return name.startswith(PREFIX) and not name.startswith(dialects.FTS_TABLE) and name != schema.VERSION_TABLE
 
 
 def number_revision(_: Any, __: Any, directives: list[Any]) -> None:
@@ -55,22 +55,28 @@ def run(conn: Connection) -> None:
     schema.check_foreign_keys(conn)
 
 
-@contextmanager
-def connection(url: str) -> Iterator[Connection]:
+def run_on(url: str) -> None:
+    def checked(conn: Connection) -> None:
+        schema.check_known(conn)
+        run(conn)
+
+    if not database.is_file(url):
+        from newsstand.storage import postgresql_opening
+
+        postgresql_opening.run_under_lock(database.check_url(url), checked)
+        return
     parsed = check_url(url)
     path = path_of(parsed)
     with translated(path):
         check_length(path, make_file(path))
         with make_engine(parsed, "IMMEDIATE", look_only=True).begin() as conn:
-            schema.check_known(conn)
-            yield conn
+            checked(conn)
 
 
 def run_from_command_line() -> None:
     url = context.get_x_argument(as_dictionary=True).get("url")
     if url is not None:
-        with connection(url) as conn:
-            run(conn)
+        run_on(url)
         return
     options = context.config.cmd_opts
     if options is None or options.cmd[0].__name__ not in ("revision", "check"):
@@ -91,8 +97,7 @@ def run_from_command_line() -> None:
             ],
             check=True,
         )
-        with connection(url) as conn:
-            run(conn)
+        run_on(url)
 
 
 given: Connection | None = context.config.attributes.get("connection")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
+JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 revision = "0001"
@@ -28,7 +30,7 @@ def upgrade() -> None:
     op.create_table(
         "newsstand_service",
         sa.Column("jid", sa.String(length=3071), nullable=False),
-        sa.Column("ways", sa.JSON(), nullable=False),
+        sa.Column("ways", JSON, nullable=False),
         sa.Column("learnt", BIG, nullable=False),
         sa.PrimaryKeyConstraint("jid", name=op.f("pk_newsstand_service")),
     )
@@ -102,7 +104,7 @@ def upgrade() -> None:
         sa.Column("revision", BIG, nullable=False),
         sa.Column("first_seen", BIG, nullable=False),
         sa.Column("updated", BIG, nullable=False),
-        sa.Column("parsed", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("parsed", JSON, nullable=True),
         sa.Column("parser", sa.Text(), nullable=True),
         sa.Column("parser_version", sa.Integer(), nullable=True),
         sa.Column("parse_error", sa.Text(), nullable=True),
@@ -148,6 +150,11 @@ def upgrade() -> None:
             "CREATE TRIGGER newsstand_item_text_gone AFTER DELETE ON newsstand_item_text BEGIN "
             "INSERT INTO newsstand_item_fts(newsstand_item_fts, rowid, scope, terms) "
             "VALUES ('delete', old.docid, old.scope, old.terms); END"
+        )
+    else:
+        op.execute(
+            "CREATE INDEX newsstand_item_fts ON newsstand_item_text "
+            "USING gin (string_to_array('@' || scope || ' ' || terms, ' '))"
         )
 
 

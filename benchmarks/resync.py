@@ -1,0 +1,118 @@
+"""A node of 10,000 items that did not change, after a fresh session: its ids, then its contents, against its first
+synchronisation. In time, and in bytes as they reach the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+from benchmarks.hit import fill, log_in
+from benchmarks.measure import Ratio
+from newsstand.demo.prosody import Prosody
+from newsstand.demo.server import XmppServer
+from newsstand.mending import Mending
+from newsstand.model import SyncState
+from newsstand.synchroniser import Synchroniser
+from tests.servers.ejabberd import Ejabberd
+
+ITEMS = 10_000
+NODE = "large"
+MEMBERSHIP, CONTENT = 1 / 5, 1.1
+SAME = 1.5
+"""Listing again takes as long as the first time, on a machine that is never twice the same."""
+
+
+@dataclass
+class Spent:
+    """On one kind of work."""
+
+    seconds: float = 0.0
+    bytes: int = 0
+
+
+class Meter:
+    """What goes on between a client and its server."""
+
+    def __init__(self, client: Any) -> None:
+        self.received = 0
+        inner = client.data_received
+
+        def data_received(data: bytes) -> None:
+            self.received += len(data)
+            inner(data)
+
+        client.data_received = data_received
+
+    @contextlib.contextmanager
+    def measuring(self, cls: type, name: str) -> Iterator[Spent]:
+        """All that this method does while it lasts."""
+        spent, method = Spent(), getattr(cls, name)
+
+        async def measured(*args: Any, **kwargs: Any) -> Any:
+            began, received = time.perf_counter(), self.received
+            try:
+                return await method(*args, **kwargs)
+            finally:
+                spent.seconds += time.perf_counter() - began
+                spent.bytes += self.received - received
+
+        with mock.patch.object(cls, name, measured):
+            yield spent
+
+
+async def run() -> list[Ratio]:
+    results: list[Ratio] = []
+    for title, server in (
+        ("Prosody", Prosody(accounts=("romeo", "juliet"))),
+        ("ejabberd (SQL)", Ejabberd(accounts=("romeo", "juliet"), db="sql")),
+    ):
+        async with server:
+            writer = await log_in(server, "romeo")
+            await fill(server, writer, NODE, ITEMS)
+            with tempfile.TemporaryDirectory() as folder:
+                results += await _measure(title, server, f"sqlite:///{folder}/news.db")
+            await writer.disconnect()
+    return results
+
+
+async def _measure(title: str, server: XmppServer, database: str) -> list[Ratio]:
+    async def first(client: Any) -> None:
+        await client.plugin["newsstand"].replica.synchronise(server.pubsub, NODE)
+
+    listed, _, before = await _session(server, database, first)
+    content, stock, after = await _session(server, database)
+    assert stock.bytes, "the ids were compared"
+    assert after == before, "no row was written again"
+    name = f"resynchronising {ITEMS:,} on {title}"
+    return [
+        Ratio(f"{name}: ids, bytes", stock.bytes, listed.bytes, MEMBERSHIP, "B"),
+        Ratio(f"{name}: ids, time", stock.seconds, listed.seconds, MEMBERSHIP),
+        Ratio(f"{name}: contents, bytes", content.bytes, listed.bytes, CONTENT, "B"),
+        Ratio(f"{name}: contents, time", content.seconds, listed.seconds, SAME),
+    ]
+
+
+async def _session(
+    server: XmppServer, database: str, work: Callable[[Any], Awaitable[None]] | None = None
+) -> tuple[Spent, Spent, tuple[int, int]]:
+    """One session of the reader's: what listing and comparing the ids took, and the copy's revision and items."""
+    client = await log_in(server, "juliet", database, available=False)
+    meter = Meter(client)
+    replica = client.plugin["newsstand"].replica
+    with meter.measuring(Synchroniser, "_list") as listed, meter.measuring(Mending, "take_stock") as stock:
+        client.send_presence()
+        await asyncio.sleep(0.2)  # the presence is out: what follows is heard
+        if work is not None:
+            await work(client)
+        await replica.settled()
+    (record,) = replica.nodes()
+    assert record.state is SyncState.LIVE, record
+    await client.plugin["newsstand"].close()
+    await client.disconnect()
+    return listed, stock, (record.revision, record.item_count)

@@ -1,0 +1,219 @@
+"""Mends what is in doubt of a copy by asking for less than a whole listing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from xml.etree.ElementTree import Element
+
+from newsstand import cursors, listing, protocol
+from newsstand.context import Context
+from newsstand.copies import Copy
+from newsstand.errors import DatabaseError, ListingError, StanzaError
+from newsstand.model import SeenItem, SyncState
+from newsstand.reconcile import Applied, Place, Put, Remove, Step, is_much_shorter, plan_stock
+from newsstand.refusals import MISSING
+from newsstand.storage import items
+from newsstand.ways import Way
+
+CHECK_REST = 20
+"""After a check of the ids, the node rests so many times as long as the service took over it: a large node that
+is written to all the time must not be listed all the time."""
+SUSPECTS = 100
+"""Items that are fetched by id when stock is taken; where more came, the listing brings them as fast."""
+COVERED = 1_000
+"""How many items of a node it is remembered of when an answer last showed them."""
+
+log = logging.getLogger(__name__)
+
+Apply = Callable[[Copy, Sequence[Step]], Awaitable[Applied]]
+
+
+class Mending:
+    """The smaller doubts, one by one."""
+
+    def __init__(self, context: Context, apply: Apply) -> None:
+        self._context = context
+        self._apply = apply
+
+    async def refetch(self, copy: Copy) -> None:
+        """Ask for items whose contents did not come along. Those that are not there any more were retracted."""
+        wanted = sorted(copy.refetch)[: listing.ID_BATCH]
+        heard = copy.heard
+        found: dict[str, SeenItem] = {}
+        for item_id in wanted:
+            # One by one: some services refuse a whole request for one missing id.
+            try:
+                iq = await listing.request_items(self._context, copy.key, item_ids=(item_id,))
+            except StanzaError as error:
+                if error.condition not in MISSING:
+                    raise
+                continue
+            found.update((item.id, item) for item in protocol.read_items(iq).items if item.id == item_id)
+        await copy.quiet()
+        if copy.heard != heard:
+            return  # something came meanwhile: what we have may be older. They are still in doubt.
+        steps: list[Step] = [Put(item, Place.LAST, Place.KEEP) for item in found.values()]
+        missing = tuple(id_ for id_ in wanted if id_ not in found)
+        held = await self._context.database.read(items.which, copy.record.id, missing)
+        if copy.heard != heard:
+            return
+        if held:
+            steps.append(Remove(tuple(held)))
+        shows = protocol.shows_publisher(found.values())
+        if shows is not None and copy.record.shows_publisher is None:
+            copy.update(shows_publisher=shows)
+        applied = await self._apply(copy, steps)
+        copy.relist |= bool(applied.inserted)  # where among the others, only a listing shows
+        if copy.heard == heard:  # else the same item may be in doubt anew
+            copy.refetch.difference_update(wanted)
+            copy.behind &= copy.relist or bool(copy.refetch)
+
+    async def check_ids(self, copy: Copy) -> float:
+        """See whether something was evicted: services drop what exceeds `max_items` without a word. Returns how
+        long to leave the node in peace afterwards."""
+        loop = asyncio.get_running_loop()
+        await copy.quiet()
+        heard = copy.heard
+        held = await self._context.database.scan(items.held_ids, copy.record.id)
+        began = loop.time()
+        listed, by_disco = await listing.list_ids(self._context, copy.key, held)
+        confirmed = await self._is_confirmed(copy, held, listed)
+        took = loop.time() - began
+        await copy.quiet()
+        if heard != copy.heard:
+            return took * CHECK_REST  # still in doubt: look again
+        there = set(listed)
+        evicted = tuple(id_ for id_ in held if id_ not in there)
+        if not confirmed or len(held) - len(evicted) != len(there) or (evicted and not there):
+            copy.relist = True  # more than an eviction happened; one short list is not believed
+        elif by_disco and not self._is_in_order(copy, [id_ for id_ in held if id_ in there], listed):
+            copy.relist = True  # the service did not tell of them in the order in which it stored them
+        elif evicted:
+            await self._apply(copy, [Remove(evicted)])
+        if copy.heard == heard:
+            # Not a moment earlier: until the evicted are out, the copy must not answer.
+            copy.check_ids = False
+            copy.answered_at = loop.time()
+            copy.cursors.lacking = cursors.are_needed(self._context, copy)
+            copy.update(verified_at=self._context.clock())
+            if self._context.ways(copy.key.service).new in (Way.LAST, Way.FIRST) and not copy.relist:
+                # The order is known again, and nothing is hidden in it: what comes next can teach something.
+                remember_order(self._context, copy, [id_ for id_ in held if id_ in there])
+        return 0.0
+
+    async def take_stock(self, copy: Copy) -> None:
+        """See which items a copy that was not kept up lacks, and which it has too many, by the ids alone: few bytes
+        where a listing takes many. What came or was moved is fetched, as far as that is little. Contents that were
+        overwritten in place are not found so: the copy stays stale until it is listed."""
+        copy.stocked = True
+        ways = self._context.ways(copy.key.service)
+        held = await self._context.database.scan(items.held_ids, copy.record.id)
+        try:
+            listed = await listing.disco_ids(self._context, copy.key)
+            if listed is None or not await self._is_confirmed(copy, held, listed):
+                return
+        except (StanzaError, ListingError) as error:
+            log.info("the ids of %r could not be listed: %s", copy.key.node, error)
+            return  # what that means, the listing shows
+        if ways.disco_order is Way.REVERSED:
+            listed.reverse()
+        in_order = ways.disco_order in (Way.NODE_ORDER, Way.REVERSED)
+        stock = plan_stock(held, listed, moves_last=in_order and ways.overwritten is Way.LAST)
+        if stock.gone:
+            await self._apply(copy, [Remove(stock.gone)])
+        if not stock.suspects or len(stock.suspects) > SUSPECTS:
+            return
+        found = await self._fetch(copy, stock.suspects)
+        # From the oldest on, as the service stored them.
+        await self._apply(copy, [Put(item, Place.LAST, Place.LAST) for item in reversed(found)])
+
+    async def _is_confirmed(self, copy: Copy, held: Sequence[str], listed: Sequence[str]) -> bool:
+        """Whether a list of ids can be believed: of one that is much shorter than the copy, a second one must say the
+        same."""
+        there = set(listed)
+        if not is_much_shorter(len(held), sum(id_ not in there for id_ in held)):
+            return True
+        again, _ = await listing.list_ids(self._context, copy.key, held)
+        return set(again) == there
+
+    async def _fetch(self, copy: Copy, item_ids: Sequence[str]) -> list[SeenItem]:
+        """Those of the items that are there, in the order of `item_ids`."""
+        skips = copy.skips_missing and self._context.ways(copy.key.service).missing_id is Way.SKIPPED
+        # One by one else: some services refuse a whole request for one missing id.
+        size = listing.ID_BATCH if skips else 1
+        found: dict[str, SeenItem] = {}
+        for start in range(0, len(item_ids), size):
+            wanted = item_ids[start : start + size]
+            try:
+                iq = await listing.request_items(self._context, copy.key, item_ids=wanted)
+            except StanzaError as error:
+                if error.condition not in MISSING:
+                    raise
+                continue
+            found.update((item.id, item) for item in protocol.read_items(iq).items)
+        return [found[id_] for id_ in item_ids if id_ in found]
+
+    def take_in(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
+        """The service answered a read of the program about a copy that is not live: the copy takes over what it shows,
+        which is worth something to whoever is offline next. At once, so that a listing that is begun later is stored
+        later. `shows_all`: these are all of the node's items."""
+        idle = copy.followed and copy.record.state in (SyncState.STALE, SyncState.FAILED) and not copy.listing
+        if not idle or len(answered) > listing.SMALL:
+            return
+        seen = [item for item in map(protocol.read_item, answered) if item.exact and item.id and not item.quarantine]
+        now = self._context.clock()
+        for item in seen:
+            copy.covered.pop(item.id, None)
+            copy.covered[item.id] = now
+        while len(copy.covered) > COVERED:
+            del copy.covered[next(iter(copy.covered))]
+        if seen:
+            self._context.spawn(self._take_in(copy, seen, shows_all=shows_all), f"taking in {copy.key.node}")
+
+    async def _take_in(self, copy: Copy, seen: list[SeenItem], *, shows_all: bool) -> None:
+        try:
+            await self._apply(copy, [Put(item, Place.LAST, Place.KEEP) for item in seen])
+            if shows_all and copy.record.complete and copy.record.item_count == len(seen):
+                copy.update(verified_at=self._context.clock())
+        except DatabaseError as error:
+            log.info("an answer could not be kept: %s", error)
+
+    async def revalidate(self, copy: Copy) -> float:
+        """Ask whether the account may still read the node, which raises if not, and compare what that brings and the
+        ids. The copy answers meanwhile: nothing speaks against it."""
+        copy.revalidate = False
+        await copy.quiet()
+        heard = copy.heard
+        answer = protocol.read_items(await listing.request_items(self._context, copy.key, max_items=1))
+        copy.answered_at = asyncio.get_running_loop().time()
+        await copy.quiet()
+        same = [await self._holds(copy, item) for item in answer.items]
+        if heard == copy.heard and not all(same):
+            copy.relist = True
+            return 0.0
+        return await self.check_ids(copy)
+
+    async def _holds(self, copy: Copy, item: SeenItem) -> bool:
+        stored = await self._context.database.read(items.xml_by_ids, copy.record.id, [item.id])
+        return item.quarantine is not None or stored == [item.xml]
+
+    def _is_in_order(self, copy: Copy, ids: Sequence[str], listed: Sequence[str]) -> bool:
+        """Whether disco#items names the ids as the copy orders them, as far as the service's way with it is known."""
+        match self._context.ways(copy.key.service).disco_order:
+            case Way.NODE_ORDER:
+                return list(listed) == list(ids)
+            case Way.REVERSED:
+                return list(listed) == list(reversed(ids))
+            case _:
+                return True
+
+
+def remember_order(context: Context, copy: Copy, ids: list[str]) -> None:
+    """Keep the order of a listing, where the next one can teach something by it."""
+    ways = context.ways(copy.key.service)
+    if Way.UNKNOWN in (ways.new, ways.overwritten):
+        copy.remember_order(ids)
+    else:
+        copy.order = None

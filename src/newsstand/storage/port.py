@@ -1,0 +1,78 @@
+"""The port of the storage: what the rest of Newsstand may ask of an open database, whichever it is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Keeper(Protocol):
+    """One that keeps an account's copies up. While it is not `online`, another may take over."""
+
+    @property
+    def online(self) -> bool: ...
+
+
+class Instant(Protocol):
+    """Reads that take microseconds, in the event loop."""
+
+    def read_now(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a short read, at once. Raises as `Database.read`."""
+
+
+class Database(ABC):
+    """An open database. Statements are functions of a synchronous Connection; they never commit. Used from one
+    event loop. What goes wrong raises DatabaseError, what no database can keep ConfigurationError."""
+
+    def __init__(self) -> None:
+        self._keepers: dict[str, Keeper] = {}
+
+    @property
+    def instant(self) -> Instant | None:
+        """Where a short read takes microseconds, what runs it at once; None where each is a journey, and awaited."""
+        return None
+
+    @abstractmethod
+    async def read(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a short read: each select in it sees what was committed before it. What was committed before the call
+        is seen."""
+
+    @abstractmethod
+    async def scan(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a read that may take long, or must see one moment only: on one snapshot, and without keeping short
+        ones waiting."""
+
+    @abstractmethod
+    async def write(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a change set in a transaction of its own kind: when this returns, it is committed, whole; when it
+        raises, nothing of it is. Writes happen in the order of the calls, also those whose caller was cancelled
+        meanwhile. The statement may be run again from its beginning, after what it did was undone."""
+
+    @abstractmethod
+    def session(self) -> AbstractAsyncContextManager[Any]:
+        """An `AsyncSession` over the mapped classes. It may write: digests, words and revisions follow by
+        themselves. What it holds is committed when the program says so; from its first flush until then nobody
+        else can write."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what was begun, and let go of it. May be called again."""
+
+    def keeper(self, account: str) -> Keeper | None:
+        """Who keeps this account's copies, of those in this process: two that both wrote, each sure of what it holds,
+        would both be wrong."""
+        return self._keepers.get(account)
+
+    def keep(self, account: str, keeper: Keeper | None) -> None:
+        """Put somebody, or nobody, in charge of an account's copies."""
+        if keeper is None:
+            self._keepers.pop(account, None)
+        else:
+            self._keepers[account] = keeper

@@ -1,0 +1,177 @@
+"""PostgreSQL: which URLs name a database of ours, how its connections are made, and its errors in our words."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import re
+import secrets
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
+
+CONNECT_SECONDS = 10.0
+LARGE = 1e16
+"""From here on Python writes floats with an exponent."""
+DRIVERS = ("postgresql", "postgresql+asyncpg")
+_EXAMPLE = "write postgresql://user@host/name"
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_TO_TRY_AGAIN = ("40001", "40P01")
+_LOCK_NOT_AVAILABLE = "55P03"
+_NO_SUCH_DATABASE = "3D000"
+_NO_TEXT = ("22021", "22P05")
+
+
+def check_url(url: str) -> URL:
+    """The URL, in one spelling. Raises ConfigurationError, saying what would be right, for one that cannot be
+    opened, and where the driver is missing; the message does not repeat the URL, for it may hold a password."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(f"the database URL is none; {_EXAMPLE}") from None
+    if parsed.drivername not in DRIVERS:
+        raise ConfigurationError(f"the driver of {parsed.drivername}:// is not one of ours; {_EXAMPLE}")
+    if not parsed.database:
+        raise ConfigurationError(f"the URL names no database; {_EXAMPLE}")
+    if importlib.util.find_spec("asyncpg") is None:
+        raise ConfigurationError(
+            "PostgreSQL needs a driver that is not installed: install newsstand with its extra, newsstand[postgresql]"
+        )
+    return parsed.set(drivername="postgresql")
+
+
+def name_of(url: URL) -> str:
+    """For messages: nothing in it is secret."""
+    host = url.host or url.query.get("host", "")
+    where = f" on {host}" if isinstance(host, str) and host else ""
+    return f"the PostgreSQL database {url.database!r}{where}"
+
+
+def make_engine(url: URL, *, pooled: bool, **options: Any) -> AsyncEngine:
+    """`pooled`: something between us and the server (PgBouncer, say) gives each transaction another connection of
+    its own, so that nothing prepared is there the next time."""
+    dsn = url.render_as_string(hide_password=False)
+
+    async def connect() -> Any:
+        import asyncpg
+
+        return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, statement_cache_size=0 if pooled else 1000)
+
+    arguments: dict[str, Any] = {"async_creator_fn": connect}
+    if pooled:
+        # Without a name, a statement is prepared anew whenever it is run, and none is left behind on the server.
+        arguments |= {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        connect_args=arguments,
+        json_serializer=json_text,
+        hide_parameters=True,
+        **options,
+    )
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def on_checkout(connection: Any, _: Any, __: Any) -> None:
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError("the server closed it")  # the pool makes another
+
+    return engine
+
+
+async def is_pooled(url: URL) -> bool:
+    """Whether something stands between us and the server: then the process that we were told of is not the one that
+    works for us. Raises as `translated`."""
+    import asyncpg
+
+    with translated(url):
+        conn = await asyncpg.connect(
+            url.render_as_string(hide_password=False), timeout=CONNECT_SECONDS, statement_cache_size=0
+        )
+        try:
+            return bool(await conn.fetchval("SELECT pg_backend_pid()") != conn.get_server_pid())
+        finally:
+            await conn.close()
+
+
+def make_single_engine(url: URL) -> AsyncEngine:
+    """For one piece of work: connections are not kept, and nothing is prepared."""
+    return make_engine(url, pooled=True, poolclass=NullPool)
+
+
+def json_text(value: object) -> str:
+    """JSON that JSONB gives back as it was: it keeps numbers as decimals, and those written with an exponent and no
+    decimal point would come back as integers."""
+    mark = secrets.token_hex(8)
+    spelt = _spelt_out(value, mark)
+    text = json.dumps(spelt, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text if spelt == value else re.sub(f'"{mark}([^"]*)"', r"\1", text)
+
+
+def _spelt_out(value: object, mark: str) -> object:
+    match value:
+        case float() if math.isfinite(value) and abs(value) >= LARGE:
+            return f"{mark}{Decimal(value):f}.0"
+        case dict():
+            return {key: _spelt_out(inner, mark) for key, inner in value.items()}
+        case list() | tuple():
+            return [_spelt_out(inner, mark) for inner in value]
+    return value
+
+
+def should_try_again(error: BaseException) -> bool:
+    """Whether the transaction failed only because of others that ran at the same time."""
+    return isinstance(error, DBAPIError) and sqlstate(error) in _TO_TRY_AGAIN
+
+
+def sqlstate(error: BaseException) -> str:
+    cause: Any = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(cause, "sqlstate", None) or "")
+
+
+class translated:
+    """Turns the driver's errors into ours; no password is in them."""
+
+    __slots__ = ("url",)
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        ours = self._ours(error) if isinstance(error, Exception) else None
+        if ours is not None:
+            # The driver's own may hold the URL, or what was to be stored.
+            raise ours from (None if isinstance(ours, ConfigurationError) else error)
+
+    def _ours(self, error: Exception) -> Exception | None:
+        import asyncpg
+
+        if not isinstance(error, SQLAlchemyError | asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
+            return None
+        name, state = name_of(self.url), sqlstate(error)
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        words = self._without_secrets(str(getattr(cause, "driver_exception", cause) or type(cause).__name__))
+        if state == _LOCK_NOT_AVAILABLE:
+            return DatabaseLocked(f"another process holds {name}; end it, or use another database")
+        if state in _NO_TEXT or "surrogates not allowed" in words:
+            return ConfigurationError("a text holds a NUL or half a surrogate pair, which no database can keep")
+        if state == _NO_SUCH_DATABASE:
+            return ConfigurationError(f"there is no database {self.url.database!r}: create it first (createdb)")
+        return DatabaseError(f"{name}: {words}")
+
+    def _without_secrets(self, words: str) -> str:
+        given = [self.url.password, *(value for key, value in self.url.query.items() if "pass" in key)]
+        for secret in given:
+            if isinstance(secret, str) and secret:
+                words = words.replace(secret, "…").replace(quote(secret, safe=""), "…")
+        return words

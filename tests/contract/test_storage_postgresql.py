@@ -1,0 +1,155 @@
+"""What is so on PostgreSQL only."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import traceback
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
+from newsstand.model import NodeRecord
+from newsstand.storage import dialects, items, nodes, postgresql_opening, schema
+from newsstand.storage.database import Database, check_url, find_revision, migrate, open_database
+from newsstand.storage.mapping import Base
+from tests.contract._storage import apply, make_node, put
+
+HEAD = schema.revisions()[-1]
+
+
+@pytest.fixture
+def backend() -> str:
+    return "postgresql"
+
+
+async def test_the_schema_that_migrations_make_is_that_of_the_mapping(database: Database) -> None:
+    def include(name: str | None, kind: str, _: object) -> bool:
+        return name not in (schema.VERSION_TABLE, dialects.FTS_TABLE)
+
+    def differences(conn: Connection) -> list[object]:
+        options = {"compare_type": True, "compare_server_default": True, "include_name": include}
+        return list(compare_metadata(MigrationContext.configure(conn, opts=options), Base.metadata))
+
+    assert await database.scan(differences) == []
+
+
+async def test_an_empty_database_is_filled_and_emptied_again(url: str) -> None:
+    assert await find_revision(url) is None
+    await (await open_database(url)).close()
+    assert await find_revision(url) == HEAD
+    await migrate(url, "base")
+    assert await find_revision(url) is None
+    await migrate(url, "head")
+    assert await find_revision(url) == HEAD
+
+
+async def test_of_several_that_open_an_empty_database_at_once_one_migrates_and_all_succeed(url: str) -> None:
+    opened = await asyncio.gather(*(open_database(url) for _ in range(4)))
+    for database in opened:
+        await make_node(database)
+        await database.close()
+
+
+async def test_who_may_not_migrate_waits_for_another(url: str) -> None:
+    waiting = asyncio.ensure_future(open_database(url, migrate=False))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    await (await open_database(url)).close()
+    await (await waiting).close()
+
+
+async def test_a_database_that_another_holds_is_locked(
+    database: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_opening, "PATIENCE", 0.1)
+    monkeypatch.setattr(postgresql_opening, "LOCK_SECONDS", 0.1)
+    holder = await open_database(url)
+    async with holder.session() as session:
+        connection = await session.connection()
+        await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({postgresql_opening.MIGRATION_LOCK})")
+        with pytest.raises(DatabaseLocked, match="another process holds"):
+            await migrate(url, "base")
+    await holder.close()
+
+
+@pytest.mark.parametrize("state", ["40001", "40P01"])
+async def test_a_write_that_fails_for_the_sake_of_others_is_done_again(
+    database: Database, node: NodeRecord, state: str
+) -> None:
+    attempts = []
+
+    def clash(conn: Connection) -> int:
+        applied = items.apply(conn, node.id, [put("a")], 1)
+        attempts.append(applied)
+        if len(attempts) < 4:
+            conn.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
+        return applied.count
+
+    assert await database.write(clash) == 1
+    assert len(attempts) == 4
+    assert await database.read(items.held_ids, node.id) == ["a"]
+
+
+async def test_but_not_for_ever(database: Database) -> None:
+    def clash(conn: Connection) -> None:
+        conn.exec_driver_sql("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$")
+
+    with pytest.raises(DatabaseError):
+        await database.write(clash)
+    with pytest.raises(DatabaseError):
+        await database.read(clash)
+
+
+async def test_connections_that_the_server_closed_are_made_anew(database: Database, node: NodeRecord) -> None:
+    await apply(database, node, put("a"))
+    ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = "
+
+    def end_the_others(conn: Connection) -> None:
+        conn.exec_driver_sql(f"{ended} current_database()")
+
+    await database.scan(end_the_others)
+    await apply(database, node, put("b"))
+    assert await database.read(items.held_ids, node.id) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://juliet:s%40fe-word@127.0.0.1:1/news", "postgresql://juliet:s%40fe-word@/news?host=/none"]
+)
+async def test_no_password_is_in_what_is_told(url: str) -> None:
+    with pytest.raises(DatabaseError) as raised:
+        await open_database(url)
+    told = "".join(traceback.format_exception(raised.value))
+    assert "news" in told
+    assert "s@fe-word" not in told
+    assert "s%40fe-word" not in told
+
+
+async def test_a_database_that_is_not_there_is_to_be_created_first(url: str) -> None:
+    with pytest.raises((ConfigurationError, DatabaseError)):
+        await open_database(url.replace("test_", "none_"))
+
+
+def test_without_the_driver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"newsstand\[postgresql\]"):
+        check_url("postgresql://juliet@db/news")
+
+
+async def test_revisions_of_two_programs_that_write_at_once_do_not_collide(url: str) -> None:
+    first, second = await open_database(url), await open_database(url)
+    node = await make_node(first)
+    await asyncio.gather(
+        *(
+            apply(database, node, put(f"{name}{number}"))
+            for number in range(10)
+            for name, database in (("a", first), ("b", second))
+        )
+    )
+    record = next(iter(await first.scan(lambda conn: list(nodes.iter_nodes(conn)))))
+    assert (record.revision, record.item_count) == (20, 20)
+    await first.close()
+    await second.close()

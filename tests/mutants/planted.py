@@ -1,0 +1,183 @@
+"""The planted faults, as data: each is a text of our source and what stands in its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+
+class Drifted(Exception):
+    """The source has changed: a fault cannot be planted where it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One fault. `old` stands once in its module, and `new` takes its place."""
+
+    name: str
+    breaks: str
+    """What does not hold any more."""
+    module: str
+    """The file, below src/newsstand."""
+    old: str
+    new: str
+
+    def plant(self, source: Path) -> None:
+        """Into a copy of `src`. Raises Drifted."""
+        file = source / "newsstand" / self.module
+        text = file.read_text(encoding="utf-8")
+        if (count := text.count(self.old)) != 1:
+            raise Drifted(f"{self.name}: its text stands {count} times in {self.module}")
+        file.write_text(text.replace(self.old, self.new), encoding="utf-8")
+
+
+MUTANTS = [
+    Mutant(
+        "retract-ignored",
+        "an item that was retracted is taken out",
+        "reconcile.py",
+        "                steps.append(Remove(item_ids))\n",
+        "",
+    ),
+    Mutant(
+        "purge-ignored",
+        "a purge empties the copy",
+        "reconcile.py",
+        "            case Purged():\n                steps = [Clear()]\n                refetch.clear()\n"
+        "                check_ids = True\n",
+        "            case Purged():\n                pass\n",
+    ),
+    Mutant(
+        "deletion-ignored",
+        "a node that is deleted is closed",
+        "reconcile.py",
+        "            case Deleted():\n                steps = [Clear()]\n                refetch.clear()\n"
+        "                deleted = True\n",
+        "            case Deleted():\n                pass\n",
+    ),
+    Mutant(
+        "evictions-ignored",
+        "after an insertion it is looked up what fell out for it",
+        "reconcile.py",
+        "        check_ids=applied.grew,\n",
+        "        check_ids=False,\n",
+    ),
+    Mutant(
+        "overwritten-stays",
+        "an item that is overwritten goes where its service puts it",
+        "reconcile.py",
+        "    return Put(item, _place(ways.new), _place(ways.overwritten))\n",
+        "    return Put(item, _place(ways.new), Place.KEEP)\n",
+    ),
+    Mutant(
+        "complete-early",
+        "a copy is complete when its first listing is over, not before",
+        "synchroniser.py",
+        "                copy.update(state=SyncState.SYNCING)\n",
+        "                copy.update(state=SyncState.SYNCING, complete=True)\n",
+    ),
+    Mutant(
+        "short-listing-believed",
+        "one listing is believed only if the ids, asked for in another way, agree",
+        "synchroniser.py",
+        "        same = {digest(id_) for id_ in ids} ^ {item.digest for item in listed.items} <= may_differ\n",
+        "        same = {digest(id_) for id_ in ids} >= {item.digest for item in listed.items} - may_differ\n",
+    ),
+    Mutant(
+        "disturbed-listing-believed",
+        "news that come in the middle of a listing are not lost by it",
+        "synchroniser.py",
+        "        undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)\n",
+        "        undisturbed = True\n",
+    ),
+    Mutant(
+        "not-subscribed-again",
+        "each fresh session subscribes anew: the node may be another one of its name",
+        "engine.py",
+        "        copy.subscribed = copy.check_ids = copy.relist = copy.skips_missing = copy.stocked = False\n",
+        "        copy.check_ids = copy.relist = copy.skips_missing = copy.stocked = False\n",
+    ),
+    Mutant(
+        "fresh-taken-for-resumed",
+        "after a fresh session nothing vouches for a copy until it is listed",
+        "engine.py",
+        "        context = self.context\n        context.follow(session)\n",
+        "        context = self.context\n        if session is Session.FRESH and context.session_number:\n"
+        "            session = Session.RESUMED\n        context.follow(session)\n",
+    ),
+    Mutant(
+        "inbox-forgotten",
+        "a read waits for news that have arrived",
+        "policy.py",
+        "        return Serve(take, stale=not _vouched(situation), wait=situation.arriving)\n    return Fetch(",
+        "        return Serve(take, stale=not _vouched(situation))\n    return Fetch(",
+    ),
+    Mutant(
+        "live-without-session",
+        "without a session no answer is called live",
+        "policy.py",
+        "    return situation.connected and known and not situation.writing",
+        "    return known and not situation.writing",
+    ),
+    Mutant(
+        "served-after-refusal",
+        "once the service refused a read, the copy answers none",
+        "synchroniser.py",
+        "        if error.condition in REFUSED and copy is not None and copy.followed"
+        " and self._context.serves(key.account):\n",
+        "        if False:\n",
+    ),
+    Mutant(
+        "written-before-acknowledged",
+        "a write of the program's own is in no copy before the service has it",
+        "writes.py",
+        "        return Write(copy, request, copy.heard, self._context.session_number)\n",
+        "        write = Write(copy, request, copy.heard, self._context.session_number)\n"
+        "        if request.kind is WriteKind.RETRACT:\n"
+        "            self._follower.hear(copy, Notification(request.key, (Retracted(request.item_ids),)))\n"
+        "        if request.kind is WriteKind.PUBLISH:\n"
+        "            from newsstand.model import Published\n"
+        "            self._follower.hear(copy, Notification(request.key, (Published(request.items),)))\n"
+        "        return write\n",
+    ),
+    Mutant(
+        "own-write-not-awaited",
+        "an acknowledged write is in the next read, told or not",
+        "writes.py",
+        "                copy.relist = True  # nobody tells us where it went\n",
+        "                pass\n",
+    ),
+    Mutant(
+        "close-words-not-looked-up",
+        "of two words on an item, close together, it is looked up which one holds",
+        "follower.py",
+        "        copy.refetch |= plan.refetch | close\n",
+        "        copy.refetch |= plan.refetch\n",
+    ),
+    Mutant(
+        "stranger-believed",
+        "only a node's own service is believed about it",
+        "follower.py",
+        "            copy = self._context.copies.find(told.key)\n",
+        "            named = (c for c in self._context.copies if c.key.node == told.key.node)\n"
+        "            copy = next((c for c in named if c.key.account == told.key.account), None)\n",
+    ),
+    Mutant(
+        "other-account-answers",
+        "a copy answers its own account alone",
+        "copies.py",
+        "        return self._copies.get(key)\n",
+        "        same = (k for k in self._copies if (k.service, k.node) == (key.service, key.node))\n"
+        "        return self._copies.get(next(same, key))\n",
+    ),
+    Mutant(
+        "revision-not-raised",
+        "each change raises the copy's revision, a retract too",
+        "storage/changes.py",
+        "    revision += 1\n",
+        "    revision += bool(changed or moved)\n",
+    ),
+]
+"""All of them are found by the convergence machine on the fake service."""
