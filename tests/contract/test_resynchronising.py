@@ -59,7 +59,7 @@ async def test_what_went_is_out_of_the_copy_before_the_contents_are_listed(
         listing = await back_to_listing(program, service)
         assert await held(program) == [id_ for id_ in ITEMS if id_ not in ("i3", "i7")]
         assert program.copy().record.state is not SyncState.LIVE, "contents may differ"
-        assert program.served_live() is None
+        assert await program.served_live() is None
         listing.release()
         await program.serves_live()
 
