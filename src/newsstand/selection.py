@@ -168,6 +168,8 @@ class Selection:
         if wanted and state in (SyncState.UNSYNCED, SyncState.GONE):
             state = SyncState.STALE
         dropped = copy.followed and not wanted
+        # Of a node that was refused, rows are kept for a while; not any longer than it is wanted.
+        left_over = not wanted and copy.record.item_count > 0
         await context.save(
             copy,
             verdict=Verdict.WANTED if wanted else Verdict.UNWANTED,
@@ -185,6 +187,7 @@ class Selection:
             return None  # dropped meanwhile
         if dropped:
             await self._synchroniser.subscriptions.end(kept)
+        if dropped or left_over:
             await context.database.write(nodes.erase_items, kept.record.id)
             kept.tell()
         elif wanted and kept.record.item_count:

@@ -151,6 +151,22 @@ async def test_the_items_of_a_refused_node_are_erased_when_their_time_is_over(da
         assert program.copy().record.state is SyncState.GONE
 
 
+async def test_the_items_of_a_refused_node_that_is_not_wanted_any_more_are_erased(database: Database) -> None:
+    service = Service()
+    service.create(NODE, "a", "b")
+    async with at_work(database, service) as program:
+        await program.follow()
+        node_id = program.copy().record.id
+        service.nodes[NODE].affiliations[JULIET] = "outcast"
+        await refused_read(program)
+    async with at_work(database, service, analysers=()) as program:
+        del service.nodes[NODE].affiliations[JULIET]
+        await program.read()
+        await program.settled()
+        assert await database.read(items.held_ids, node_id) == []
+        assert (await program.replica.search("first a")).total == 0
+
+
 async def refused_read(program: Program) -> None:
     with pytest.raises(StanzaError, match="forbidden"):
         await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
