@@ -39,7 +39,8 @@ class Settings:
     whether it holds what the copy holds. Neither is always told."""
     remember_errors: float = 4.0
     """How long at most an error stands for the service's answer to the same read, when it came several times: that a
-    node or an item is missing, or may not be read. The first stands for a tenth of a second."""
+    node or an item is missing, or may not be read. What comes once is not remembered; the second time it stands for a
+    tenth of a second."""
     retry_first: float = 5.0
     """The pause after a failed synchronisation; it doubles with each failure."""
     retry_most: float = 3_600.0

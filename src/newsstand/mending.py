@@ -121,13 +121,15 @@ class Mending:
             listed.reverse()
         in_order = ways.disco_order in (Way.NODE_ORDER, Way.REVERSED)
         stock = plan_stock(held, listed, moves_last=in_order and ways.overwritten is Way.LAST)
-        if stock.gone:
-            await self._apply(copy, [Remove(stock.gone)])
-        if not stock.suspects or len(stock.suspects) > SUSPECTS:
+        if not (stock.gone or stock.suspects) or len(stock.suspects) > SUSPECTS:
             return
         found = await self._fetch(copy, stock.suspects)
-        # From the oldest on, as the service stored them.
-        await self._apply(copy, [Put(item, Place.LAST, Place.LAST) for item in reversed(found)])
+        if len(found) < len(stock.suspects):
+            return  # some went meanwhile
+        # At once: without what came, and what went taken out, it would be less than the node ever was. What came from
+        # the oldest on, as the service stored it.
+        steps: list[Step] = [Remove(stock.gone)] if stock.gone else []
+        await self._apply(copy, [*steps, *(Put(item, Place.LAST, Place.LAST) for item in reversed(found))])
 
     async def _is_confirmed(self, copy: Copy, held: Sequence[str], listed: Sequence[str]) -> bool:
         """Whether a list of ids can be believed: of one that is much shorter than the copy, a second one must say the

@@ -14,9 +14,10 @@ MISSING = {"item-not-found", "gone"}
 REFUSED = {"forbidden", "not-authorized", "not-allowed", "registration-required", "payment-required"}
 """Errors that say that the account may not read the node."""
 FIRST = 0.1
-"""Seconds for which the first error is remembered; twice as long each time that it comes again."""
+"""Seconds for which an error is remembered that comes a second time; twice as long each time that it comes again. What
+comes once is not remembered: what a program reads again may have come into being meanwhile."""
 PATIENCE = 4
-"""A request that is not made for so many times as long as its error was remembered begins anew."""
+"""A request that is not made for so many times as long as its error was remembered, or for a second, begins anew."""
 MOST = 1_000
 """Errors that are remembered at a time."""
 
@@ -45,8 +46,9 @@ class Refusals:
         before = self._known.pop(request, None)
         if request.paged or error.condition not in MISSING | REFUSED:
             return
-        again = before is not None and now < before.until + before.pause * PATIENCE
-        pause = min(before.pause * 2 if before is not None and again else FIRST, self._longest)
+        pause = 0.0
+        if before is not None and now < before.until + max(1.0, before.pause * PATIENCE):
+            pause = min(max(FIRST, before.pause * 2), self._longest)
         self._known[request] = Refusal(error, stanza, now + pause, pause)
         if len(self._known) > MOST:
             del self._known[next(iter(self._known))]

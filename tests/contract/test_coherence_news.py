@@ -184,7 +184,7 @@ async def test_a_node_that_may_not_be_subscribed_to_is_asked_for_it_once(databas
     service = Service()
     service.create(NODE, "a", "b")
     service.refuse("subscribe", "not-allowed")
-    async with at_work(database, service) as program:
+    async with at_work(database, service, retry_first=30.0) as program:
         for _ in range(5):
             await program.asks_service()
         await program.settled()

@@ -218,7 +218,7 @@ async def test_a_missing_or_unwritable_folder_is_told(cli: Cli, prosody: Prosody
 
 
 async def test_a_database_that_is_no_sqlite_url_is_told(cli: Cli) -> None:
-    for url in ("news.db", "sqlite://", "postgresql://localhost/news"):
+    for url in ("news.db", "sqlite://", "mysql://localhost/news"):
         for argv in (["nodes"], ["db", "current"], ["db", "upgrade"]):
             assert "sqlite:///path/to/news.db" in (await cli(*argv, "--database", url)).error
 

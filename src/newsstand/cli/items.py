@@ -159,7 +159,8 @@ def _answer_facts(args: Any, service: str, answer: Answer, shown: Sequence[Shown
 def _tell_origin(answer: Answer) -> None:
     if answer.origin is Origin.COPY and answer.stale:
         when = output.since(answer.verified_at, time.time_ns() // 1000)
-        output.say(f"this is the copy, compared with the service {when}; it may be out of date")
+        part = "" if answer.complete else ", and is only a part of the node"
+        output.say(f"this is the copy, compared with the service {when}; it may be out of date{part}")
 
 
 def _tell_missing(asked: Sequence[str], answer: Answer) -> None:
