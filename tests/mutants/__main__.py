@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.mutants.planted import MUTANTS, SOURCE, Mutant
 
 SEED = 0
-SCHEDULES = 60
+SCHEDULES = 150
 """At most, for each fault; all of them must be clean where nothing is planted."""
 SECONDS = 120.0
 """Within which a fault is found, or survives."""
