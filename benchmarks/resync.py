@@ -3,7 +3,6 @@ synchronisation. In time, and in bytes as they reach the stream."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import tempfile
 import time
@@ -107,7 +106,7 @@ async def _session(
     replica = client.plugin["newsstand"].replica
     with meter.measuring(Synchroniser, "_list") as listed, meter.measuring(Mending, "take_stock") as stock:
         client.send_presence()
-        await asyncio.sleep(0.2)  # the presence is out: what follows is heard
+        await replica.session_began()
         if work is not None:
             await work(client)
         await replica.settled()

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 Clock = Callable[[], int]
 """Microseconds since the epoch."""
+DAY = 86_400 * 1_000_000
+"""By it."""
 
 
 def wall_clock() -> int:

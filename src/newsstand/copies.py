@@ -32,6 +32,8 @@ LIMITS = 8
 """How many of the limits that a program asks with are remembered of a node."""
 CLOSE = 5.0
 """Seconds within which two notifications of an item are close together."""
+COVERED = 1_000
+"""How many items of a node it is remembered of when an answer last showed them."""
 ORDER = 10_000
 """Items of a node above which its order teaches nothing: comparing orders takes time."""
 
@@ -187,6 +189,14 @@ class Copy:
 
     def update(self, **changes: Any) -> None:
         self.record = dataclasses.replace(self.record, **changes)
+
+    def cover(self, item_ids: Iterable[str], now: int) -> None:
+        """An answer showed these items as they are stored."""
+        for item_id in item_ids:
+            self.covered.pop(item_id, None)
+            self.covered[item_id] = now
+        while len(self.covered) > COVERED:
+            del self.covered[next(iter(self.covered))]
 
     def verified_at(self, item_ids: Sequence[str]) -> int | None:
         """When the service was last seen to say what the copy says: of these items, or of the whole node if they are

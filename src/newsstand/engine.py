@@ -212,6 +212,7 @@ class Engine:
             return decide(request, None, Ways(), policy or Policy.ASK_WHEN_STALE, max_age)
         if copy.followed:
             self.housekeeping.was_read(copy)
+        asked_for_part = policy is Policy.ONLY_COPY  # by the read itself: no analyser has programs served with parts
         if policy is None and max_age is None and (analyser := self.context.analysers.find(copy.record.analyser)):
             policy, max_age = analyser.policy, analyser.max_age
         ways = self._ways_with(copy)
@@ -222,7 +223,7 @@ class Engine:
             holds_all=self._holds_all(copy, request, ways, looked),
             knows_cursors=self._knows_cursors(copy, request, ways, looked),
         )
-        return decide(request, where, ways, policy or Policy.ASK_WHEN_STALE, max_age)
+        return decide(request, where, ways, policy or Policy.ASK_WHEN_STALE, max_age, part=asked_for_part)
 
     def _ways_with(self, copy: Copy) -> Ways:
         ways = self.context.ways(copy.key.service)
@@ -416,7 +417,7 @@ class Engine:
             copy.skips_missing |= len(answered) < len(set(request.item_ids))
         if not self.context.serves(request.key.account):
             return
-        if copy is not None and answered is not None:
+        if copy is not None and answered is not None and copy.record.state is not SyncState.LIVE:
             whole = not request.item_ids and request.max_items is None and protocol.read_ends(iq).rsm is None
             self.synchroniser.take_in(copy, list(answered), shows_all=whole)
         if not self.only_when_asked:

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from typing import NamedTuple
 
-from newsstand.context import Context
+from newsstand.context import DAY, Context
 from newsstand.copies import Copy
 from newsstand.errors import NewsstandError
 from newsstand.model import SyncState
 from newsstand.storage import log as log_of_changes
 from newsstand.storage import nodes
-from newsstand.synchroniser import DAY, Synchroniser
+from newsstand.synchroniser import Synchroniser
 
 log = logging.getLogger(__name__)
 

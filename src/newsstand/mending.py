@@ -12,7 +12,7 @@ from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import DatabaseError, ListingError, StanzaError
 from newsstand.model import SeenItem, SyncState
-from newsstand.reconcile import Applied, Place, Put, Remove, Step, is_much_shorter, plan_stock
+from newsstand.reconcile import Applied, Place, Put, Remove, Step, is_much_shorter, plan_listing, plan_stock
 from newsstand.refusals import MISSING
 from newsstand.storage import items
 from newsstand.ways import Way
@@ -22,8 +22,6 @@ CHECK_REST = 20
 is written to all the time must not be listed all the time."""
 SUSPECTS = 100
 """Items that are fetched by id when stock is taken; where more came, the listing brings them as fast."""
-COVERED = 1_000
-"""How many items of a node it is remembered of when an answer last showed them."""
 
 log = logging.getLogger(__name__)
 
@@ -159,28 +157,32 @@ class Mending:
 
     def take_in(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
         """The service answered a read of the program about a copy that is not live: the copy takes over what it shows,
-        which is worth something to whoever is offline next. At once, so that a listing that is begun later is stored
-        later. `shows_all`: these are all of the node's items."""
-        idle = copy.followed and copy.record.state in (SyncState.STALE, SyncState.FAILED) and not copy.listing
-        if not idle or len(answered) > listing.SMALL:
+        which is worth something to whoever is offline next. `shows_all`: these are all of the node's items."""
+        if not _is_idle(copy) or not 0 < len(answered) <= listing.SMALL:
             return
-        seen = [item for item in map(protocol.read_item, answered) if item.exact and item.id and not item.quarantine]
-        now = self._context.clock()
-        for item in seen:
-            copy.covered.pop(item.id, None)
-            copy.covered[item.id] = now
-        while len(copy.covered) > COVERED:
-            del copy.covered[next(iter(copy.covered))]
+        seen = [item for item in map(protocol.read_item, answered) if item.id and item.quarantine is None]
         if seen:
+            shows_all &= len(seen) == len(answered)
             self._context.spawn(self._take_in(copy, seen, shows_all=shows_all), f"taking in {copy.key.node}")
 
     async def _take_in(self, copy: Copy, seen: list[SeenItem], *, shows_all: bool) -> None:
+        now, heard, steps = self._context.clock(), copy.heard, None
         try:
-            await self._apply(copy, [Put(item, Place.LAST, Place.KEEP) for item in seen])
-            if shows_all and copy.record.complete and copy.record.item_count == len(seen):
-                copy.update(verified_at=self._context.clock())
-        except DatabaseError as error:
+            if shows_all and copy.record.complete and copy.record.item_count <= len(seen):
+                held = await self._context.database.scan(items.held, copy.record.id)
+                if {item.id for item in held} <= {item.id for item in seen}:
+                    steps = plan_listing(held, seen)  # in the service's order, and nothing is taken out for it
+            if not _is_idle(copy) or copy.heard != heard:
+                return  # a listing that has begun since knows better
+            await self._apply(copy, steps or [Put(item, Place.LAST, Place.KEEP) for item in seen])
+        except (DatabaseError, ListingError) as error:
             log.info("an answer could not be kept: %s", error)
+            return
+        # Not a moment earlier: until it is stored, the copy says something else.
+        if copy.heard == heard:
+            copy.cover([item.id for item in seen], now)
+            if steps is not None and copy.followed:
+                copy.update(verified_at=now)
 
     async def revalidate(self, copy: Copy) -> float:
         """Ask whether the account may still read the node, which raises if not, and compare what that brings and the
@@ -210,6 +212,11 @@ class Mending:
                 return list(listed) == list(reversed(ids))
             case _:
                 return True
+
+
+def _is_idle(copy: Copy) -> bool:
+    """Not live, and nothing is under way that will know better."""
+    return copy.followed and copy.record.state in (SyncState.STALE, SyncState.FAILED) and not copy.listing
 
 
 def remember_order(context: Context, copy: Copy, ids: list[str]) -> None:

@@ -9,6 +9,7 @@ from newsstand.model import ItemsRequest, Policy, SyncState
 from newsstand.ways import Take, Ways, foresee
 
 _NOTHING = "the copy holds nothing of this node"
+_INCOMPLETE = "the copy holds no complete listing of this node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +68,20 @@ def decide(
     ways: Ways,
     policy: Policy = Policy.ASK_WHEN_STALE,
     max_age: float | None = None,
+    *,
+    part: bool = False,
 ) -> Decision:
     """Whom to ask. `situation` is None for a node of which there is no copy. With `max_age`, in seconds, a copy
-    answers that was verified within it, live or not, and no other, unless the service cannot."""
+    answers that was verified within it, live or not, and no other, unless the service cannot. `part`: of a copy that
+    was never complete, the copy alone may give what it has."""
     if policy is Policy.ONLY_SERVICE:
         return Fetch(None)
     if situation is None or situation.state in (SyncState.GONE, SyncState.UNSYNCED):
         return Refuse(_NOTHING) if policy is Policy.ONLY_COPY else Fetch(None)
     if not situation.complete and policy is not Policy.ONLY_COPY:
         return Fetch(None)
-    if not situation.complete and not situation.count:
-        return Refuse(_NOTHING)  # of one that holds a part, only the copy was asked for: that part
+    if not situation.complete and not (part and situation.count):
+        return Refuse(_INCOMPLETE if situation.count else _NOTHING)
     take = foresee(ways, request, situation.count, holds_all=situation.holds_all, knows_cursors=situation.knows_cursors)
     if policy is Policy.ONLY_COPY:
         if max_age is not None and situation.age > max_age:

@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from newsstand import cursors, listing, mending, probing, protocol
-from newsstand.context import Context
+from newsstand.context import DAY, Context
 from newsstand.copies import Copy, Pages
 from newsstand.errors import (
     DatabaseError,
@@ -46,8 +46,6 @@ ATTEMPTS = 5
 LIST_REST = 4
 """After a listing, the node rests so many times as long as the service took over it, before it is listed again."""
 
-DAY = 86_400 * 1_000_000
-"""In microseconds."""
 BACKGROUND_REST = 30.0
 """Seconds that the next large node waits at most, after one was listed."""
 

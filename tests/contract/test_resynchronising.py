@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from newsstand import Analyser
 from newsstand.errors import NotInCopy
-from newsstand.model import NS_RSM, ItemsRequest, NodeKey, Policy, SyncState
+from newsstand.model import NS_RSM, ItemsRequest, NodeKey, Origin, Policy, SyncState
 from newsstand.policy import Fetch, Serve
 from newsstand.storage.database import Database
 from newsstand.transport import Session
@@ -14,7 +15,7 @@ from newsstand.ways import Way
 from tests.fakes.hold import Hold
 from tests.fakes.program import NODE, Program, at_work, contents
 from tests.fakes.requests import Request
-from tests.fakes.service import JULIET, SERVICE, Service
+from tests.fakes.service import JULIET, NOTE, SERVICE, Service
 from tests.servers.quirks import Quirk
 
 ITEMS = tuple(f"i{number}" for number in range(12))
@@ -209,19 +210,7 @@ async def test_a_listing_that_is_interrupted_goes_on_where_it_was_if_the_session
     service = Service(quirks=frozenset({Quirk.OVERWRITE_STAYS, Quirk.OPAQUE_CURSORS}))
     service.create(NODE, *ITEMS)
     async with at_work(database, service, page_size=PAGE) as program:
-        pages = 0
-
-        def cut_the_third(request: Request) -> int:
-            nonlocal pages
-            pages += request.rsm is not None
-            if request.rsm is not None and pages == 3:
-                service.mischief.cut("items")
-            return 0
-
-        service.before = cut_the_third
-        await program.read()
-        await program.settled()
-        assert pages == 3
+        await read_until_cut(program, page=3)
         assert not program.copy().record.complete
         assert program.copy().pages is not None
         if news:  # it came over the resumed stream, between two pages
@@ -238,18 +227,53 @@ async def test_a_listing_that_is_interrupted_begins_anew_in_a_fresh_session(data
     service = Service(quirks=frozenset({Quirk.OVERWRITE_STAYS, Quirk.OPAQUE_CURSORS}))
     service.create(NODE, *ITEMS)
     async with at_work(database, service, page_size=PAGE) as program:
-        pages = 0
-
-        def cut_the_second(request: Request) -> int:
-            nonlocal pages
-            pages += request.rsm is not None
-            if request.rsm is not None and pages == 2:
-                service.mischief.cut("items")
-            return 0
-
-        service.before = cut_the_second
-        await program.read()
-        await program.settled()
+        await read_until_cut(program, page=2)
         service.publish(NODE, "i0", "rewritten while away", told=False)
         program.stream.turn(Session.FRESH)
         await program.serves_live()
+
+
+async def read_until_cut(program: Program, *, page: int) -> None:
+    """Read the node; the stream ends when this page of its listing is asked for."""
+    pages = 0
+
+    def count(request: Request) -> int:
+        nonlocal pages
+        pages += request.rsm is not None
+        if request.rsm is not None and pages == page:
+            program.service.mischief.cut("items")
+        return 0
+
+    program.service.before = count
+    await program.read()
+    await program.settled()
+    assert pages == page
+
+
+async def test_a_whole_answer_to_a_passing_read_is_in_the_service_s_order(database: Database, service: Service) -> None:
+    async with at_work(database, service, page_size=PAGE) as program:
+        await program.follow()
+        program.stream.turn(Session.LOST)
+        service.publish(NODE, "i5", "rewritten", told=False)
+        service.publish(NODE, "new", "came", told=False)
+        service.refuse("subscribe", "resource-constraint", "wait")
+        program.stream.turn(Session.FRESH)
+        await program.settled()
+        await program.read()
+        await program.settled()
+        aged = await program.replica.get_items(SERVICE, NODE, max_age=60)
+        assert (aged.origin, contents(aged)) == (Origin.COPY, service.contents(NODE))
+        assert program.copy().record.state is SyncState.FAILED
+
+
+async def test_no_program_is_served_with_a_part_by_an_analyser_s_policy(database: Database, service: Service) -> None:
+    only_copy = Analyser("notes", "notes", namespace=NOTE, to_sync=True, policy=Policy.ONLY_COPY)
+    async with at_work(database, service, analysers=(only_copy,), page_size=PAGE, max_items=5) as program:
+        await program.replica.get_items(SERVICE, NODE, item_ids=("i1", "i2"), policy=Policy.ONLY_SERVICE)
+        await program.settled()
+        await program.replica.get_items(SERVICE, NODE, item_ids=("i1", "i2"), policy=Policy.ONLY_SERVICE)
+        await program.settled()
+        assert program.copy().record.item_count == 2
+        assert not isinstance(program.replica.decide(ItemsRequest(NodeKey(JULIET, SERVICE, NODE))), Serve)
+        with pytest.raises(NotInCopy):
+            await program.replica.get_items(SERVICE, NODE)

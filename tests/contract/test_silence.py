@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from newsstand import Policy
-from newsstand.context import wall_clock
+from newsstand.context import DAY, wall_clock
 from newsstand.errors import ListingError, NotInCopy, StanzaError
 from newsstand.model import SyncState
 from newsstand.storage import items
 from newsstand.storage.database import Database
-from newsstand.synchroniser import DAY
 from newsstand.ways import Way
 from tests.fakes.program import NODE, Program, at_work, contents
 from tests.fakes.service import JULIET, SERVICE, Service

@@ -49,14 +49,14 @@ def served(decision: Decision) -> Serve | None:
             return None
 
 
-@given(requests, situations, ways, policies)
+@given(requests, situations, ways, policies, st.booleans())
 def test_only_a_copy_of_a_node_that_is_there_is_ever_shown_and_a_part_only_where_it_was_asked_for(
-    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy
+    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy, part: bool
 ) -> None:
-    shown = served(decide(request, where, known, policy))
+    shown = served(decide(request, where, known, policy, part=part))
     if shown is not None:
         assert where is not None
-        assert where.complete or (policy is Policy.ONLY_COPY and shown.stale)
+        assert where.complete or (part and policy is Policy.ONLY_COPY and shown.stale)
         assert where.state not in (SyncState.GONE, SyncState.UNSYNCED)
 
 

@@ -63,7 +63,11 @@ def situation(**different: Any) -> Situation:
 def test_every_situation_has_its_decision(where: Situation | None, usually: Decision, only_copy: Decision) -> None:
     assert decide(ALL, where, KNOWN) == usually
     assert decide(ALL, where, KNOWN, Policy.ASK_WHEN_STALE) == usually
-    assert decide(ALL, where, KNOWN, Policy.ONLY_COPY) == only_copy
+    assert decide(ALL, where, KNOWN, Policy.ONLY_COPY, part=True) == only_copy
+    if where is not None and not where.complete:  # an analyser's policy gives no program a part
+        assert isinstance(decide(ALL, where, KNOWN, Policy.ONLY_COPY), Refuse)
+    else:
+        assert decide(ALL, where, KNOWN, Policy.ONLY_COPY) == only_copy
     assert decide(ALL, where, KNOWN, Policy.ONLY_SERVICE) == Fetch(None)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from inspect import iscoroutinefunction
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -164,7 +164,7 @@ class Trigger:
         loop = self.xmpp.loop
         future: asyncio.Future[Any] = loop.create_future()
         if serve.wait:
-            self.spawn(self._wait(iq, request, callback, timeout, future))
+            self.spawn(self._fill(future, self._wait(iq, request, callback, timeout)))
             return future
         if not self.replica.reads_at_once:
             self.spawn(self._read_then_answer(iq, request, serve, callback, timeout, future))
@@ -187,20 +187,21 @@ class Trigger:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _wait(
-        self, iq: Iq, request: ItemsRequest, callback: Any, timeout: Any, future: asyncio.Future[Any]
-    ) -> None:
+    async def _wait(self, iq: Iq, request: ItemsRequest, callback: Any, timeout: Any) -> Any:
         """Something of this node is being stored: decide again when it is."""
         allowed = SLIXMPP_TIMEOUT if timeout is None else timeout
         try:
-            try:
-                async with asyncio.timeout(min(allowed, self.replica.patience)):
-                    await self.replica.quiet(request.key)
-                inner = self._read(iq, request, callback, timeout)
-            except TimeoutError:  # the database is held up; the service may not be
-                left = max(0.01, allowed - self.replica.patience)
-                inner = Iq.send(iq, callback, left)
-            result = await asyncio.shield(inner)
+            async with asyncio.timeout(min(allowed, self.replica.patience)):
+                await self.replica.quiet(request.key)
+            inner = self._read(iq, request, callback, timeout)
+        except TimeoutError:  # the database is held up; the service may not be
+            left = max(0.01, allowed - self.replica.patience)
+            inner = Iq.send(iq, callback, left)
+        return await asyncio.shield(inner)
+
+    async def _fill(self, future: asyncio.Future[Any], work: Awaitable[Any]) -> None:
+        try:
+            result = await work
         except Exception as error:  # handed on to whoever waits, whatever it is
             if not future.done():
                 future.set_exception(error)
@@ -227,15 +228,8 @@ class Trigger:
             else:
                 self.deliver(whole, reply.made_of, callback, future)
             return
-        try:
-            left = max(0.01, allowed - (self.xmpp.loop.time() - began))
-            result = await asyncio.shield(self._ask(iq, request, callback, left))
-        except Exception as error:  # handed on to whoever waits, whatever it is
-            if not future.done():
-                future.set_exception(error)
-        else:
-            if not future.done():
-                future.set_result(result)
+        left = max(0.01, allowed - (self.xmpp.loop.time() - began))
+        await self._fill(future, asyncio.shield(self._ask(iq, request, callback, left)))
 
     async def _deliver_large(
         self, texts: list[str], made_of: Provenance, callback: Any, future: asyncio.Future[Any]
