@@ -277,3 +277,31 @@ async def test_no_program_is_served_with_a_part_by_an_analyser_s_policy(database
         assert not isinstance(program.replica.decide(ItemsRequest(NodeKey(JULIET, SERVICE, NODE))), Serve)
         with pytest.raises(NotInCopy):
             await program.replica.get_items(SERVICE, NODE)
+
+
+async def test_many_evictions_at_once_are_believed_when_they_are_seen_twice(database: Database) -> None:
+    service = Service()
+    service.create(NODE, *ITEMS)
+    async with at_work(database, service) as program:
+        await program.follow()
+        service.publish(NODE, "new", "shows where a new item goes")
+        await program.serves_live()
+        asked, hidden = service.counted("ids"), dict(service.nodes[NODE].items)
+
+        def hide_half_once(request: Request) -> int:
+            node = service.nodes[NODE]
+            if request.kind == "ids" and service.counted("ids") == asked + 1:
+                hidden.update(node.items)
+                for id_ in ITEMS[:6]:
+                    del node.items[id_]
+            elif len(node.items) < len(hidden):
+                node.items.clear()
+                node.items.update(hidden)
+            return 0
+
+        service.before = hide_half_once
+        service.publish(NODE, "newer", "may have evicted something")
+        await program.settled()
+        assert service.counted("ids") > asked + 1
+        assert await held(program) == [*ITEMS, "new", "newer"]
+        await program.serves_live()
