@@ -18,6 +18,8 @@ from tests.converge.world import SECONDS, Program, Reading, View, World
 from tests.servers.entities import Entity, publish_payload, retract_payload
 from tests.servers.quirks import Quirk
 
+ATTEMPTS = 5
+"""At making a node before anything is played."""
 _numbers = itertools.count()
 _UNNOTICED = {"read", "check", "drop", "double", "hold", "reorder", "forge"}
 """They change no node."""
@@ -74,7 +76,7 @@ class Player:
 
     async def _begin(self) -> None:
         for number in range(NODES):
-            await self.create(number, self.schedule.limits[number])
+            await self._begin_node(number)
             for item in range(self.schedule.filled[number]):
                 await self._publish(number, f"i{item}", f"first {item}")
         await self.open_programs()
@@ -85,6 +87,16 @@ class Player:
             for service, node in self.nodes:
                 await program.read(service, node)
             await program.replica.settled()
+
+    async def _begin_node(self, number: int) -> None:
+        """Schedules that begin at the same moment may get into each other's way: ejabberd's Mnesia gives up one of two
+        transactions that wait for each other, and says so by an error of type "wait"."""
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                return await self.create(number, self.schedule.limits[number])
+            except StanzaError as error:
+                if error.type != "wait" or not left:
+                    raise
 
     async def open_programs(self) -> None:
         for account in ACCOUNTS:
