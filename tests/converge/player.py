@@ -93,7 +93,8 @@ class Player:
         transactions that wait for each other, and says so by an error of type "wait"."""
         for left in reversed(range(ATTEMPTS)):
             try:
-                return await self.create(number, self.schedule.limits[number])
+                await self.create(number, self.schedule.limits[number])
+                break
             except StanzaError as error:
                 if error.type != "wait" or not left:
                     raise
