@@ -195,7 +195,11 @@ class Player:
     async def _purge(self, number: int) -> None:
         if number == PEP_NODE:
             self.untold(number)
-        await self._wants(self.world.romeo.purge(*self.nodes[number]))
+        if await self._wants(self.world.romeo.purge(*self.nodes[number])):
+            for account in ACCOUNTS:  # so the service said, also where ejabberd's Mnesia kept some
+                past = self.judge.past[account, number]
+                if past.views[-1].refusal is None:
+                    past.note(View())
 
     async def _delete(self, number: int) -> None:
         if not self.schedule.tells_delete and Quirk.DELETE_SILENT in self.world.quirks:
