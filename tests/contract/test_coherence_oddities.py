@@ -62,6 +62,22 @@ async def test_a_new_session_does_not_wait_for_a_node_that_rests(
         await program.serves_live()
 
 
+async def test_an_order_in_which_lost_news_had_a_part_teaches_nothing(database: Database) -> None:
+    """Of all that moved it, one overwrite was not told: it must not look as if new items came first."""
+    service = Service(overwritten=Way.LAST)
+    service.create(NODE, "a")
+    async with at_work(database, service) as program:
+        await program.follow()
+        service.publish(NODE, "b", "new")
+        await program.replica.quiet(program.copy().key)
+        service.publish(NODE, "a", "overwritten", told=False)
+        await program.replica.synchronise(SERVICE, NODE)
+        await program.serves_live()
+        assert program.replica.ways(SERVICE).new is not Way.FIRST
+        service.publish(NODE, "d", "new")
+        await program.serves_live()
+
+
 async def test_a_missing_id_is_skipped_at_one_node_and_refused_at_another(database: Database) -> None:
     """Libervia Pubsub refuses it to a node's owners."""
     service = Service(quirks=frozenset({Quirk.NO_RSM, Quirk.MISSING_ID_REFUSED_TO_OWNER}))
