@@ -327,7 +327,7 @@ class Synchroniser:
         copy.disturbed = 0
         try:
             await probing.probe(self._context, copy, ids)
-        except (StanzaError, Timeout) as error:
+        except (StanzaError, Timeout, ListingError) as error:
             # The copy is right; only the service's ways are not known, and what depends on them is asked of it.
             log.info("the ways of %s could not be learnt: %s", copy.key.service, error)
 

@@ -79,19 +79,19 @@ def target(revision: str, *more: Path) -> str | None:
 def check_known(conn: Connection) -> None:
     """Raises DatabaseNewer or DatabaseError where this Newsstand must not touch the database."""
     known = revisions()
+    # First the tables: another process may make them, and the record of their revision with them, at this moment.
+    ours = [name for name in tables(conn) if name != VERSION_TABLE]
     at = current(conn)
     if at is not None and at not in known:
         raise DatabaseNewer(
             f"the database is at revision {at}, and this Newsstand knows none after {known[-1]}: a newer one made "
             "it. It was not touched; install that one, or name another database"
         )
-    if at is None:
-        ours = [name for name in tables(conn) if name != VERSION_TABLE]
-        if ours:
-            raise DatabaseError(
-                f"the database has tables named like ours ({', '.join(ours[:3])}, …) but no record of their "
-                "revision. It was not touched; name another database"
-            )
+    if at is None and ours:
+        raise DatabaseError(
+            f"the database has tables named like ours ({', '.join(ours[:3])}, …) but no record of their "
+            "revision. It was not touched; name another database"
+        )
 
 
 def tables(conn: Connection) -> list[str]:
