@@ -1,7 +1,8 @@
 # Newsstand's verbs. Each sets up what it needs (.venv, and a server where one is used), and is quick the next time.
 
 PYTHON := .venv/bin/python
-STORAGE := $(addprefix tests/contract/test_storage_,$(addsuffix .py,items nodes parsed postgresql search sessions writer))
+STORAGE := $(addprefix tests/contract/test_storage_,$(addsuffix .py,items nodes parsed postgresql search sessions writer)) \
+	tests/contract/test_several_workers.py
 SOURCES := src tests examples $(wildcard benchmarks)
 
 .PHONY: help demo test oldest postgresql converge mutants soak check bench format requirements clean setup
@@ -35,8 +36,9 @@ converge: setup  ## random schedules of writes and faults (SCHEDULES=n SEED=s SE
 mutants: setup  ## planted faults, each of which the convergence machine must find (ARGS="-k word" chooses)
 	@$(PYTHON) -m tests.mutants $(ARGS)
 
-soak: setup  ## what takes longer: eight processes that start at once, 50 rounds (docs/soak.md)
+soak: setup  ## what takes longer: eight processes that start at once, eight workers and 1,000 nodes (docs/soak.md)
 	NEWSSTAND_ROUNDS=$(or $(ROUNDS),50) $(PYTHON) -m pytest -q -rP tests/migration/test_starts.py -k at_once
+	NEWSSTAND_WORKERS=8 NEWSSTAND_NODES=1000 $(PYTHON) -m pytest -q -rP tests/integration/test_workers.py
 
 check: setup  ## what to run before a commit: style, types, imports, unit tests; under a minute
 	$(PYTHON) -m ruff check $(SOURCES)

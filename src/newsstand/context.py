@@ -145,17 +145,18 @@ class Context:
                 self.lease_lost(copy)
             raise
 
-    async def save(self, copy: Copy, **changes: Any) -> None:
-        """Change what is remembered of a node: first here, so that reads see it at once, then in the database. Where
-        another worker remembered it first, what it remembered is taken over instead. Raises as `write`."""
+    async def save(self, copy: Copy, **changes: Any) -> bool:
+        """Change what is remembered of a node: first here, so that reads see it at once, then in the database. False
+        where another worker remembered it first: then what it remembers is taken over instead. Raises as `write`."""
         copy.update(**changes)
         if copy.record.id:
             await self.write(copy, nodes.save, copy.record)
-            return
-        record, held = await self.database.write(leases.begin_node, copy.record)
+            return True
+        record, held, made = await self.database.write(leases.begin_node, copy.record)
         kept = self.copies.add(record)
         kept.generation, kept.leader = held.generation, held.leader
         copy.record = record
+        return made
 
     async def ask(
         self,

@@ -119,9 +119,19 @@ class Engine:
         copy.rest_until, copy.disturbed = 0.0, 0
 
     def _taken(self, copy: Copy) -> None:
-        """We follow this node from now on."""
+        """We follow this node from now on; if the analysers still want it."""
         self._forget_session(copy)
         self.parsing.want(copy)
+        if self.only_when_asked or self.selection.is_settled(copy):
+            self.synchroniser.want(copy)
+        else:
+            self.context.spawn(self._judge_anew(copy), f"analysing {copy.key.node} anew")
+
+    async def _judge_anew(self, copy: Copy) -> None:
+        try:
+            await self.selection.again(copy)
+        except NewsstandError as error:
+            log.info("node %r could not be judged anew: %s", copy.key.node, error)
         self.synchroniser.want(copy)
 
     def _went_on(self) -> None:
@@ -141,7 +151,7 @@ class Engine:
         copy.listing = copy.subscribed = copy.revalidate = False
 
     async def _take_up(self) -> None:
-        """Drop what the program does not read any more, and synchronise the rest, what it read last first."""
+        """Synchronise what is ours, and drop what the program does not read any more."""
         if self._kept_by_another:
             # What it stored meanwhile is newer than what we remember.
             self._kept_by_another = False
@@ -150,14 +160,6 @@ class Engine:
                 self._forget_session(copy)
         await self.leading.begin(fresh=True)
         self.housekeeping.make_round()
-        for copy in sorted(self._ours(), key=lambda copy: -(copy.record.read_at or 0)):
-            if self.leading.has_leader(copy):
-                continue
-            try:
-                await self.selection.again(copy)
-            except NewsstandError as error:
-                log.info("node %r could not be judged anew: %s", copy.key.node, error)
-            self.synchroniser.want(copy)
 
     # The nodes
 

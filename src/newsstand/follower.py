@@ -127,7 +127,7 @@ class Follower:
             copy.taken(len(copy.inbox))
         finally:
             self._busy.discard(copy.key)
-        if copy.record.state is not SyncState.LIVE and not copy.listing:
+        if copy.record.state is not SyncState.LIVE and not copy.listing and copy.pages is None:
             copy.taken(len(copy.inbox))
         if self._synchroniser.has_work(copy):
             self._synchroniser.want(copy)

@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import logging
 import math
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
@@ -58,6 +59,8 @@ class Leading:
         self._shares = shares
         self.worker = uuid.uuid4().hex
         self._begun = False
+        self._fresh = False
+        """A fresh session began, and the database does not know."""
         self.ready = False
         """In this session, the database knows that we are at work, and what of ours is not live any more."""
         self._valid_until = -math.inf
@@ -108,8 +111,9 @@ class Leading:
         """Notifications reach us: put the lease off from now on, and take what nobody follows. In a `fresh` session
         nothing is live. What the database does not let us do now is tried again."""
         self._begun = True
+        self._fresh |= fresh
         _here.add(self.worker)
-        await self._beat(fresh=fresh)
+        await self._beat()
 
     def fall_silent(self) -> None:
         """No notifications reach us. What we follow stays ours until the lease is over, and is live to nobody."""
@@ -130,40 +134,44 @@ class Leading:
             await self._quietly(lambda: self._context.database.write(leases.end, self.worker))
         _here.discard(self.worker)
 
-    async def _beat(self, *, fresh: bool = False) -> None:
-        context = self._context
-        loop, number = asyncio.get_running_loop(), context.session_number
-        self._at("beat", self._lease / BEATS, lambda: context.spawn(self._beat(fresh=fresh_still()), "going on"))
-        began, done = loop.time(), False
+    async def _beat(self) -> None:
+        self._at("beat", self._lease / BEATS, lambda: self._context.spawn(self._beat(), "going on"))
+        try:
+            await self._put_off()
+        except NewsstandError as error:
+            log.info("the lease could not be put off: %s", error)
 
-        def fresh_still() -> bool:
-            return fresh and not done and number == context.session_number
-
+    async def _put_off(self) -> None:
+        """Say that we are at work, and take in what the others do. Raises DatabaseError."""
+        context, loop = self._context, asyncio.get_running_loop()
         transport = context.transport
         if transport is None or self._is_silent():
             return
-        own, process, known = transport.own_jid, this_process(), self._known()
+        began, number, fresh = loop.time(), context.session_number, self._fresh
+        own, process, known, lease = transport.own_jid, this_process(), self._known(), int(self._lease * 1e6)
 
         def run(conn: Any) -> Look:
             if fresh:
                 leases.age(conn, self.worker, "a new session began")
-            lease = int(self._lease * 1e6)
             leases.beat(conn, self.worker, own, process, hears=True, shares=self._shares, lease=lease)
             return leases.look(conn, self.worker)
 
-        try:
-            look = await context.database.write(run)
-        except DatabaseError as error:
-            log.info("the lease could not be put off: %s", error)
-            return
-        done = True
+        look = await context.database.write(run)
         if number != context.session_number or self._is_silent():
             return
+        self._fresh = False
         self._valid_until = began + self._lease
         if not self.ready:
             self.ready = True
             self.went_on()
-        await self._quietly(lambda: self._take_in(look, known))
+        await self._take_in(look, known)
+
+    async def _get_ready(self) -> None:
+        """Before work that somebody waits for. Raises DatabaseError."""
+        if not self._begun:
+            await self.begin(fresh=False)
+        if not self.ready:
+            await self._put_off()
 
     def _is_silent(self) -> bool:
         return not self._context.connected
@@ -197,8 +205,8 @@ class Leading:
             return ours and asyncio.get_running_loop().time() < self._valid_until
         if context.speaks_for(copy.key.account) and not context.serves(copy.key.account):
             return False  # what our own stream is told, another client of this process takes in
-        row = self._workers.get(copy.leader or "")
-        return row is not None and row.hears and self._is_alive_still(row)
+        row = self._leader_of(copy)
+        return row is not None and row.hears
 
     def _is_alive_still(self, row: WorkerRow) -> bool:
         past = (asyncio.get_running_loop().time() - self._looked_at) * 1e6
@@ -208,15 +216,25 @@ class Leading:
         """Whether a worker may still be at work. Called in the writer's thread, too."""
         if row.left <= 0:
             return False
-        process = this_process()
-        if row.process == process:
-            return row.id in _here
-        return not has_ended(row.process)
+        if row.id in _here:
+            return True
+        now = time.monotonic()
+        if self._alive_until.get(row.id, -math.inf) < now:
+            if row.process == this_process() or has_ended(row.process):
+                return False
+            self._alive_until[row.id] = now + ENDED
+        return True
 
     def has_leader(self, copy: Copy) -> bool:
         """Whether another worker follows the node."""
-        row = self._workers.get(copy.leader or "")
-        return not copy.led and row is not None and self._is_alive_still(row)
+        return self._leader_of(copy) is not None
+
+    def _leader_of(self, copy: Copy) -> WorkerRow | None:
+        """The other worker that follows the node, if it may still be at work."""
+        if copy.led or copy.leader is None or copy.leader == self.worker:
+            return None
+        row = self._workers.get(copy.leader)
+        return row if row is not None and self._is_alive_still(row) else None
 
     def refresh(self, copy: Copy, standing: Standing | None) -> None:
         """Take over how a copy that another worker may follow stands in the database."""
@@ -301,8 +319,8 @@ class Leading:
         if self._begun and self._shares:
             self._give_up_surplus()
             orphans = [copy for copy in copies if self._is_orphan(copy)]
-            if orphans:
-                await self.take(orphans, self._room())
+            if orphans:  # what was read last first
+                await self.take(sorted(orphans, key=lambda copy: -(copy.record.read_at or 0)), self._room())
         for copy in copies:
             if not copy.led and (copy.relist or copy.refetch or copy.check_ids):
                 self.want(copy)
@@ -324,8 +342,8 @@ class Leading:
             copy.update(read_at=read_at)  # by another worker's program
         if held.generation < copy.generation or copy.closing:
             return False  # what we know is newer
-        if copy.led:
-            return (held.generation, held.leader) != (copy.generation, self.worker)
+        if copy.led and (held.generation, held.leader) == (copy.generation, self.worker):
+            return revision > copy.record.revision  # a program changed it through a session of its own
         if (held.generation, held.leader, revision) != (copy.generation, copy.leader, copy.record.revision):
             return True
         return self.has_leader(copy) and state != copy.record.state.value
@@ -348,9 +366,16 @@ class Leading:
                 continue
             elif copy.led:
                 if (held.generation, held.leader) == (copy.generation, self.worker):
+                    self._take_counts(copy, record)
                     continue
                 self._let_go(copy)
             self._take_over(copy, record, held)
+
+    def _take_counts(self, copy: Copy, record: NodeRecord) -> None:
+        """Of a copy of ours that a program changed."""
+        if record.revision > copy.record.revision:
+            copy.update(revision=record.revision, item_count=record.item_count, quarantined=record.quarantined)
+            copy.tell()
 
     def _let_go(self, copy: Copy) -> None:
         """Another worker follows it."""
@@ -442,9 +467,8 @@ class Leading:
     async def take(self, copies: Iterable[Copy], most: int | None = None) -> None:
         """Follow these nodes from now on, `most` at most, but for those that another worker follows. Raises
         DatabaseError."""
-        if not self._begun:
-            await self.begin(fresh=False)
-        ids = [copy.record.id for copy in copies if not copy.dropped and not copy.led]
+        wanted = {copy.record.id: copy for copy in copies if not copy.dropped and not copy.led}
+        ids = list(wanted)
 
         def run(conn: Any) -> tuple[list[Held], list[NodeRecord], list[Held], list[RaisedDoubt]]:
             taken = leases.take(conn, self.worker, ids, self._is_alive, most)
@@ -452,15 +476,19 @@ class Leading:
             return taken, nodes.load(conn, ids), leases.held_by_id(conn, ids), leases.doubts_of(conn, mine)
 
         taken, records, now, doubts = await self._context.database.write(run)
-        mine = {held.node_id for held in taken}
-        by_id = {held.node_id: held for held in now}
-        for record in records:
-            copy = self._context.copies.by_id(record.id)
-            if copy is None or copy.led or by_id[record.id].generation < copy.generation:
+        mine, by_id = {held.node_id for held in taken}, {held.node_id: held for held in now}
+        found = {record.id: record for record in records}
+        for node_id, copy in wanted.items():
+            if node_id not in found or copy.dropped or copy.led or by_id[node_id].generation < copy.generation:
                 continue
-            self._take_over(copy, record, by_id[record.id])
-            if record.id in mine:
-                self._begin_to_lead(copy, [doubt for doubt in doubts if doubt.node_id == record.id])
+            self._take_over(copy, found[node_id], by_id[node_id])
+            if node_id in mine:
+                self._begin_to_lead(copy, [doubt for doubt in doubts if doubt.node_id == node_id])
+
+    async def take_now(self, copy: Copy) -> None:
+        """The same, of one that somebody waits for. Raises DatabaseError."""
+        await self._get_ready()
+        await self.take([copy])
 
     async def seize(self, copy: Copy) -> None:
         """Follow a node from now on, whoever does it now: for what cannot wait for them. Raises DatabaseError."""
@@ -552,7 +580,7 @@ class Leading:
         """Have the worker that follows the node look into it, and wait for that; or, should that worker end, follow the
         node ourselves. Raises what kept it from becoming live."""
         await self._ask(copy)
-        while True:
+        while True:  # each look around may show it
             looked = self.looked
             standing = await self._context.database.read(leases.standing, copy.record.id)
             self.refresh(copy, standing)
@@ -561,7 +589,7 @@ class Leading:
             if not standing.doubted:
                 break
             if not self.has_leader(copy):
-                await self.take([copy])
+                await self.take_now(copy)
                 if copy.led:
                     copy.relist = True
                     return

@@ -31,8 +31,11 @@ def this_host() -> str:
 
 
 def this_process() -> Process:
-    """Asked each time: a process may be a fork of the one that imported this."""
-    pid = os.getpid()
+    return _process_of(os.getpid())  # each time: a process may be a fork of the one that imported this
+
+
+@functools.cache
+def _process_of(pid: int) -> Process:
     return Process(this_host(), pid, _look(pid)[1])
 
 

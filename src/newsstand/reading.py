@@ -137,7 +137,7 @@ class Reading:
         def read(conn: Any) -> tuple[Standing | None, dict[str, bytes]]:
             return leases.standing(conn, node_id), leases.contents(conn, node_id, awaited) if awaited else {}
 
-        standing, contents = await self._context.database.scan(read)
+        standing, contents = await self._context.database.read(read)
         copy.found(contents)
         self._leading.refresh(copy, standing)
 

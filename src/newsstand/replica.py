@@ -278,8 +278,8 @@ class Replica:
 
         Ends when the replica is closed. Raises NotInCopy, at once, where the node is not followed; ChangesLost, while
         iterating, where something would be left out: the log was pruned, or the copy erased or begun anew. Then read
-        the node, and watch from there. A watcher may be slow: it reads the log, nothing waits in memory for it. It
-        sees what is changed through this process."""
+        the node, and watch from there. A watcher may be slow: it reads the log, nothing waits in memory for it.
+        What another worker on this database stores is told within about a second."""
         return watching.begin(self._open.context, self._key(service, node, account), since)
 
     async def purge(self, service: str, node: str, *, account: str | None = None) -> None:

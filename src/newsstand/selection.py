@@ -170,7 +170,7 @@ class Selection:
         dropped = copy.followed and not wanted
         # Of a node that was refused, rows are kept for a while; not any longer than it is wanted.
         left_over = not wanted and copy.record.item_count > 0
-        await context.save(
+        ours = await context.save(
             copy,
             verdict=Verdict.WANTED if wanted else Verdict.UNWANTED,
             analyser=analyser.name if analyser is not None else None,
@@ -185,8 +185,8 @@ class Selection:
         kept = context.copies.find(copy.key)
         if kept is None:
             return None  # dropped meanwhile
-        if kept.record is not copy.record:
-            return kept  # another worker remembered it first
+        if not ours:  # another worker remembered it first
+            return kept if kept.followed else await self._remember(kept, decided, wanted, fingerprint, reason)
         await context.database.write(nodes.note_read, kept.record.id, context.clock())
         if dropped:
             await self._synchroniser.subscriptions.end(kept)

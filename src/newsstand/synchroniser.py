@@ -90,7 +90,8 @@ class Synchroniser:
         stopped it."""
         copy.relist = copy.urgent = True
         if not copy.led and self._context.connected and copy.followed:
-            await self._leading.take([copy])
+            await self._leading.take_now(copy)
+            copy.relist = copy.urgent = True
             if not copy.led:
                 await self._leading.have_settled(copy)
                 if not copy.led:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Select,
     TableClause,
     Text,
+    bindparam,
     cast,
     column,
     exists,
@@ -59,6 +60,13 @@ def now(conn: Connection) -> int:
     if conn.dialect.name == "sqlite":
         return time.time_ns() // 1000
     return int(conn.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp()) * 1000000").scalar_one())
+
+
+def clock(conn: Connection) -> ColumnElement[int]:
+    """The same within a statement."""
+    if conn.dialect.name == "sqlite":
+        return bindparam("b_now", type_=BigInteger)
+    return cast(func.extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
 
 
 def tell(conn: Connection, node_id: int) -> None:

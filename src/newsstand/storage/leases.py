@@ -7,9 +7,9 @@ takes a node over raises it, so that whatever the one before it still had in han
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, exists, insert, select, update
 
 from newsstand.errors import LeaseLost
 from newsstand.model import NodeRecord, SyncState, digest
@@ -113,12 +113,12 @@ def tell(conn: Connection, node_id: int) -> None:
     dialects.tell(conn, node_id)
 
 
-def begin_node(conn: Connection, record: NodeRecord) -> tuple[NodeRecord, Held]:
-    """Remember a new node; or find that another worker did, and what it remembers."""
+def begin_node(conn: Connection, record: NodeRecord) -> tuple[NodeRecord, Held, bool]:
+    """Remember a new node; or, False, find that another worker did, and what it remembers."""
     found = nodes.find(conn, record.key)
     known = nodes.save(conn, record) if found is None else nodes.load(conn, [found])[0]
     [held] = held_by_id(conn, [known.id])
-    return known, held
+    return known, held, found is None
 
 
 # Workers ---------------------------------------------------------------------------------------------------------
@@ -234,20 +234,33 @@ def held_by_id(conn: Connection, node_ids: Collection[int]) -> list[Held]:
 
 def standing(conn: Connection, node_id: int) -> Standing | None:
     """None where the node was dropped."""
-    row = conn.execute(
-        select(_account.c.jid, _node, _DOUBTED.label("doubted"))
-        .join(_account, _node.c.account_id == _account.c.id)
-        .where(_node.c.id == node_id)
-    ).first()
+    statement = _standings.get(conn.dialect.name)
+    if statement is None:
+        statement = _standings[conn.dialect.name] = _standing(conn)
+    given = {"b_node": node_id} | ({"b_now": dialects.now(conn)} if conn.dialect.name == "sqlite" else {})
+    row = conn.execute(statement, given).first()
     if row is None:
         return None
-    found = conn.execute(_WORKERS.where(_worker.c.id == row.leader)).first() if row.leader is not None else None
     worker = None
-    if found is not None:
-        process = Process(found.host, found.pid, found.started)
-        left = found.until - dialects.now(conn)
-        worker = WorkerRow(found.id, found.account, process, found.hears, found.shares, left)
+    if row.worker_account is not None:
+        process = Process(row.worker_host, row.worker_pid, row.worker_started)
+        left = row.worker_until - row.now
+        worker = WorkerRow(row.leader, row.worker_account, process, row.worker_hears, row.worker_shares, left)
     return Standing(nodes.record_of(row), Held(row.id, row.generation, row.leader), worker, row.doubted)
+
+
+_standings: dict[str, Select[Any]] = {}
+
+
+def _standing(conn: Connection) -> Select[Any]:
+    """Made once: it is run with each read of a node that another worker follows."""
+    of_worker = [column.label(f"worker_{column.name}") for column in _worker.columns if column.name != "id"]
+    return (
+        select(_account.c.jid, _node, *of_worker, _DOUBTED.label("doubted"), dialects.clock(conn).label("now"))
+        .join(_account, _node.c.account_id == _account.c.id)
+        .outerjoin(_worker, _worker.c.id == _node.c.leader)
+        .where(_node.c.id == bindparam("b_node"))
+    )
 
 
 def contents(conn: Connection, node_id: int, item_ids: Collection[str]) -> dict[str, bytes]:
