@@ -1,7 +1,7 @@
 # Newsstand's verbs. Each sets up what it needs (.venv, and a server where one is used), and is quick the next time.
 
 PYTHON := .venv/bin/python
-STORAGE := $(addprefix tests/contract/test_storage_,$(addsuffix .py,items nodes parsed postgresql search sessions writer)) \
+STORAGE := $(addprefix tests/contract/test_storage_,$(addsuffix .py,items leases nodes parsed postgresql search sessions writer)) \
 	tests/contract/test_several_workers.py
 SOURCES := src tests examples $(wildcard benchmarks)
 

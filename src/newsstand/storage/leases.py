@@ -300,13 +300,11 @@ def raise_doubts(conn: Connection, node_id: int, item_ids: Collection[str]) -> l
     raised: list[RaisedDoubt] = []
     for item_id in item_ids:
         mine = _doubt.c.node_id == node_id, _doubt.c.digest == digest(item_id)
-        number = conn.execute(select(_doubt.c.number).where(*mine)).scalar()
-        if number is None:
-            number = 1
-            conn.execute(insert(_doubt).values(node_id=node_id, digest=digest(item_id), item_id=item_id, number=number))
-        else:
-            number += 1
-            conn.execute(update(_doubt).where(*mine).values(number=number))
+        before = conn.execute(select(_doubt.c.number).where(*mine)).scalar()
+        # Of the clock: a number that was settled never comes again.
+        number = max(dialects.now(conn), (before or 0) + 1)
+        values = {"node_id": node_id, "digest": digest(item_id), "item_id": item_id, "number": number}
+        conn.execute(insert(_doubt).values(values) if before is None else update(_doubt).where(*mine).values(values))
         raised.append(RaisedDoubt(node_id, item_id, number))
     dialects.tell(conn, node_id)
     return raised
