@@ -49,6 +49,7 @@ async def fill(path: Path) -> None:
             await database.write(items.store_parsed, saved.id, parsed, "notes", 1)
             if account.startswith("juliet"):
                 await database.write(leases.take, WORKER, [saved.id], lambda row: True, None)
+                await database.write(nodes.save, saved)  # in its state; what is taken over is not live
                 await database.write(leases.raise_doubts, saved.id, ["item-1", leases.WHOLE])
     await database.write(_begin_work)
     await database.close()
