@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+import asyncpg
 
 from newsstand.model import NodeKey, NodeRecord, SeenItem, SyncState, Verdict
 from newsstand.reconcile import Place, Put, Remove
@@ -17,9 +21,17 @@ from newsstand.ways import Way, Ways
 NOW = 1_700_000_000_000_000
 
 
-async def fill(path: Path) -> None:
+Where = str | Path
+"""A database: its URL, or a file."""
+
+
+def url_of(where: Where) -> str:
+    return where if isinstance(where, str) else f"sqlite:///{where}"
+
+
+async def fill(where: Where) -> None:
     """Two accounts, nodes of every state, items parsed and not, with publishers and in quarantine, a log."""
-    database = await open_database(f"sqlite:///{path}")
+    database = await open_database(url_of(where))
     await database.write(nodes.save_ways, "pubsub.example.org", Ways(new=Way.LAST), NOW)
     for number, state in enumerate(SyncState):
         for account in ("juliet@example.org", "romeo@example.org"):
@@ -46,30 +58,74 @@ async def fill(path: Path) -> None:
     await database.close()
 
 
-def contents(path: Path, prefix: str = "newsstand_") -> dict[str, list[tuple[Any, ...]]]:
+def execute(where: Where, *statements: str) -> list[tuple[Any, ...]]:
+    """Behind everybody's back, each by itself; the rows of the last one. Blocks, and may be called where an event loop
+    runs."""
+    url = url_of(where)
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
+            return [[tuple(row) for row in connection.execute(statement)] for statement in statements][-1]
+
+    async def run() -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(url)
+        try:
+            return [[tuple(row) for row in await connection.fetch(statement)] for statement in statements][-1]
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(run())).result()
+
+
+def contents(where: Where, prefix: str = "newsstand_") -> dict[str, list[tuple[Any, ...]]]:
     """All rows of all tables whose names begin so, in an order of their own."""
-    with closing(sqlite3.connect(path)) as connection:
-        names = [
-            name
-            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            if name.startswith(prefix) and not name.startswith(dialects.FTS_TABLE)
-        ]
-        return {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in names}
+    tables = "sqlite_master WHERE type = 'table'" if _is_file(where) else "pg_tables WHERE schemaname = 'public'"
+    column = "name" if _is_file(where) else "tablename"
+    names = [
+        name
+        for (name,) in execute(where, f"SELECT {column} FROM {tables}")
+        if name.startswith(prefix) and not name.startswith(dialects.FTS_TABLE)
+    ]
+    return {name: sorted(execute(where, f"SELECT * FROM {name}"), key=repr) for name in names}
 
 
-def words_found(path: Path, word: str) -> list[int]:
-    with closing(sqlite3.connect(path)) as connection:
-        index = dialects.FTS_TABLE
-        connection.execute(f"INSERT INTO {index}({index}, rank) VALUES ('integrity-check', 1)")
-        found = connection.execute(f"SELECT rowid FROM {index} WHERE {index} MATCH ?", (f"terms:{word}",))
-        return sorted(rowid for (rowid,) in found)
+def _is_file(where: Where) -> bool:
+    return url_of(where).startswith("sqlite")
 
 
-def schema_of(path: Path) -> list[tuple[Any, ...]]:
+def words_found(where: Where, word: str) -> list[int]:
+    index = dialects.FTS_TABLE
+    if not _is_file(where):
+        words = "string_to_array('@' || scope || ' ' || terms, ' ')"
+        found = f"SELECT docid FROM newsstand_item_text WHERE {words} @> ARRAY['{word}']"
+        return sorted(docid for (docid,) in execute(where, "SET enable_seqscan = off", found))
+    check = f"INSERT INTO {index}({index}, rank) VALUES ('integrity-check', 1)"
+    found = f"SELECT rowid FROM {index} WHERE {index} MATCH 'terms:{word}'"
+    return sorted(rowid for (rowid,) in execute(where, check, found))
+
+
+_SERVER_SCHEMA = """
+    SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+           pg_get_expr(d.adbin, d.adrelid)
+      FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+      LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+     WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND c.relname LIKE 'newsstand%'
+    UNION ALL SELECT 'index', tablename, indexname, indexdef, NULL, NULL FROM pg_indexes
+     WHERE tablename LIKE 'newsstand%'
+    UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), NULL, NULL
+      FROM pg_constraint WHERE conrelid::regclass::text LIKE 'newsstand%'
+    UNION ALL SELECT 'sequence', NULL, sequencename, data_type::text, NULL, NULL FROM pg_sequences
+     WHERE sequencename LIKE 'newsstand%'
+"""
+
+
+def schema_of(where: Where) -> list[tuple[Any, ...]]:
     """Every table, index and trigger of ours, but for the table of the version, which stays."""
-    with closing(sqlite3.connect(path)) as connection:
-        found = connection.execute(
-            "SELECT type, name, tbl_name, sql FROM sqlite_master"
-            " WHERE tbl_name LIKE 'newsstand%' AND tbl_name <> 'newsstand_version' ORDER BY type, name"
-        )
-        return list(found)
+    if not _is_file(where):
+        found = [row for row in execute(where, _SERVER_SCHEMA) if row[1] != "newsstand_version"]
+        return sorted(found, key=repr)
+    return execute(
+        where,
+        "SELECT type, name, tbl_name, sql FROM sqlite_master"
+        " WHERE tbl_name LIKE 'newsstand%' AND tbl_name <> 'newsstand_version' ORDER BY type, name",
+    )

@@ -67,8 +67,6 @@ async def _downgrade(url: str, target: str, known: list[str]) -> str:
 
 def check(args: Any) -> int:
     url = database_url(args)
-    if not is_file(url):
-        raise ConfigurationError("`newsstand db check` looks at SQLite files only; `newsstand verify` at any database")
     problems = asyncio.run(_check(url, args.repair))
     done = asyncio.run(_repair(url)) if args.repair and problems else []
     left = asyncio.run(_check(url, True)) if done else problems
@@ -118,7 +116,8 @@ def backup(args: Any) -> int:
     url = database_url(args)
     if not is_file(url):
         raise ConfigurationError(
-            "`newsstand db backup` copies SQLite files only; pg_dump backs up a PostgreSQL database"
+            "`newsstand db backup` copies SQLite files only: pg_dump backs up a PostgreSQL database, as it is at one "
+            "moment, and pg_restore brings it back"
         )
     size = asyncio.run(back_up(url, Path(args.file), force=args.force))
     print(output.plain(f"{args.file}: {size} bytes"))
