@@ -10,7 +10,7 @@ from newsstand.cli import output
 from newsstand.cli.places import database_url
 from newsstand.errors import ConfigurationError, NotADatabase
 from newsstand.storage.database import find_revision, is_file, migrate
-from newsstand.storage.schema import revisions
+from newsstand.storage.schema import revision_of_unfinished, revisions
 
 
 def current(args: Any) -> int:
@@ -25,6 +25,8 @@ def state(at: str | None, known: list[str]) -> str:
         return "empty; `newsstand db upgrade` fills in the tables, as does every program that opens it"
     if at == known[-1]:
         return "up to date"
+    if revision_of_unfinished(at) is not None:
+        return "a copy that is not finished; the same `newsstand db copy` goes on with it"
     if at in known:
         return "older; `newsstand db upgrade` brings it up to date, as does every program that opens it"
     return "newer than this Newsstand; install the one that made it"
