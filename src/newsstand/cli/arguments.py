@@ -81,6 +81,12 @@ def _local() -> Parser:
     """Options of every command that has to do with an account."""
     options = Parser(add_help=False, parents=[_database()])
     options.add_argument("--account", metavar="JID", help="the account whose copy is meant")
+    options.add_argument(
+        "--no-migrate",
+        action="store_false",
+        dest="migrate",
+        help="never make or migrate the database here: wait, for two minutes, until another process did",
+    )
     return options
 
 
