@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -21,6 +22,7 @@ from newsstand.ways import Way, Ways
 NOW = 1_700_000_000_000_000
 
 
+T = TypeVar("T")
 Where = str | Path
 """A database: its URL, or a file."""
 
@@ -61,41 +63,55 @@ async def fill(where: Where) -> None:
 def execute(where: Where, *statements: str) -> list[tuple[Any, ...]]:
     """Behind everybody's back, each by itself; the rows of the last one. Blocks, and may be called where an event loop
     runs."""
-    url = url_of(where)
-    if url.startswith("sqlite"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
-            return [[tuple(row) for row in connection.execute(statement)] for statement in statements][-1]
+    return results(where, *statements)[-1]
 
-    async def run() -> list[tuple[Any, ...]]:
+
+def results(where: Where, *statements: str) -> list[list[tuple[Any, ...]]]:
+    """The same, with the rows of each."""
+    if not statements:
+        return []
+    url = url_of(where)
+    if is_file(where):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
+            return [[tuple(row) for row in connection.execute(statement)] for statement in statements]
+
+    async def run() -> list[list[tuple[Any, ...]]]:
         connection = await asyncpg.connect(url)
         try:
-            return [[tuple(row) for row in await connection.fetch(statement)] for statement in statements][-1]
+            return [[tuple(row) for row in await connection.fetch(statement)] for statement in statements]
         finally:
             await connection.close()
 
+    return in_thread(lambda: asyncio.run(run()))
+
+
+def in_thread(do: Callable[[], T]) -> T:
+    """For what starts an event loop of its own, where one may run. Blocks."""
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(run())).result()
+        return thread.submit(do).result()
+
+
+def is_file(where: Where) -> bool:
+    return url_of(where).startswith("sqlite")
 
 
 def contents(where: Where, prefix: str = "newsstand_") -> dict[str, list[tuple[Any, ...]]]:
     """All rows of all tables whose names begin so, in an order of their own."""
-    tables = "sqlite_master WHERE type = 'table'" if _is_file(where) else "pg_tables WHERE schemaname = 'public'"
-    column = "name" if _is_file(where) else "tablename"
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    if is_file(where):
+        tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
     names = [
         name
-        for (name,) in execute(where, f"SELECT {column} FROM {tables}")
+        for (name,) in execute(where, tables)
         if name.startswith(prefix) and not name.startswith(dialects.FTS_TABLE)
     ]
-    return {name: sorted(execute(where, f"SELECT * FROM {name}"), key=repr) for name in names}
-
-
-def _is_file(where: Where) -> bool:
-    return url_of(where).startswith("sqlite")
+    held = results(where, *(f"SELECT * FROM {name}" for name in names))
+    return {name: sorted(rows, key=repr) for name, rows in zip(names, held, strict=True)}
 
 
 def words_found(where: Where, word: str) -> list[int]:
     index = dialects.FTS_TABLE
-    if not _is_file(where):
+    if not is_file(where):
         words = "string_to_array('@' || scope || ' ' || terms, ' ')"
         found = f"SELECT docid FROM newsstand_item_text WHERE {words} @> ARRAY['{word}']"
         return sorted(docid for (docid,) in execute(where, "SET enable_seqscan = off", found))
@@ -105,25 +121,24 @@ def words_found(where: Where, word: str) -> list[int]:
 
 
 _SERVER_SCHEMA = """
-    SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-           pg_get_expr(d.adbin, d.adrelid)
+    SELECT 'column', c.relname || '.' || a.attname, c.relname,
+           concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid))
       FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
       LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
      WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND c.relname LIKE 'newsstand%'
-    UNION ALL SELECT 'index', tablename, indexname, indexdef, NULL, NULL FROM pg_indexes
-     WHERE tablename LIKE 'newsstand%'
-    UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), NULL, NULL
+    UNION ALL SELECT 'index', indexname, tablename, indexdef FROM pg_indexes WHERE tablename LIKE 'newsstand%'
+    UNION ALL SELECT 'constraint', conname, conrelid::regclass::text, pg_get_constraintdef(oid)
       FROM pg_constraint WHERE conrelid::regclass::text LIKE 'newsstand%'
-    UNION ALL SELECT 'sequence', NULL, sequencename, data_type::text, NULL, NULL FROM pg_sequences
+    UNION ALL SELECT 'sequence', sequencename, '', data_type::text FROM pg_sequences
      WHERE sequencename LIKE 'newsstand%'
 """
 
 
 def schema_of(where: Where) -> list[tuple[Any, ...]]:
-    """Every table, index and trigger of ours, but for the table of the version, which stays."""
-    if not _is_file(where):
-        found = [row for row in execute(where, _SERVER_SCHEMA) if row[1] != "newsstand_version"]
-        return sorted(found, key=repr)
+    """Every table, index and trigger of ours, but for the table of the version, which stays: kind, name, table, and how
+    it is defined."""
+    if not is_file(where):
+        return sorted(row for row in execute(where, _SERVER_SCHEMA) if row[2] != "newsstand_version")
     return execute(
         where,
         "SELECT type, name, tbl_name, sql FROM sqlite_master"
