@@ -7,7 +7,7 @@ import asyncio
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from newsstand.model import (
     NodeRecord,
     Notification,
     Published,
+    Purged,
     Retracted,
     SeenItem,
     SyncState,
@@ -112,6 +113,8 @@ class Copy:
     """In this session its ids were compared with the service's."""
     took: float = 0.0
     """Seconds that the service took over the last listing."""
+    left: bool = False
+    """The program unsubscribed by itself: not followed again until it asks for it."""
     urgent: bool = False
     """Somebody waits for its listing: it is not put off for others."""
 
@@ -145,8 +148,6 @@ class Copy:
         """In this session."""
         self.ends = 0
         """How often the service said that the subscription, or the node, ended."""
-        self.left = False
-        """The program unsubscribed by itself: not followed again until it asks for it."""
         self.dropped = False
         """Forgotten: its rows are no longer its own."""
         self.disturbed = 0
@@ -164,6 +165,8 @@ class Copy:
         self.order: list[str] | None = None
         """The ids of the last listing, where its order still teaches something; `history` is the news since."""
         self.history: list[News] = []
+        self.payloads: dict[str, bytes] = {}
+        """Digests of what the items of that order said, by item."""
         self._stored: asyncio.Event = asyncio.Event()
         self.changed = asyncio.Event()
         """Set when something of it was committed, or it was dropped; each time there is a new one. Taken before
@@ -275,9 +278,21 @@ class Copy:
                 self.order = None
                 self.history.clear()
 
-    def remember_order(self, ids: list[str]) -> None:
+    def remember_order(self, ids: list[str], items: Iterable[SeenItem] | None = None) -> None:
+        """The node is in this order now. `items`: what they say; by default, what was told since the order before."""
+        if items is None:
+            told = payloads_after(self.payloads, self.history)
+            self.payloads = {item_id: told[item_id] for item_id in ids if item_id in told}
+        else:
+            self.payloads = {item.id: item.payload_digest for item in items}
         self.order = ids if len(ids) <= ORDER else None
         self.history.clear()
+
+    def explains(self, news: Sequence[News], items: Iterable[SeenItem]) -> bool:
+        """Whether the items say what they should after these news of the order that is remembered: else some news were
+        lost, or are not here yet, and what else they did is not known either."""
+        told = payloads_after(self.payloads, news)
+        return all(told.get(item.id) == item.payload_digest for item in items)
 
     def taken(self, count: int) -> None:
         """The oldest `count` notifications are dealt with."""
@@ -295,6 +310,23 @@ class Copy:
         """Wait until all that has arrived is stored."""
         while self.inbox:
             await self._stored.wait()
+
+
+def payloads_after(payloads: Mapping[str, bytes], news: Iterable[News]) -> dict[str, bytes]:
+    """What items say, by item, when these news happened to them."""
+    told = dict(payloads)
+    for what in news:
+        match what:
+            case Published(items):
+                told.update((item.id, item.payload_digest) for item in items)
+            case Retracted(item_ids):
+                for item_id in item_ids:
+                    told.pop(item_id, None)
+            case Purged():
+                told.clear()
+            case _:
+                pass
+    return told
 
 
 class Copies:

@@ -219,10 +219,11 @@ def _is_idle(copy: Copy) -> bool:
     return copy.followed and copy.record.state in (SyncState.STALE, SyncState.FAILED) and not copy.listing
 
 
-def remember_order(context: Context, copy: Copy, ids: list[str]) -> None:
-    """Keep the order of a listing, where the next one can teach something by it."""
+def remember_order(context: Context, copy: Copy, ids: list[str], items: Sequence[SeenItem] | None = None) -> None:
+    """Keep the order of a listing, where the next one can teach something by it. `items`: those listed, where they
+    were."""
     ways = context.ways(copy.key.service)
     if Way.UNKNOWN in (ways.new, ways.overwritten):
-        copy.remember_order(ids)
+        copy.remember_order(ids, items)
     else:
         copy.order = None

@@ -145,6 +145,11 @@ class SeenItem:
     def content_digest(self) -> bytes:
         return digest(self.xml)
 
+    @property
+    def payload_digest(self) -> bytes:
+        """Of what it says, whatever its id and publisher."""
+        return digest(self.xml.partition(">")[2])
+
     def says_the_same(self, other: SeenItem) -> bool:
         """Whether both have the same payload, whatever their ids and publishers."""
         return self.xml.partition(">")[2] == other.xml.partition(">")[2]

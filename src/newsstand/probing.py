@@ -1,6 +1,8 @@
 """Learns a service's ways by small requests about a node that has just been listed.
 
-Each is made only while its way is unknown, and counts only if nothing happened to the node meanwhile.
+Each is made only while its way is unknown. What they show counts only if nothing happened to the node meanwhile: if
+nothing was told, and if, looked at once more, it is in the order that was listed. One that changed untold would teach
+what is not so, and the service's copies would be wrong by it from then on.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from newsstand.copies import Copy
 from newsstand.errors import StanzaError
 from newsstand.model import ItemsRequest, RsmQuery, SyncState
 from newsstand.refusals import MISSING
-from newsstand.ways import Way, learn_from_answer
+from newsstand.ways import Way, Ways, learn_from_answer
 
 
 async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
@@ -21,26 +23,37 @@ async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
     same. Raises as `listing.download`."""
     if copy.inbox or copy.record.state is not SyncState.LIVE or not ids:
         return
-    service = copy.key.service
-    known = context.ways(service)
-    if (known.limited is Way.UNKNOWN and len(ids) > 2) or known.limited_set is Way.UNKNOWN:
+    heard, before = copy.heard, context.ways(copy.key.service)
+    seen = await _try_all(context, copy, ids, before)
+    if seen == before or heard != copy.heard or copy.writing:
+        return
+    if not await _is_in_order(context, copy, ids, seen):
+        copy.relist |= heard == copy.heard and not copy.writing  # it changed, and nobody said so
+        return
+    if heard == copy.heard and not copy.writing:
+        await context.learn(copy.key.service, before, seen)
+
+
+async def _try_all(context: Context, copy: Copy, ids: Sequence[str], ways: Ways) -> Ways:
+    if (ways.limited is Way.UNKNOWN and len(ids) > 2) or ways.limited_set is Way.UNKNOWN:
         # As many as tell most: a limit that is not the number of the items shows whence an index counts.
-        await _try(context, copy, ids, ItemsRequest(copy.key, max_items=1 if len(ids) == 2 else 2))
-    elif known.new is Way.UNKNOWN and len(ids) > 1:
-        await _try(context, copy, ids, ItemsRequest(copy.key, max_items=1))
-    known = context.ways(service)
-    if known.missing_id is Way.UNKNOWN or (known.several_ids is Way.UNKNOWN and len(ids) > 1):
+        ways = await _try(context, copy, ids, ways, ItemsRequest(copy.key, max_items=1 if len(ids) == 2 else 2))
+    elif ways.new is Way.UNKNOWN and len(ids) > 1:
+        ways = await _try(context, copy, ids, ways, ItemsRequest(copy.key, max_items=1))
+    if ways.missing_id is Way.UNKNOWN or (ways.several_ids is Way.UNKNOWN and len(ids) > 1):
         unheard = f"newsstand-no-such-item-{context.random.getrandbits(64):016x}"
         last_first = tuple(dict.fromkeys((ids[-1], unheard, ids[0])))
-        await _try(context, copy, ids, ItemsRequest(copy.key, item_ids=last_first))
-    if context.ways(service).repeated_id is Way.UNKNOWN and len(ids) > 1:
-        await _try(context, copy, ids, ItemsRequest(copy.key, item_ids=(ids[-1], ids[0], ids[-1])))
-    if context.ways(service).paging is Way.UNKNOWN and 1 < len(ids) <= context.settings.page_size:
-        await _try_page(context, copy, ids)
+        ways = await _try(context, copy, ids, ways, ItemsRequest(copy.key, item_ids=last_first))
+    if ways.repeated_id is Way.UNKNOWN and len(ids) > 1:
+        ways = await _try(context, copy, ids, ways, ItemsRequest(copy.key, item_ids=(ids[-1], ids[0], ids[-1])))
+    if ways.paging is Way.UNKNOWN and 1 < len(ids) <= context.settings.page_size:
+        answer = protocol.read_items(await listing.request_items(context, copy.key, rsm=RsmQuery(1)))
+        whole = answer.rsm is None and [item.id for item in answer.items] == list(ids)
+        ways = ways.learn(paging=Way.IGNORED if whole else Way.HONOURED)
+    return ways
 
 
-async def _try(context: Context, copy: Copy, ids: Sequence[str], request: ItemsRequest) -> None:
-    heard = copy.heard
+async def _try(context: Context, copy: Copy, ids: Sequence[str], ways: Ways, request: ItemsRequest) -> Ways:
     answered, rsm = None, None
     try:
         iq = await listing.request_items(context, copy.key, item_ids=request.item_ids, max_items=request.max_items)
@@ -48,16 +61,19 @@ async def _try(context: Context, copy: Copy, ids: Sequence[str], request: ItemsR
         answered, rsm = [item.id for item in listed.items], listed.rsm
     except StanzaError as error:
         if error.condition not in MISSING:
-            return
-    if heard == copy.heard and copy.writing == 0:
-        ways = context.ways(copy.key.service)
-        await context.learn(copy.key.service, ways, learn_from_answer(ways, request, ids, answered, rsm))
+            return ways
+    return learn_from_answer(ways, request, ids, answered, rsm)
 
 
-async def _try_page(context: Context, copy: Copy, ids: Sequence[str]) -> None:
-    heard = copy.heard
-    answer = protocol.read_items(await listing.request_items(context, copy.key, rsm=RsmQuery(1)))
-    if heard == copy.heard and copy.writing == 0:
-        whole = answer.rsm is None and [item.id for item in answer.items] == list(ids)
-        ways = context.ways(copy.key.service)
-        await context.learn(copy.key.service, ways, ways.learn(paging=Way.IGNORED if whole else Way.HONOURED))
+async def _is_in_order(context: Context, copy: Copy, ids: Sequence[str], ways: Ways) -> bool:
+    if len(ids) == 1:
+        return True
+    order = context.ways(copy.key.service).disco_order
+    listed: Sequence[str] | None = None
+    if order in (Way.NODE_ORDER, Way.REVERSED):
+        listed = await listing.disco_ids(context, copy.key)
+        if listed is not None and order is Way.REVERSED:
+            listed = listed[::-1]
+    if listed is None:
+        listed = (await listing.download(context, copy.key, ways)).ids
+    return list(listed) == list(ids)

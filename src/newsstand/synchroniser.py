@@ -327,7 +327,7 @@ class Synchroniser:
         copy.disturbed = 0
         try:
             await probing.probe(self._context, copy, ids)
-        except (StanzaError, Timeout) as error:
+        except (StanzaError, Timeout, ListingError) as error:
             # The copy is right; only the service's ways are not known, and what depends on them is asked of it.
             log.info("the ways of %s could not be learnt: %s", copy.key.service, error)
 
@@ -420,7 +420,7 @@ class Synchroniser:
         copy.behind = copy.relist or bool(copy.refetch)
         copy.cursors.known.clear()
         copy.cursors.lacking = cursors.are_needed(self._context, copy)
-        mending.remember_order(self._context, copy, listed.ids)
+        mending.remember_order(self._context, copy, listed.ids, listed.items)
         for told in copy.inbox:
             copy.note(told)
         self.parse(copy)
@@ -454,7 +454,8 @@ def _learnt(copy: Copy, listed: listing.Listed, ids: Sequence[str], later: Seque
     if copy.order is not None:
         # Only what came before the answer can have had a part in its order.
         until = len(copy.history) - sum(len(told.news) for told in later)
-        ways = learn_from_order(ways, copy.order, copy.history[:until], listed.ids)
+        if copy.explains(news := copy.history[:until], listed.items):
+            ways = learn_from_order(ways, copy.order, news, listed.ids)
     if copy.key.service == copy.key.account and listed.own_from is not Way.UNKNOWN:
         ways = ways.learn(own_from=listed.own_from)
     return ways

@@ -13,7 +13,7 @@ from newsstand.storage.database import Database
 from newsstand.transport import Session
 from newsstand.ways import Way
 from tests.fakes.program import NODE, Program, at_work
-from tests.fakes.service import JULIET, SERVICE, Service
+from tests.fakes.service import JULIET, SERVICE, SIMPLE, Request, Service
 from tests.servers.quirks import Quirk
 
 MISSING = ("i0", "nowhere")
@@ -60,6 +60,45 @@ async def test_a_new_session_does_not_wait_for_a_node_that_rests(
         await asyncio.sleep(0.1)  # now it rests: nothing tells so
         program.stream.turn(Session.LOST, Session.FRESH)
         await program.serves_live()
+
+
+async def test_an_order_in_which_lost_news_had_a_part_teaches_nothing(database: Database) -> None:
+    """Of all that moved it, one overwrite was not told: it must not look as if new items came first."""
+    service = Service(overwritten=Way.LAST)
+    service.create(NODE, "a")
+    async with at_work(database, service) as program:
+        await program.follow()
+        service.publish(NODE, "b", "new")
+        await program.replica.quiet(program.copy().key)
+        service.publish(NODE, "a", "overwritten", told=False)
+        await program.replica.synchronise(SERVICE, NODE)
+        await program.serves_live()
+        assert program.replica.ways(SERVICE).new is not Way.FIRST
+        service.publish(NODE, "d", "new")
+        await program.serves_live()
+
+
+async def test_a_node_that_changed_untold_while_it_was_probed_teaches_nothing(database: Database) -> None:
+    """Asked for the last item and the first, a service that answers in the node's order seems to answer in the
+    request's, where the two have changed places meanwhile."""
+    service = Service(quirks=SIMPLE | {Quirk.IDS_IN_NODE_ORDER, Quirk.OVERWRITE_STAYS})
+    service.create(NODE, "a", "b", "c")
+
+    def change_places(request: Request) -> int:
+        if request.kind == "items" and len(request.action) > 1 and list(service.nodes[NODE].items) == ["a", "b", "c"]:
+            for item_id in ("a", "b"):
+                text = service.nodes[NODE].items[item_id]
+                service.retract(NODE, item_id, told=False)
+                service.publish(NODE, item_id, text, told=False)
+        return 0
+
+    service.before = change_places
+    async with at_work(database, service) as program:
+        await program.follow()
+        assert program.replica.ways(SERVICE).several_ids is not Way.REQUEST_ORDER
+        assert list(service.nodes[NODE].items) == ["c", "a", "b"]
+        answer = await program.replica.get_items(SERVICE, NODE, item_ids=("b", "c"))
+        assert [item.id for item in answer.items] == ["c", "b"]
 
 
 async def test_a_missing_id_is_skipped_at_one_node_and_refused_at_another(database: Database) -> None:

@@ -216,11 +216,15 @@ async def test_a_listing_that_is_interrupted_goes_on_where_it_was_if_the_session
         if news:  # it came over the resumed stream, between two pages
             service.mischief.hold()
             service.publish(NODE, "i0", "rewritten")
+        before = len(service.requests)
         program.stream.turn(Session.RESUMED)
         service.mischief.stop()
         await program.serves_live()
-        firsts = [r for r in service.requests if r.rsm is not None and r.rsm.find(f"{{{NS_RSM}}}after") is None]
-        assert len(firsts) == (2 if news else 1), "what was disturbed is listed anew, what was not goes on"
+        pages = [request.rsm for request in service.requests[before:] if request.rsm is not None]
+        firsts = [rsm for rsm in pages if rsm.find(f"{{{NS_RSM}}}after") is None]
+        assert pages[0] not in firsts, "it goes on where it was"
+        # The last time it is looked whether the node is still in that order, when the service's ways were learnt.
+        assert len(firsts) == (2 if news else 1), "what was disturbed is listed anew, what was not is not"
 
 
 async def test_a_listing_that_is_interrupted_begins_anew_in_a_fresh_session(database: Database) -> None:

@@ -53,6 +53,8 @@ class Player:
         self.numbers = {node: number for number, node in enumerate(self.nodes)}
         self.impaired: set[str] = set()
         """Programs whose notifications meet with faults: until their next session nothing is demanded of them."""
+        self.configured: set[int] = set()
+        """The nodes that have our configuration: others came into being when something was published to them."""
         self._database = folder / "news-0.db"
         shutil.copy(template, self._database)
 
@@ -118,6 +120,7 @@ class Player:
         service, node = self.nodes[number]
         config = {"notify_delete": "1"} if self.schedule.tells_delete else {}
         await self.world.romeo.create(service, node, access_model="open", max_items=str(limit), **config)
+        self.configured.add(number)
         await self.world.romeo.affiliate(service, node, self.world.jid("juliet"), "publisher")
 
     # While it is played ---------------------------------------------------------------------------------------------
@@ -195,12 +198,18 @@ class Player:
     async def _purge(self, number: int) -> None:
         if number == PEP_NODE:
             self.untold(number)
-        await self._wants(self.world.romeo.purge(*self.nodes[number]))
+        if await self._wants(self.world.romeo.purge(*self.nodes[number])):
+            for account in ACCOUNTS:  # so the service said, also where ejabberd's Mnesia kept some
+                past = self.judge.past[account, number]
+                if past.views[-1].refusal is None:
+                    past.note(View())
 
     async def _delete(self, number: int) -> None:
-        if not self.schedule.tells_delete and Quirk.DELETE_SILENT in self.world.quirks:
+        tells = self.schedule.tells_delete and number in self.configured
+        if not tells and Quirk.DELETE_SILENT in self.world.quirks:
             self.untold(number)
-        await self._wants(self.world.romeo.delete(*self.nodes[number]))
+        if await self._wants(self.world.romeo.delete(*self.nodes[number])):
+            self.configured.discard(number)
 
     async def _create(self, number: int) -> None:
         self.untold(number)

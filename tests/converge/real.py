@@ -82,6 +82,7 @@ class RealWorld(World):
     async def open_program(self, account: str, path: Path) -> Program:
         program = RealProgram(self.server, in_lane(account, self._lane), path)
         await program.open()
+        self._programs = [other for other in self._programs if not other.closed]
         self._programs.append(program)
         return program
 
@@ -106,6 +107,7 @@ class RealProgram(Program):
 
     def __init__(self, server: XmppServer, account: str, path: Path) -> None:
         super().__init__()
+        self.closed = False
         self.account = server.jid(account)
         self._server = server
         self._proxy = Proxy(server.port)
@@ -193,3 +195,4 @@ class RealProgram(Program):
         await self._plugin.close()
         await log_out(self._client)
         await self._proxy.close()
+        self.closed = True

@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 
 from newsstand.copies import HISTORY, ORDER, Copies, Copy
-from newsstand.model import News, NodeKey, NodeRecord, Notification, Published, Purged, SeenItem, SyncState, Verdict
+from newsstand.model import (
+    News,
+    NodeKey,
+    NodeRecord,
+    Notification,
+    Published,
+    Purged,
+    Retracted,
+    SeenItem,
+    SyncState,
+    Verdict,
+)
 from newsstand.policy import Situation
 
 KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
@@ -95,6 +106,30 @@ def test_news_are_kept_from_a_listing_on() -> None:
     assert copy.history == [Purged()]
     copy.remember_order(["b"])
     assert (copy.order, copy.history) == (["b"], [])
+
+
+def said(item_id: str, text: str) -> SeenItem:
+    return SeenItem(item_id, f"<item id='{item_id}'>{text}</item>")
+
+
+def test_an_order_is_explained_by_what_was_told_since() -> None:
+    copy = copy_of()
+    copy.remember_order(["a", "b"], [said("a", "1"), said("b", "1")])
+    assert copy.explains([], [said("a", "1"), said("b", "1")])
+    news: list[News] = [Published((said("a", "2"),)), Retracted(("b",)), Published((said("c", "1"),))]
+    assert copy.explains(news, [said("a", "2"), said("c", "1")])
+    assert not copy.explains(news, [said("a", "3"), said("c", "1")])
+    assert not copy.explains(news, [said("a", "2"), said("b", "1"), said("c", "1")])
+    assert not copy.explains([Purged()], [said("a", "1")])
+
+
+def test_an_order_that_was_checked_says_what_was_told_until_then() -> None:
+    copy = copy_of()
+    copy.remember_order(["a"], [said("a", "1")])
+    copy.note(Notification(KEY, (Published((said("a", "2"), said("b", "1"))),)))
+    copy.remember_order(["b", "a"])
+    assert copy.explains([], [said("b", "1"), said("a", "2")])
+    assert not copy.explains([], [said("b", "1"), said("a", "1")])
 
 
 def test_after_too_many_news_an_order_teaches_nothing_any_more() -> None:

@@ -99,6 +99,8 @@ def check_known(conn: Connection, *, to_drop: bool = False) -> None:
     """Raises DatabaseNewer or DatabaseError where this Newsstand must not touch the database. What it may not use it
     may still drop (`to_drop`)."""
     known = revisions()
+    # First the tables: another process may make them, and the record of their revision with them, at this moment.
+    ours = [name for name in tables(conn) if name != VERSION_TABLE]
     at = current(conn)
     if (left := revision_of_unfinished(at)) is not None:
         if to_drop and left in known:
@@ -112,13 +114,11 @@ def check_known(conn: Connection, *, to_drop: bool = False) -> None:
             f"the database is at revision {at}, and this Newsstand knows none after {known[-1]}: a newer one made "
             "it. It was not touched; install that one, or name another database"
         )
-    if at is None:
-        ours = [name for name in tables(conn) if name != VERSION_TABLE]
-        if ours:
-            raise DatabaseError(
-                f"the database has tables named like ours ({', '.join(ours[:3])}, …) but no record of their "
-                "revision. It was not touched; name another database"
-            )
+    if at is None and ours:
+        raise DatabaseError(
+            f"the database has tables named like ours ({', '.join(ours[:3])}, …) but no record of their "
+            "revision. It was not touched; name another database"
+        )
 
 
 def tables(conn: Connection) -> list[str]:
