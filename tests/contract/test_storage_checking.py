@@ -38,7 +38,7 @@ async def change(url: str, *statements: str) -> None:
             for statement in statements:
                 conn.execute(statement)
         return
-    server = await asyncpg.connect(url)
+    server = await asyncpg.connect(url, statement_cache_size=0)
     try:
         await server.execute("SET session_replication_role = replica")
         for statement in statements:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, DatabaseNewer
-from newsstand.storage import copying, schema
+from newsstand.storage import copying, digests, schema
 from newsstand.storage.checking import check
 from newsstand.storage.copying import copy
 from newsstand.storage.database import find_revision, migrate, open_database
@@ -97,6 +97,17 @@ async def test_ids_that_were_given_are_not_given_again(old: str, new: str) -> No
     new_id, given = await next_ids(new)
     assert (new_id, given) == await next_ids(old)
     assert new_id == given["newsstand_node"] + 1 == last_there + 2  # between them is one that is gone
+
+
+@ACROSS
+async def test_what_is_of_the_moment_is_not_carried_over(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it were what was learnt of services, and the nodes' states."""
+    monkeypatch.setattr(digests, "_TABLES_OF_THE_MOMENT", {"newsstand_service"})
+    monkeypatch.setattr(digests, "_COLUMNS_OF_THE_MOMENT", {("newsstand_node", "analysed_by")})
+    assert (await copy(old, new)).differences == ()
+    assert contents(new)["newsstand_service"] == []
+    analysed = "SELECT count(*) FROM newsstand_node WHERE analysed_by IS NOT NULL"
+    assert (execute(old, analysed), execute(new, analysed)) == ([(6,)], [(0,)])
 
 
 @ACROSS

@@ -76,7 +76,7 @@ def results(where: Where, *statements: str) -> list[list[tuple[Any, ...]]]:
             return [[tuple(row) for row in connection.execute(statement)] for statement in statements]
 
     async def run() -> list[list[tuple[Any, ...]]]:
-        connection = await asyncpg.connect(url)
+        connection = await asyncpg.connect(url, statement_cache_size=0)  # as PgBouncer wants it
         try:
             return [[tuple(row) for row in await connection.fetch(statement)] for statement in statements]
         finally:
