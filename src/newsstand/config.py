@@ -45,6 +45,10 @@ class Settings:
     """The pause after a failed synchronisation; it doubles with each failure."""
     retry_most: float = 3_600.0
     parser_timeout: float = 30.0
+    lease: float = 15.0
+    """How long a worker that is not heard from any more keeps the nodes that it follows, where several use one
+    database: until then the others trust its copies, then they take them over. Of a process on the same machine its end
+    is noticed at once."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -8,24 +8,26 @@ import logging
 import random
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from xml.etree.ElementTree import Element
 
 from newsstand.analysis import Analysers
 from newsstand.config import Settings
 from newsstand.copies import Copies, Copy
-from newsstand.errors import Disconnected
+from newsstand.errors import Disconnected, LeaseLost
 from newsstand.model import NodeKey
 from newsstand.protocol import bare
 from newsstand.refusals import Refusals
 from newsstand.runner import Runner
-from newsstand.storage import nodes
+from newsstand.storage import leases, nodes
 from newsstand.storage.database import Database
 from newsstand.transport import Session, Transport
 from newsstand.ways import Ways
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Clock = Callable[[], int]
 """Microseconds since the epoch."""
 DAY = 86_400 * 1_000_000
@@ -64,6 +66,8 @@ class Context:
         self.random = random.Random()
         self._ways: dict[str, Ways] = {}
         self.closed = False
+        self.lease_lost: Callable[[Copy], None] = lambda copy: None
+        """Called where a write was refused because another worker has the node in hand."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def speaks_for(self, account: str) -> bool:
@@ -110,16 +114,48 @@ class Context:
     async def load(self) -> None:
         """Take over what the database remembers."""
         self._ways = await self.database.read(nodes.load_ways)
-        for record in await self.database.scan(lambda conn: list(nodes.iter_nodes(conn))):
-            self.copies.add(record)
+        records, held = await self.database.scan(
+            lambda conn: (list(nodes.iter_nodes(conn)), {held.node_id: held for held in leases.held_by_all(conn)})
+        )
+        for record in records:
+            copy = self.copies.add(record)
+            copy.generation, copy.leader = held[record.id].generation, held[record.id].leader
+
+    async def write(
+        self,
+        copy: Copy,
+        statement: Callable[Concatenate[Any, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Change what is stored of a copy, in one transaction. Raises LeaseLost, and changes nothing, where another
+        worker has the node in hand, or dropped it; else as `Database.write`."""
+        node_id, generation = copy.record.id, copy.generation
+
+        def checked(conn: Any) -> T:
+            leases.check(conn, node_id, generation)
+            result = statement(conn, *args, **kwargs)
+            leases.tell(conn, node_id)
+            return result
+
+        try:
+            return await self.database.write(checked)
+        except LeaseLost:
+            if copy.generation == generation:  # else we took it over ourselves meanwhile
+                self.lease_lost(copy)
+            raise
 
     async def save(self, copy: Copy, **changes: Any) -> None:
-        """Change what is remembered of a node: first here, so that reads see it at once, then in the database."""
+        """Change what is remembered of a node: first here, so that reads see it at once, then in the database. Where
+        another worker remembered it first, what it remembered is taken over instead. Raises as `write`."""
         copy.update(**changes)
-        saved = await self.database.write(nodes.save, copy.record)
-        if copy.record.id == 0:
-            copy.update(id=saved.id, revision=saved.revision)
-            self.copies.add(copy.record)
+        if copy.record.id:
+            await self.write(copy, nodes.save, copy.record)
+            return
+        record, held = await self.database.write(leases.begin_node, copy.record)
+        kept = self.copies.add(record)
+        kept.generation, kept.leader = held.generation, held.leader
+        copy.record = record
 
     async def ask(
         self,
@@ -173,7 +209,11 @@ class Context:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, LeaseLost):
+            log.info("%s was left to another worker: %s", task.get_name(), error)
+        else:
             log.error("%s failed: %r", task.get_name(), error, exc_info=error)
 
     async def idle(self) -> None:

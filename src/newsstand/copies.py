@@ -53,6 +53,14 @@ class Recent(NamedTuple):
     content: bytes | None
 
 
+class Awaited(NamedTuple):
+    """What a copy will say of an item (its content's digest; None where it was retracted), and since when that is
+    known, by the loop's clock."""
+
+    at: float
+    content: bytes | None
+
+
 class Cursors:
     """The service's own cursors of a node, as far as its answers showed them since the last listing, and what the
     program needs of them."""
@@ -113,16 +121,33 @@ class Copy:
     """In this session its ids were compared with the service's."""
     took: float = 0.0
     """Seconds that the service took over the last listing."""
+    dropped: bool = False
+    """Forgotten: its rows are no longer its own."""
     left: bool = False
     """The program unsubscribed by itself: not followed again until it asks for it."""
     urgent: bool = False
     """Somebody waits for its listing: it is not put off for others."""
+
+    generation: int = 0
+    """What we know of the node was so under this generation of its lease."""
+    leader: str | None = None
+    """The worker that follows it, as far as we know."""
+    led: bool = False
+    """It is us."""
+    doubted: bool = False
+    """Of a copy that another worker follows: something of it is in doubt."""
+    asking: int = 0
+    """Doubts are on their way to that worker."""
+    closing: bool = False
+    """It is closed, and the database does not say so yet."""
 
     def __init__(self, record: NodeRecord) -> None:
         self.record = record
         self.covered: dict[str, int] = {}
         """By item id, when an answer last showed that item while the copy was not live, in microseconds since the
         epoch; oldest first."""
+        self.awaited: dict[str, Awaited] = {}
+        """News that we heard of a node which another worker follows, until they are in its copy; by item."""
         self.inbox: list[Notification] = []
         """Notifications that are not stored yet, oldest first."""
         self.heard = 0
@@ -148,8 +173,6 @@ class Copy:
         """In this session."""
         self.ends = 0
         """How often the service said that the subscription, or the node, ended."""
-        self.dropped = False
-        """Forgotten: its rows are no longer its own."""
         self.disturbed = 0
         """How many listings in a row could not be believed."""
         self.rest_until = 0.0
@@ -188,10 +211,26 @@ class Copy:
 
     @property
     def doubtful(self) -> bool:
-        return self.listing or self.pages is not None or self.relist or self.check_ids or bool(self.refetch)
+        here = self.listing or self.pages is not None or self.relist or self.check_ids or bool(self.refetch)
+        return here or self.doubted or self.asking > 0 or bool(self.awaited)
+
+    def forget_doubts(self) -> None:
+        """What was heard, and is not stored, and what is in doubt: a listing will bring it, or another worker."""
+        self.check_ids = self.relist = self.behind = False
+        self.pages = None
+        self.refetch.clear()
+        self.awaited.clear()
+        self.told.clear()
+        self.taken(len(self.inbox))
+        self.order = None
 
     def update(self, **changes: Any) -> None:
         self.record = dataclasses.replace(self.record, **changes)
+
+    def age(self, reason: str) -> None:
+        """Nobody is told any more what happens to the node."""
+        if self.record.state in (SyncState.LIVE, SyncState.SYNCING):
+            self.update(state=SyncState.STALE, reason=reason)
 
     def cover(self, item_ids: Iterable[str], now: int) -> None:
         """An answer showed these items as they are stored."""
@@ -250,6 +289,16 @@ class Copy:
         """The last word on an item, if it came after `heard`."""
         told = self.told.get(item_id)
         return told if told is not None and told.heard > heard else None
+
+    def found(self, contents: Mapping[str, bytes]) -> None:
+        """So the copy says of all that is awaited. What is in it as it was heard is awaited no more."""
+        for item_id, awaited in list(self.awaited.items()):
+            if contents.get(item_id) == awaited.content:
+                del self.awaited[item_id]
+
+    def overdue(self, before: float) -> list[str]:
+        """The items of which something was heard before that moment, and is awaited still."""
+        return [item_id for item_id, awaited in self.awaited.items() if awaited.at < before]
 
     def note_close(self, news: Iterable[News], now: float) -> set[str]:
         """The items of which different things were said within CLOSE seconds: which one holds now is uncertain, because

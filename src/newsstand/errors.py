@@ -11,6 +11,7 @@ NewsstandError
 │   ├── Timeout               it did not answer in time
 │   ├── Disconnected          there is no stream to ask on
 │   └── NotFollowed           the node can be read, but its notifications would not come
+├── LeaseLost                another worker follows the node now: nothing was changed
 ├── NotInCopy                 "only the copy" was asked, and the copy has no complete listing
 ├── ChangesLost               the log of changes does not lead from where a watcher was to now
 ├── ListingError              a node's listing contradicts itself: nothing was changed
@@ -88,6 +89,10 @@ class Disconnected(ServiceError):
 
 class NotFollowed(ServiceError):
     """The node may be read, but not subscribed to: it is asked of the service each time."""
+
+
+class LeaseLost(NewsstandError):
+    """Another worker follows this node now, or it was dropped: what was to be stored of it is not."""
 
 
 class NotInCopy(NewsstandError):

@@ -6,12 +6,24 @@ import asyncio
 import logging
 from xml.etree.ElementTree import Element
 
+from newsstand import protocol
 from newsstand.context import Context
-from newsstand.copies import Copy
-from newsstand.errors import DatabaseError
-from newsstand.model import NS_EVENT, Deleted, News, NodeKey, Notification, SubscriptionChanged, SyncState
+from newsstand.copies import Awaited, Copy
+from newsstand.errors import DatabaseError, LeaseLost
+from newsstand.model import (
+    NS_EVENT,
+    Deleted,
+    News,
+    NodeKey,
+    Notification,
+    Published,
+    Retracted,
+    SeenItem,
+    SubscriptionChanged,
+    SyncState,
+)
 from newsstand.notifications import read_message
-from newsstand.reconcile import NewsPlan, doubts_after, plan_news
+from newsstand.reconcile import Applied, Doubts, NewsPlan, doubts_after, plan_news
 from newsstand.synchroniser import Synchroniser
 from newsstand.transport import Session
 from newsstand.ways import Way
@@ -49,6 +61,9 @@ class Follower:
         """Take in news of a node: from now on reads wait for it."""
         copy.heard += 1
         copy.covered.clear()
+        if not copy.led:
+            self._await(copy, told)
+            return
         if any(_ends_subscription(news) for news in told.news):
             copy.subscribed = False  # in whatever state: the next listing subscribes first
             copy.pages = None
@@ -67,6 +82,33 @@ class Follower:
             # then not known, so the order will teach nothing.
             copy.order = None
 
+    def _await(self, copy: Copy, told: Notification) -> None:
+        """Another worker follows this node, and is told, too. Until the copy says what we heard, the service
+        answers."""
+        if copy.writing:
+            copy.keep_told(told.news)
+        for news in told.news:
+            match news:
+                case Published(items):
+                    for item in items:
+                        self.await_item(copy, item.id, item)
+                case Retracted(item_ids):
+                    for item_id in item_ids:
+                        self.await_item(copy, item_id, None)
+                case _:
+                    copy.relist = True
+        self._synchroniser.want(copy)
+
+    def await_item(self, copy: Copy, item_id: str, seen: SeenItem | None) -> None:
+        """The copy will say this of an item, or, None, that it is gone."""
+        now = asyncio.get_running_loop().time()
+        item = None if seen is None else protocol.as_listed(seen, copy.record.shows_publisher)
+        if item is None or item.exact:
+            copy.awaited[item_id] = Awaited(now, None if item is None else item.content_digest)
+        else:
+            copy.awaited.pop(item_id, None)
+            copy.refetch.add(item_id)
+
     def drain(self, copy: Copy) -> None:
         """See to it that what a live copy has heard gets applied."""
         if copy.inbox and not copy.listing and copy.key not in self._busy:
@@ -77,6 +119,8 @@ class Follower:
         try:
             while copy.inbox and not copy.listing and copy.record.state is SyncState.LIVE:
                 await self._apply(copy, copy.inbox[:BATCH])
+        except LeaseLost:
+            copy.taken(len(copy.inbox))
         except DatabaseError as error:
             log.warning("news of node %r could not be stored: %s", copy.key.node, error)
             copy.relist = True
@@ -85,7 +129,7 @@ class Follower:
             self._busy.discard(copy.key)
         if copy.record.state is not SyncState.LIVE and not copy.listing:
             copy.taken(len(copy.inbox))
-        if copy.doubtful:
+        if self._synchroniser.has_work(copy):
             self._synchroniser.want(copy)
 
     async def _apply(self, copy: Copy, batch: list[Notification]) -> None:
@@ -93,19 +137,29 @@ class Follower:
         news = [news for told in batch for news in told.news]
         plan = plan_news(news, ways, copy.record.shows_publisher)
         known_gone = set(copy.removed)
-        applied = await self._synchroniser.apply(copy, plan.steps)
-        # From here on without a pause: a read must not see the news taken in and the doubts not yet.
-        doubts = doubts_after(applied, ways, known_gone, unchecked=copy.check_ids)
+        close = copy.note_close(news, asyncio.get_running_loop().time())
         # Stored for the offline, it may come behind newer news; what a resumed session brings along is in order.
-        late = self._context.session is not Session.RESUMED
+        late = self._context.session is not Session.RESUMED and any(told.delayed for told in batch)
+
+        def find_doubts(applied: Applied) -> Doubts:
+            found = doubts_after(applied, ways, known_gone, unchecked=copy.check_ids)
+            # Close together, they may be told in another order.
+            moved = applied.overwritten and ways.overwritten is not Way.STAYS and len(copy.recent) > 1
+            return Doubts(
+                relist=found.relist or plan.relist or late, check_ids=found.check_ids or plan.check_ids or bool(moved)
+            )
+
+        def is_doubtful(applied: Applied) -> bool:
+            found = find_doubts(applied)
+            return found.relist or found.check_ids or bool(plan.refetch) or bool(close)
+
+        applied = await self._synchroniser.apply(copy, plan.steps, is_doubtful)
+        # From here on without a pause: a read must not see the news taken in and the doubts not yet.
+        doubts = find_doubts(applied)
         if plan.relist:
             copy.update(access_model=None)  # the configuration changed: look before the next subscription
-        copy.relist |= doubts.relist or plan.relist or (late and any(told.delayed for told in batch))
-        close = copy.note_close(news, asyncio.get_running_loop().time())
-        moved = applied.overwritten and ways.overwritten is not Way.STAYS and len(copy.recent) > 1
-        copy.check_ids |= (
-            doubts.check_ids or plan.check_ids or bool(moved)
-        )  # close together, they may be told in another order
+        copy.relist |= doubts.relist
+        copy.check_ids |= doubts.check_ids
         copy.refetch |= plan.refetch | close
         copy.update(verified_at=self._context.clock())
         copy.taken(len(batch))

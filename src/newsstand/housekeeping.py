@@ -9,6 +9,7 @@ from typing import NamedTuple
 from newsstand.context import DAY, Context
 from newsstand.copies import Copy
 from newsstand.errors import NewsstandError
+from newsstand.leading import Leading
 from newsstand.model import SyncState
 from newsstand.storage import log as log_of_changes
 from newsstand.storage import nodes
@@ -34,9 +35,10 @@ class Dropped(NamedTuple):
 class Housekeeping:
     """Makes its round when a session begins, and hourly."""
 
-    def __init__(self, context: Context, synchroniser: Synchroniser) -> None:
+    def __init__(self, context: Context, synchroniser: Synchroniser, leading: Leading) -> None:
         self._context = context
         self._synchroniser = synchroniser
+        self._leading = leading
         self._timer: asyncio.TimerHandle | None = None
         self._glance: asyncio.TimerHandle | None = None
 
@@ -65,8 +67,9 @@ class Housekeeping:
         loop, allowed = asyncio.get_running_loop(), self._context.settings.revalidate
         pause = allowed / GLANCES
         for copy in self._context.copies:
-            live = copy.record.state is SyncState.LIVE and self._context.serves(copy.key.account)
-            if live and copy.answered_at < loop.time() - allowed + pause:
+            if not copy.led or copy.record.state is not SyncState.LIVE:
+                continue
+            if copy.answered_at < loop.time() - allowed + pause:
                 copy.revalidate = True
                 self._synchroniser.want(copy)
         self._glance = loop.call_later(pause, self.glance)
@@ -79,7 +82,7 @@ class Housekeeping:
         now = context.clock()
         unread = now - context.settings.unread_days * DAY
         for copy in context.copies:
-            ours = context.serves(copy.key.account)
+            ours = context.serves(copy.key.account) and not self._leading.has_leader(copy)
             if ours and copy.record.state is SyncState.GONE and 0 < (copy.record.retry_at or 0) <= now:
                 context.spawn(self._synchroniser.settle_closed(copy), f"erasing {copy.key.node}")
             if ours and (copy.record.read_at or 0) < unread and copy.work is None:

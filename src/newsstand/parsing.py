@@ -54,7 +54,7 @@ class Parsing:
                 if self._context.analysers.find(copy.record.analyser) is not analyser:
                     continue  # the node was judged anew meanwhile: these results are another parser's
                 name, version = (analyser.name, analyser.version) if analyser else (None, None)
-                await self._context.database.write(items.store_parsed, node_id, results, name, version)
+                await self._context.write(copy, items.store_parsed, node_id, results, name, version)
         finally:
             self._busy.discard(node_id)
 

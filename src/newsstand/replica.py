@@ -15,7 +15,7 @@ from newsstand.analysis import Analyser, Analysers
 from newsstand.comparing import Verification
 from newsstand.config import Settings
 from newsstand.context import Clock, Context, wall_clock
-from newsstand.engine import Engine, Reply
+from newsstand.engine import Engine
 from newsstand.errors import (
     ConfigurationError,
     DatabaseError,
@@ -36,6 +36,7 @@ from newsstand.model import (
     WriteRequest,
 )
 from newsstand.policy import Decision, Fetch, Refuse, Serve
+from newsstand.reading import Reply
 from newsstand.storage import search
 from newsstand.storage.database import Database
 from newsstand.transport import Transport
@@ -83,7 +84,7 @@ class Replica:
         if self._transport is not None:
             self._transport.on_message(self._engine.follower.hear_message)
             self._transport.on_session(self._engine.on_session)
-        await self._engine.resume_parsing()
+        await self._engine.open()
 
     @property
     def is_open(self) -> bool:
@@ -151,28 +152,28 @@ class Replica:
             raise ConfigurationError("max_age is a number of seconds, not below 0")
         key = self._key(service, node, account)
         request = ItemsRequest(key, tuple(item_ids), max_items, paged=rsm is not None)
-        engine = self._open
+        reading = self._open.reading
         while True:
-            decision = engine.decide(request, policy, max_age, await engine.look(request))
+            decision = reading.decide(request, policy, max_age, await reading.look(request))
             match decision:
                 case Refuse(reason):
                     raise NotInCopy(f"{node!r} of {service}: {reason}")
                 case Serve(wait=True):
-                    copy = engine.context.copies.find(key)
+                    copy = self._open.context.copies.find(key)
                     assert copy is not None
                     await copy.quiet()
                 case Serve():
                     try:
-                        answer = await engine.answer(request, decision)
+                        answer = await reading.answer(request, decision)
                     except DatabaseError as error:
                         if policy is Policy.ONLY_COPY:
                             raise
                         log.warning("the copy could not be read: %s", error)
-                        return await engine.fetch(request, None, rsm)
+                        return await reading.fetch(request, None, rsm)
                     if answer is not None:
                         return answer
                 case Fetch(instead):
-                    return await engine.fetch(request, instead, rsm, anew=policy is Policy.ONLY_SERVICE)
+                    return await reading.fetch(request, instead, rsm, anew=policy is Policy.ONLY_SERVICE)
 
     def _key(self, service: str, node: str, account: str | None) -> NodeKey:
         return NodeKey(self._account(account), protocol.same_jid(service), node)
@@ -305,17 +306,17 @@ class Replica:
 
     def decide(self, request: ItemsRequest) -> Decision:
         """Whom a program's read asks; at once."""
-        return self._open.decide(request)
+        return self._open.reading.decide(request)
 
     @property
     def reads_at_once(self) -> bool:
         """Whether `read_xml` and `find_set` can be used; else `find_reply`."""
-        return self._open.reads_at_once
+        return self._open.reading.reads_at_once
 
     async def find_reply(self, request: ItemsRequest, serve: Serve) -> Reply | None:
         """What the copy says to a read that it was decided to serve; None where its rows show that it cannot, or it was
         closed meanwhile: then the service is to be asked. Raises DatabaseError."""
-        return await self._open.find_reply(request, serve)
+        return await self._open.reading.find_reply(request, serve)
 
     def ways(self, service: str) -> Ways:
         """What is known of a service's ways."""
@@ -342,20 +343,20 @@ class Replica:
 
     def read_xml(self, request: ItemsRequest, take: Take) -> list[str]:
         """The items of an answer, as texts; at once. Raises DatabaseError."""
-        return self._open.read_xml(request, take)
+        return self._open.reading.read_xml(request, take)
 
     def vouch(self, request: ItemsRequest, serve: Serve) -> Provenance:
         """What an answer from the copy is made of."""
-        return self._open.vouch(request, serve)
+        return self._open.reading.vouch(request, serve)
 
     def observe(self, request: ItemsRequest, result: Element) -> None:
         """The service answered a program's read with this `<iq/>`."""
         if protocol.find_items(result) is not None and self._engine is not None:
-            self._engine.observe(request, result)
+            self._engine.reading.observe(request, result)
 
     def find_set(self, request: ItemsRequest) -> Rsm | None:
         """The `<set/>` that the service would send along with the answer, unasked."""
-        return self._open.find_set(request)
+        return self._open.reading.find_set(request)
 
     def speaks_for(self, account: str) -> bool:
         """Whether this stream's requests are this account's."""
@@ -364,7 +365,7 @@ class Replica:
     def note_error(self, request: ItemsRequest, error: StanzaError, stanza: Element) -> None:
         """The service, or a server on the way to it, answered a program's read with this `<iq/>`."""
         if self._engine is not None:
-            self._engine.note_error(request, error, stanza)
+            self._engine.reading.note_error(request, error, stanza)
 
     def find_refusal(self, request: ItemsRequest) -> Element | None:
         """The `<iq/>` with the error that the service answered to the same request a moment ago."""

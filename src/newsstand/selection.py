@@ -185,15 +185,18 @@ class Selection:
         kept = context.copies.find(copy.key)
         if kept is None:
             return None  # dropped meanwhile
+        if kept.record is not copy.record:
+            return kept  # another worker remembered it first
+        await context.database.write(nodes.note_read, kept.record.id, context.clock())
         if dropped:
             await self._synchroniser.subscriptions.end(kept)
         if dropped or left_over:
-            await context.database.write(nodes.erase_items, kept.record.id)
+            await context.write(kept, nodes.erase_items, kept.record.id)
             kept.tell()
         elif wanted and kept.record.item_count:
             version = analyser.version if analyser is not None else None
             name = analyser.name if analyser is not None else None
-            if await context.database.write(items.mark_to_parse, kept.record.id, name, version):
+            if await context.write(kept, items.mark_to_parse, kept.record.id, name, version):
                 self._synchroniser.parse(kept)
         return kept
 

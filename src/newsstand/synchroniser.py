@@ -17,11 +17,13 @@ from newsstand.copies import Copy, Pages
 from newsstand.errors import (
     DatabaseError,
     Disconnected,
+    LeaseLost,
     ListingError,
     NewsstandError,
     StanzaError,
     Timeout,
 )
+from newsstand.leading import Leading
 from newsstand.mending import Mending
 from newsstand.model import (
     NodeKey,
@@ -35,7 +37,8 @@ from newsstand.model import (
 from newsstand.parsing import Parsing
 from newsstand.reconcile import Applied, Step, plan_listing
 from newsstand.refusals import MISSING, REFUSED
-from newsstand.storage import items, nodes
+from newsstand.storage import items, leases, nodes
+from newsstand.storage.leases import RaisedDoubt
 from newsstand.subscriptions import Subscriptions
 from newsstand.ways import Way, Ways, learn_from_disco, learn_from_order
 
@@ -53,9 +56,10 @@ BACKGROUND_REST = 30.0
 class Synchroniser:
     """Works on copies until nothing is in doubt."""
 
-    def __init__(self, context: Context, parsing: Parsing) -> None:
+    def __init__(self, context: Context, parsing: Parsing, leading: Leading) -> None:
         self._context = context
         self._parsing = parsing
+        self._leading = leading
         self.subscriptions = Subscriptions(context)
         self._mending = Mending(context, self.apply)
         self._places = asyncio.Semaphore(context.settings.parallel)
@@ -68,19 +72,29 @@ class Synchroniser:
 
     def want(self, copy: Copy, *, progress: listing.Progress | None = None) -> asyncio.Task[None] | None:
         """See to it that work on this copy is under way, if there is any and the stream is up. Single flight: the
-        task that runs already is returned."""
+        task that runs already is returned. A node that another worker follows is that one's."""
+        if not copy.led:
+            self._leading.want(copy)
+            return None
         if not self._may_work(copy):
             return None
         if copy.work is None or copy.work.done():
-            if not self._is_lacking(copy):
+            if not self.has_work(copy):
                 return None
             self._forget_retry(copy)
             copy.work = self._context.spawn(self._work(copy, progress), f"synchronising {copy.key.node}")
         return copy.work
 
     async def list_anew(self, copy: Copy, progress: listing.Progress | None = None) -> NodeRecord:
-        """List a followed node, and wait until its copy is live. Raises what stopped it."""
+        """List a followed node, or have the worker do it that follows it, and wait until its copy is live. Raises what
+        stopped it."""
         copy.relist = copy.urgent = True
+        if not copy.led and self._context.connected and copy.followed:
+            await self._leading.take([copy])
+            if not copy.led:
+                await self._leading.have_settled(copy)
+                if not copy.led:
+                    return copy.record
         while (work := self.want(copy, progress=progress)) is not None:
             await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
             if copy.record.state is not SyncState.LIVE:
@@ -90,7 +104,8 @@ class Synchroniser:
         return copy.record
 
     def _may_work(self, copy: Copy) -> bool:
-        return self._context.connected and copy.followed and not copy.left and self._context.serves(copy.key.account)
+        ours = copy.led and copy.followed and not copy.left
+        return ours and self._leading.ready and self._context.connected and self._context.serves(copy.key.account)
 
     def forget(self, copy: Copy) -> None:
         """The copy was dropped: nothing more is done about it."""
@@ -150,20 +165,29 @@ class Synchroniser:
                     continue
                 async with self._turn(copy), self._places:
                     if not self._is_lacking(copy):
-                        break
-                    if session == self._context.session_number:
+                        if not self._leading.has_doubts(copy):
+                            break
+                        await self._leading.settle(copy)
+                    elif session == self._context.session_number:
+                        await self._leading.tell_doubt(copy)
                         rest = await self._work_once(copy, progress)
+        except LeaseLost as error:
+            log.info("node %r of %s is left to another worker: %s", copy.key.node, copy.key.service, error)
         except NewsstandError as error:
             await self._failed(copy, error, session)
         except BaseException:
             # Cancelled, or broken: either way the copy must not go on as if it were right.
-            if copy.followed:
+            if copy.followed and copy.led:
                 copy.update(state=SyncState.STALE, reason="its synchronisation was interrupted")
             raise
         finally:
             copy.work = None
         if turns != self._context.turns:
             self.want(copy)  # the stream came back while this task was still winding up
+
+    def has_work(self, copy: Copy) -> bool:
+        """Whether something of a copy of ours is to be looked into, or is and others do not know it yet."""
+        return self._is_lacking(copy) or self._leading.has_doubts(copy)
 
     def _is_lacking(self, copy: Copy) -> bool:
         unsure = copy.doubtful or copy.cursors.lacking or copy.revalidate
@@ -227,7 +251,9 @@ class Synchroniser:
                 await self.close(copy, f"the service says {error}", refused=error.condition in REFUSED)
             elif copy.followed:
                 await self._fail(copy, error)
-        except DatabaseError as trouble:
+            if self._leading.has_doubts(copy):
+                await self._leading.settle(copy)  # it is not live: that says enough
+        except (DatabaseError, LeaseLost) as trouble:
             # It stays failed in memory, and is tried again; the database keeps what it had, which at the next
             # start is stale anyway.
             log.warning("the state of node %r could not be stored: %s", copy.key.node, trouble)
@@ -273,6 +299,7 @@ class Synchroniser:
     def shut(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
         """What must be so at once of a node that is closed; `settle_closed` does the rest."""
         until = self._context.clock() + self._context.settings.refused_days * DAY if refused else None
+        copy.closing = not copy.led
         copy.update(state=SyncState.GONE, complete=False, reason=reason, retry_at=until)
         copy.relist = copy.check_ids = copy.subscribed = False
         copy.pages = None
@@ -285,6 +312,9 @@ class Synchroniser:
     async def settle_closed(self, copy: Copy) -> None:
         """Store that a node was shut, unless it was opened again, and erase its items: those of one that was refused
         when their time is over."""
+        if copy.closing:
+            await self._leading.seize(copy)  # whoever follows it must not go on
+            copy.closing = False
         record = copy.record
         if record.state is not SyncState.GONE:
             return
@@ -298,8 +328,10 @@ class Synchroniser:
             if erase:
                 nodes.erase_items(conn, record.id)
 
-        await self._context.database.write(write)
+        await self._context.write(copy, write)
         copy.tell()
+        if copy.record.state is SyncState.GONE:
+            await self._leading.release(copy)
 
     # The complete listing ----------------------------------------------------------------------------------
 
@@ -398,7 +430,7 @@ class Synchroniser:
             steps = plan_listing(items.held(conn, record.id), listed.items)
             return items.apply(conn, record.id, steps, now)
 
-        applied = await self._context.database.write(store)
+        applied = await self._context.write(copy, store)
         meanwhile = copy.record is not before
         believed = turns == self._context.turns and copy.followed and not copy.left
         copy.update(
@@ -410,7 +442,7 @@ class Synchroniser:
             quarantined=applied.quarantined,
         )
         if not copy.followed:
-            await self._context.database.write(nodes.erase_items, copy.record.id)  # it was closed during the write
+            await self._context.write(copy, nodes.erase_items, copy.record.id)  # it was closed during the write
         copy.tell()
         if meanwhile:
             await self._context.save(copy)  # what was changed of it during the write must not get lost, nor undo it
@@ -435,9 +467,19 @@ class Synchroniser:
         """See to it that what is stored and not parsed gets parsed."""
         self._parsing.want(copy)
 
-    async def apply(self, copy: Copy, steps: Sequence[Step]) -> Applied:
-        """Carry out steps on a copy, and see to it that what is new gets parsed."""
-        applied = await self._context.database.write(items.apply, copy.record.id, steps, self._context.clock())
+    async def apply(
+        self, copy: Copy, steps: Sequence[Step], is_doubtful: Callable[[Applied], bool] = lambda applied: False
+    ) -> Applied:
+        """Carry out steps on a copy, and see to it that what is new gets parsed. Where `is_doubtful` says so of what
+        came of them, no other worker sees the one without the other."""
+        node_id, now = copy.record.id, self._context.clock()
+
+        def change(conn: Any) -> tuple[Applied, list[RaisedDoubt]]:
+            applied = items.apply(conn, node_id, steps, now)
+            return applied, leases.raise_doubts(conn, node_id, [leases.WHOLE]) if is_doubtful(applied) else []
+
+        applied, doubts = await self._context.write(copy, change)
+        self._leading.keep(copy, doubts)
         copy.update(revision=applied.revision, item_count=applied.count, quarantined=applied.quarantined)
         copy.removed.extend(applied.removed)
         for item_id in applied.removed:

@@ -11,6 +11,7 @@ from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import StanzaError
 from newsstand.follower import Follower
+from newsstand.leading import Leading
 from newsstand.model import Deleted, Notification, Retracted, SyncState, WriteKind, WriteRequest
 from newsstand.synchroniser import Synchroniser
 
@@ -28,8 +29,9 @@ class Write:
 class Writes:
     """Keeps track of those that are under way, and draws from their answers what no notification told."""
 
-    def __init__(self, context: Context, follower: Follower, synchroniser: Synchroniser) -> None:
+    def __init__(self, context: Context, leading: Leading, follower: Follower, synchroniser: Synchroniser) -> None:
         self._context = context
+        self._leading = leading
         self._follower = follower
         self._synchroniser = synchroniser
 
@@ -96,7 +98,9 @@ class Writes:
             return
         for item_id, item in zip(ids, sent, strict=True):
             told = copy.told_since(write.heard, item_id)
-            if told is None:
+            if told is None and not copy.led and item.id == item_id:
+                self._follower.await_item(copy, item_id, item)  # the worker that follows the node is told
+            elif told is None:
                 copy.relist = True  # nobody tells us where it went
             elif told.item is None or not told.item.says_the_same(item):
                 copy.refetch.add(item_id)  # somebody else's word on it: before ours, or after?
@@ -105,4 +109,8 @@ class Writes:
         """The program unsubscribed by itself: it wants no notifications, so its reads ask the service."""
         copy.left = True
         copy.update(state=SyncState.STALE, reason="the program unsubscribed")
-        self._context.spawn(self._context.save(copy, subscription=copy.record.subscription), "leaving a node")
+        self._context.spawn(self._leave(copy), "leaving a node")
+
+    async def _leave(self, copy: Copy) -> None:
+        await self._leading.seize(copy)  # no other worker hears anything of it any more, either
+        await self._context.save(copy, state=SyncState.STALE, reason="the program unsubscribed")

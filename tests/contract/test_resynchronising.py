@@ -180,7 +180,7 @@ async def test_what_a_passing_read_shows_is_in_the_copy_for_whoever_is_offline_n
         await program.settled()
         request = ItemsRequest(NodeKey(JULIET, SERVICE, NODE), ("i5",))
         assert isinstance(program.replica.decide(request), Fetch)
-        assert isinstance(program.replica._open.decide(request, max_age=60), Serve), "it was seen a moment ago"
+        assert isinstance(program.replica._open.reading.decide(request, max_age=60), Serve), "it was seen a moment ago"
         program.stream.turn(Session.LOST)
         stale = await program.replica.get_items(SERVICE, NODE, item_ids=("i5",))
         assert (contents(stale), stale.stale) == ([("i5", "rewritten")], True)

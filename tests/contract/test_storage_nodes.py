@@ -65,7 +65,14 @@ async def test_all_that_is_remembered_of_a_node_is_there_again(database: Databas
     emptied = NodeRecord(saved.id, record.key)
     await database.write(nodes.save, emptied)
     (loaded,) = await all_nodes(database)
-    assert loaded == emptied
+    assert loaded == dataclasses.replace(emptied, read_at=NOW - 1)  # when it was read, other workers know better
+
+
+async def test_a_read_is_never_noted_as_earlier_than_it_was(database: Database, node: NodeRecord) -> None:
+    for at, noted in [(NOW, NOW), (NOW - 1, NOW), (NOW + 1, NOW + 1)]:
+        await database.write(nodes.note_read, node.id, at)
+        (loaded,) = await all_nodes(database)
+        assert loaded.read_at == noted
 
 
 async def test_saving_a_node_leaves_its_revision_and_counts_alone(database: Database, node: NodeRecord) -> None:

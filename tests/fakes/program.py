@@ -128,7 +128,8 @@ async def at_work(
     try:
         yield Program(service, stream, replica)
     finally:
-        service.streams.remove(stream)
+        if stream in service.streams:
+            service.streams.remove(stream)
         await replica.close()
 
 

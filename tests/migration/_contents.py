@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+from sqlalchemy import Connection
 
 from newsstand.model import NodeKey, NodeRecord, SeenItem, SyncState, Verdict
+from newsstand.processes import Process
 from newsstand.reconcile import Place, Put, Remove
-from newsstand.storage import dialects, items, nodes
+from newsstand.storage import dialects, items, leases, nodes
 from newsstand.storage.database import open_database
 from newsstand.storage.items import ParsedItem
 from newsstand.ways import Way, Ways
 
 NOW = 1_700_000_000_000_000
+WORKER = "0" * 32
 
 
 T = TypeVar("T")
@@ -57,7 +60,17 @@ async def fill(where: Where) -> None:
             waiting = await database.read(items.to_parse, saved.id, 6)
             parsed = [ParsedItem(w, {"id": w.item_id}, None, NOW - 10**9, f"word {w.item_id}") for w in waiting]
             await database.write(items.store_parsed, saved.id, parsed, "notes", 1)
+            if account.startswith("juliet"):
+                await database.write(leases.take, WORKER, [saved.id], lambda row: True, None)
+                await database.write(leases.raise_doubts, saved.id, ["item-1", leases.WHOLE])
+    await database.write(_begin_work)
     await database.close()
+
+
+def _begin_work(conn: Connection) -> None:
+    """A worker of a machine that is far away, whose lease was over long ago."""
+    there = Process("far away", 1, "1")
+    leases.beat(conn, WORKER, "juliet@example.org", there, hears=True, shares=True, lease=-NOW)
 
 
 def execute(where: Where, *statements: str) -> list[tuple[Any, ...]]:

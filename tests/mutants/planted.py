@@ -96,8 +96,8 @@ MUTANTS = [
         "not-subscribed-again",
         "each fresh session subscribes anew: the node may be another one of its name",
         "engine.py",
-        "        copy.subscribed = copy.check_ids = copy.relist = copy.skips_missing = copy.stocked = False\n",
-        "        copy.check_ids = copy.relist = copy.skips_missing = copy.stocked = False\n",
+        "        copy.subscribed = copy.stocked = False\n",
+        "        copy.stocked = False\n",
     ),
     Mutant(
         "fresh-taken-for-resumed",

@@ -9,6 +9,7 @@ holds no more than a megabyte and has opinions of its own.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ from sqlalchemy.exc import DatabaseError
 
 from newsstand.storage.mapping import ItemText, PubsubItem, table
 
+CHANNEL = "newsstand"
+"""On which PostgreSQL tells that a node changed, by its id. Only a hint: who needs to know looks as well."""
 FTS_TABLE = "newsstand_item_fts"
 MAX_SCOPES = 50
 """How many nodes are looked for within the index; more are filtered afterwards."""
@@ -44,10 +47,24 @@ _text = table(ItemText)
 _item = table(PubsubItem)
 
 _fts = TableClause(FTS_TABLE, column("rowid", BigInteger))
+_NOTIFY = text(f"SELECT pg_notify('{CHANNEL}', :node_id)")
 _FTS_INSERT = text(f"INSERT INTO {FTS_TABLE}(rowid, scope, terms) VALUES (:docid, :scope, :terms)")
 _WORDS: ColumnElement[Any] = literal_column(
     f"string_to_array('{_NODE}' || {_text.name}.scope || ' ' || {_text.name}.terms, ' ')"
 )
+
+
+def now(conn: Connection) -> int:
+    """Microseconds since the epoch, by a clock that all who use this database share."""
+    if conn.dialect.name == "sqlite":
+        return time.time_ns() // 1000
+    return int(conn.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp()) * 1000000").scalar_one())
+
+
+def tell(conn: Connection, node_id: int) -> None:
+    """When this transaction is committed, other workers are to look at this node."""
+    if conn.dialect.name != "sqlite":
+        conn.execute(_NOTIFY, {"node_id": str(node_id)})
 
 
 def scope_of(node_id: int) -> str:

@@ -128,7 +128,9 @@ class PubsubNode(Base):
     revision: Mapped[int] = mapped_column(Big, default=0, server_default="0")
     """Goes up with every change set of its items, never down."""
     generation: Mapped[int] = mapped_column(Big, default=0, server_default="0")
-    """Of the lease under which a worker follows it."""
+    """Goes up whenever another worker takes it over: what was begun under an earlier one is not stored any more."""
+    leader: Mapped[str | None] = mapped_column(String(32))
+    """The worker that follows it, or did; see `Worker`."""
     read_at: Mapped[int | None] = mapped_column(Big)
     """When the program last read it."""
     item_count: Mapped[int] = mapped_column(Big, default=0, server_default="0")
@@ -230,3 +232,38 @@ class ItemChange(Base):
     kind: Mapped[str] = mapped_column(String(16))
     item_id: Mapped[str] = mapped_column(Text)
     at: Mapped[int] = mapped_column(Big, index=True)
+
+
+class Worker(Base):
+    """A replica at work in some process, which follows nodes: those whose `leader` it is, until its time is over. Its
+    row is gone when it closed (docs/decisions/010-several-workers.md)."""
+
+    __tablename__ = "newsstand_worker"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    account: Mapped[str] = mapped_column(Text)
+    """Its stream's own JID: an account, or a component."""
+    host: Mapped[str] = mapped_column(Text)
+    pid: Mapped[int] = mapped_column(Big)
+    started: Mapped[str] = mapped_column(Text)
+    """With `host` and `pid`, which process: see `newsstand.processes`."""
+    until: Mapped[int] = mapped_column(Big)
+    """By the database's clock. It is put off again and again."""
+    hears: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Notifications reach it: what it follows may be called live."""
+    shares: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """It follows its part of what nobody else follows, not only what it is asked for."""
+
+
+class Doubt(Base):
+    """What somebody cannot vouch for of a copy. While there is one, reads of the node ask the service; the worker that
+    follows the node settles it."""
+
+    __tablename__ = "newsstand_doubt"
+
+    node_id: Mapped[int] = mapped_column(ForeignKey("newsstand_node.id", ondelete="CASCADE"), primary_key=True)
+    digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
+    item_id: Mapped[str] = mapped_column(Text)
+    """Empty for the whole node."""
+    number: Mapped[int] = mapped_column(Big)
+    """Another one each time that it is raised, so that settling the one before does not settle it."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, CursorResult, Row, bindparam, delete, insert, or_, select, update
 
 from newsstand.model import NodeKey, NodeRecord, Subscription, SyncState, Verdict, digest
-from newsstand.storage.keys import check_text
+from newsstand.storage.keys import check_text, chunks
 from newsstand.storage.mapping import Account, ItemChange, PubsubItem, PubsubNode, Service, table
 from newsstand.ways import Way, Ways
 
@@ -31,10 +31,11 @@ _FIND_NODE = select(_node.c.id).where(
 def iter_nodes(conn: Connection) -> Iterator[NodeRecord]:
     """All nodes that are remembered."""
     for row in conn.execute(_SELECT_NODES):
-        yield _record(row)
+        yield record_of(row)
 
 
-def _record(row: Row[Any]) -> NodeRecord:
+def record_of(row: Row[Any]) -> NodeRecord:
+    """Of a row of accounts and nodes."""
     return NodeRecord(
         id=row.id,
         key=NodeKey(row.jid, row.service, row.name),
@@ -60,9 +61,26 @@ def _record(row: Row[Any]) -> NodeRecord:
     )
 
 
+def load(conn: Connection, node_ids: Collection[int]) -> list[NodeRecord]:
+    """Those of the nodes that are there."""
+    found: list[NodeRecord] = []
+    for chunk in chunks(list(node_ids)):
+        found += [record_of(row) for row in conn.execute(_SELECT_NODES.where(_node.c.id.in_(chunk)))]
+    return found
+
+
+def find(conn: Connection, key: NodeKey) -> int | None:
+    """The id of a node's row, if there is one."""
+    account_id = conn.execute(_FIND_ACCOUNT, {"jid": key.account}).scalar()
+    if account_id is None:
+        return None
+    wanted = {"account_id": account_id, "service": key.service, "name_digest": digest(key.node)}
+    return conn.execute(_FIND_NODE, wanted).scalar()
+
+
 def save(conn: Connection, record: NodeRecord) -> NodeRecord:
-    """Store what is remembered of a node, but for its revision and items, which only `items.apply` changes. Raises
-    ConfigurationError for a name that no database can keep.
+    """Store what is remembered of a node, but for its revision and items, which only `items.apply` changes, and for
+    when it was read, which `note_read` knows better. Raises ConfigurationError for a name that no database can keep.
     A record of id 0 is new, and comes back with its id; it takes the row of its key if there is one."""
     for what, text in zip(("an account", "a service", "a node's name"), record.key, strict=True):
         check_text(what, text)
@@ -72,6 +90,7 @@ def save(conn: Connection, record: NodeRecord) -> NodeRecord:
         if field.name not in ("id", "key", "revision", "item_count", "quarantined")
     }
     if record.id:
+        del values["read_at"]
         conn.execute(update(_node).where(_node.c.id == record.id).values(values))
         return record
     account_id = conn.execute(_FIND_ACCOUNT, {"jid": record.key.account}).scalar()
@@ -112,7 +131,8 @@ def _made(result: CursorResult[Any]) -> int:
 
 def note_read(conn: Connection, node_id: int, now: int) -> None:
     """The program read this node."""
-    conn.execute(update(_node).where(_node.c.id == node_id).values(read_at=now))
+    before = or_(_node.c.read_at.is_(None), _node.c.read_at < now)
+    conn.execute(update(_node).where(_node.c.id == node_id, before).values(read_at=now))
 
 
 def remove(conn: Connection, node_id: int) -> None:

@@ -33,6 +33,7 @@ class Database(ABC):
 
     def __init__(self) -> None:
         self._keepers: dict[str, Keeper] = {}
+        self._listeners: set[Callable[[int], None]] = set()
 
     @property
     def instant(self) -> Instant | None:
@@ -60,6 +61,15 @@ class Database(ABC):
         """An `AsyncSession` over the mapped classes. It may write: digests, words and revisions follow by
         themselves. What it holds is committed when the program says so; from its first flush until then nobody
         else can write."""
+
+    def listen(self, told: Callable[[int], None]) -> None:
+        """Have `told` called with the id of a node that somebody, perhaps in another process, changed: as far as the
+        database tells. Nothing may depend on it. Called in the event loop."""
+        self._listeners.add(told)
+
+    def unlisten(self, told: Callable[[int], None]) -> None:
+        """No more."""
+        self._listeners.discard(told)
 
     @abstractmethod
     async def close(self) -> None:

@@ -6,6 +6,7 @@ See docs/decisions/009-postgresql.md.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Concatenate
@@ -16,15 +17,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from newsstand.errors import DatabaseError
-from newsstand.storage import postgresql, postgresql_opening
+from newsstand.storage import dialects, postgresql, postgresql_opening
 from newsstand.storage.port import Database, P, T
 from newsstand.storage.postgresql import translated
 from newsstand.storage.postgresql_writer import PostgresqlWriter
+
+log = logging.getLogger(__name__)
 
 READS = 8
 """Connections for reads."""
 SCANS = 4
 """How many of them long reads may take: a search must not keep others waiting."""
+LISTEN_AGAIN = 5.0
+"""Seconds until hints are asked for again, after the connection for them broke."""
 ATTEMPTS = 5
 """Of a read that fails because of others that run at the same time (at SERIALIZABLE even those can), or because the
 server closed the connection."""
@@ -54,6 +59,7 @@ class PostgresqlDatabase(Database):
         self._scans = asyncio.Semaphore(SCANS)
         self._writer = PostgresqlWriter(self._make_engine(1), url)
         self._sessions: Any = None
+        self._listening: asyncio.Task[None] | None = None
 
     def _make_engine(self, connections: int) -> AsyncEngine:
         return postgresql.make_engine(
@@ -99,8 +105,41 @@ class PostgresqlDatabase(Database):
         async with self._sessions.open() as session:
             yield session
 
+    def listen(self, told: Callable[[int], None]) -> None:
+        super().listen(told)
+        if self._listening is None and not self._pooled:  # behind PgBouncer nobody would hear anything
+            self._listening = asyncio.get_running_loop().create_task(self._listen(), name="newsstand-listen")
+
+    async def _listen(self) -> None:
+        """On a connection of its own; again and again, should it break."""
+        import asyncpg
+
+        dsn = self._url.render_as_string(hide_password=False)
+        while True:
+            ended = asyncio.Event()
+            try:
+                conn = await asyncpg.connect(dsn, timeout=postgresql.CONNECT_SECONDS)
+                try:
+                    conn.add_termination_listener(lambda _, ended=ended: ended.set())
+                    await conn.add_listener(dialects.CHANNEL, self._hinted)
+                    await ended.wait()
+                finally:
+                    conn.terminate()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.debug("no hints of changes: %s", type(error).__name__)
+            await asyncio.sleep(LISTEN_AGAIN)
+
+    def _hinted(self, _: object, __: int, ___: str, payload: object) -> None:
+        text = str(payload)
+        if text.isdecimal():
+            for told in list(self._listeners):
+                told(int(text))
+
     async def close(self) -> None:
         self._closed = True
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait({self._listening})
         if self._sessions is not None:
             await self._sessions.close()
         await self._writer.close()

@@ -1,0 +1,367 @@
+"""Answers a program's reads: from the copy, or from the service."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Collection
+from typing import Any, NamedTuple
+from xml.etree.ElementTree import Element
+
+from newsstand import cursors, listing, protocol
+from newsstand.context import Context
+from newsstand.copies import Copy
+from newsstand.errors import DatabaseError, Disconnected, LeaseLost, StanzaError, Timeout
+from newsstand.housekeeping import Housekeeping
+from newsstand.leading import Leading
+from newsstand.model import (
+    Answer,
+    Item,
+    ItemsRequest,
+    Origin,
+    Policy,
+    Provenance,
+    Rsm,
+    RsmQuery,
+    SyncState,
+)
+from newsstand.policy import Decision, Serve, decide
+from newsstand.refusals import MISSING
+from newsstand.selection import Selection
+from newsstand.storage import answers, items, leases
+from newsstand.storage.keys import CHUNK
+from newsstand.storage.leases import Standing
+from newsstand.synchroniser import Synchroniser
+from newsstand.ways import SHOWS_SET, Take, Way, Ways
+
+
+class Looked(NamedTuple):
+    """What rows say to a decision that was put off until they were read."""
+
+    holds_all: bool
+    rsm: Rsm | None
+
+
+class Reply(NamedTuple):
+    """What the copy says to a program's read."""
+
+    texts: list[str]
+    rsm: Rsm | None
+    made_of: Provenance
+
+
+def _asks_whether_held(copy: Copy, request: ItemsRequest, ways: Ways) -> bool:
+    return bool(request.item_ids) and ways.missing_id is not Way.SKIPPED and copy.record.complete
+
+
+def _shows_ends(copy: Copy, request: ItemsRequest, ways: Ways) -> bool:
+    return request.max_items is not None and ways.limited_set in SHOWS_SET and copy.record.complete
+
+
+def _are_all(request: ItemsRequest, held: Collection[str]) -> bool:
+    return len(held) == len(set(request.item_ids))
+
+
+class Reading:
+    """Of one replica."""
+
+    def __init__(
+        self,
+        context: Context,
+        leading: Leading,
+        synchroniser: Synchroniser,
+        selection: Selection,
+        housekeeping: Housekeeping,
+        *,
+        only_when_asked: bool,
+    ) -> None:
+        self._context = context
+        self._leading = leading
+        self._synchroniser = synchroniser
+        self._selection = selection
+        self._housekeeping = housekeeping
+        self._only_when_asked = only_when_asked
+
+    @property
+    def reads_at_once(self) -> bool:
+        """Whether the copy is read within a call."""
+        return self._context.database.instant is not None
+
+    def decide(
+        self,
+        request: ItemsRequest,
+        policy: Policy | None = None,
+        max_age: float | None = None,
+        looked: Looked | None = None,
+    ) -> Decision:
+        """`policy` and `max_age` default to those of the node's analyser. Where rows decide, and are neither at hand
+        nor `looked` at, the best is hoped of them: so what is to be served then, `look` must bear out first."""
+        copy = self._context.copies.find(request.key)
+        if copy is not None and not copy.led:
+            self._look_at_once(copy)
+        copy = self._context.copies.find(request.key)
+        if copy is None:
+            return decide(request, None, Ways(), policy or Policy.ASK_WHEN_STALE, max_age)
+        if copy.followed:
+            self._housekeeping.was_read(copy)
+        asked_for_part = policy is Policy.ONLY_COPY  # by the read itself: no analyser has programs served with parts
+        if policy is None and max_age is None and (analyser := self._context.analysers.find(copy.record.analyser)):
+            policy, max_age = analyser.policy, analyser.max_age
+        ways = self._ways_with(copy)
+        where = copy.situation(
+            self._leading.hears(copy),
+            self._context.clock(),
+            item_ids=request.item_ids,
+            holds_all=self._holds_all(copy, request, ways, looked),
+            knows_cursors=self._knows_cursors(copy, request, ways, looked),
+        )
+        return decide(request, where, ways, policy or Policy.ASK_WHEN_STALE, max_age, part=asked_for_part)
+
+    def _look_at_once(self, copy: Copy) -> None:
+        """Where another worker may follow a node, the database says how its copy stands; as far as it can be asked at
+        once."""
+        instant, node_id = self._context.database.instant, copy.record.id
+        if instant is None:
+            return
+        try:
+            if copy.awaited:
+                copy.found(instant.read_now(leases.contents, node_id, list(copy.awaited)))
+            self._leading.refresh(copy, instant.read_now(leases.standing, node_id))
+        except DatabaseError:
+            return  # whoever reads the items is told
+
+    async def _look_at(self, copy: Copy) -> None:
+        """The same, on any database. Raises DatabaseError."""
+        node_id, awaited = copy.record.id, list(copy.awaited)
+
+        def read(conn: Any) -> tuple[Standing | None, dict[str, bytes]]:
+            return leases.standing(conn, node_id), leases.contents(conn, node_id, awaited) if awaited else {}
+
+        standing, contents = await self._context.database.scan(read)
+        copy.found(contents)
+        self._leading.refresh(copy, standing)
+
+    def _ways_with(self, copy: Copy) -> Ways:
+        ways = self._context.ways(copy.key.service)
+        if not copy.skips_missing and ways.missing_id is Way.SKIPPED:
+            # Learnt of another node, perhaps: some services skip a missing id, and refuse it to the node's owners.
+            return dataclasses.replace(ways, missing_id=Way.UNKNOWN)
+        return ways
+
+    def _holds_all(self, copy: Copy, request: ItemsRequest, ways: Ways, looked: Looked | None) -> bool:
+        """Looked up only where it matters: where the service's way with a missing id cannot be foreseen."""
+        if not _asks_whether_held(copy, request, ways):
+            return False
+        if looked is not None:
+            return looked.holds_all
+        instant = self._context.database.instant
+        if instant is None:
+            return True
+        try:
+            return _are_all(request, instant.read_now(items.which, copy.record.id, request.item_ids))
+        except DatabaseError:
+            return False  # whoever reads the items is told
+
+    def _knows_cursors(self, copy: Copy, request: ItemsRequest, ways: Ways, looked: Looked | None) -> bool:
+        if request.max_items is None or not _shows_ends(copy, request, ways):
+            return False
+        copy.cursors.note_limit(request.max_items)
+        if looked is not None:
+            known = looked.rsm is not None
+        elif self.reads_at_once:
+            known = self.find_set(request) is not None
+        else:
+            known = copy.record.item_count == 0 or bool(copy.cursors.known)
+        if not known and not copy.cursors.lacking:
+            copy.cursors.lacking = True
+            self._synchroniser.want(copy)
+        return known
+
+    async def look(self, request: ItemsRequest) -> Looked | None:
+        """At the rows by which a decision was put off; None where there are none."""
+        copy = self._context.copies.find(request.key)
+        if copy is None or self.reads_at_once:
+            return None
+        ways = self._ways_with(copy)
+        looked = None
+        try:
+            if not copy.led:
+                await self._look_at(copy)
+                looked = Looked(False, None)
+            if _asks_whether_held(copy, request, ways):
+                held = await self._context.database.read(items.which, copy.record.id, request.item_ids)
+                return Looked(_are_all(request, held), None)
+            if _shows_ends(copy, request, ways):
+                return Looked(False, await self._read_set(copy, request))
+        except DatabaseError:
+            return Looked(False, None)
+        return looked
+
+    def find_set(self, request: ItemsRequest) -> Rsm | None:
+        """The `<set/>` that the service would send along with what `max_items` brings; None where it sends none, or
+        one that is not known. For where reads are at once."""
+        copy = self._context.copies.find(request.key)
+        if copy is None or request.max_items is None or not self._sends_set(request):
+            return None
+        instant, count = self._context.database.instant, copy.record.item_count
+        assert instant is not None
+        try:
+            ends = instant.read_now(items.ids_at, copy.record.id, cursors.ends_of(count, request.max_items), count)
+        except DatabaseError:
+            return None  # whoever reads the items is told
+        return cursors.find_set(self._context, copy, request, count, ends)
+
+    async def _read_set(self, copy: Copy, request: ItemsRequest) -> Rsm | None:
+        """As `find_set`, on any database."""
+        if self.reads_at_once:
+            return self.find_set(request)
+        if request.max_items is None or not self._sends_set(request):
+            return None
+        count = copy.record.item_count
+        at = cursors.ends_of(count, request.max_items)
+        ends = await self._context.database.read(items.ids_at, copy.record.id, at, count)
+        return cursors.find_set(self._context, copy, request, count, ends)
+
+    def _sends_set(self, request: ItemsRequest) -> bool:
+        return request.max_items is not None and self._context.ways(request.key.service).limited_set in SHOWS_SET
+
+    def read_xml(self, request: ItemsRequest, take: Take) -> list[str]:
+        """For where reads are at once."""
+        copy, instant = self._context.copies.find(request.key), self._context.database.instant
+        assert copy is not None
+        assert instant is not None
+        texts = instant.read_now(answers.take_xml, copy.record.id, request, take)
+        if not texts and copy.led and copy.record.item_count:
+            try:
+                instant.read_now(leases.check, copy.record.id, copy.generation)
+            except LeaseLost as error:
+                self._context.lease_lost(copy)
+                raise DatabaseError(f"the copy is in other hands: {error}") from error
+        return texts
+
+    async def find_reply(self, request: ItemsRequest, serve: Serve) -> Reply | None:
+        """What the copy says, on any database; None where it cannot answer after all. Raises DatabaseError."""
+        looked = None if serve.stale else await self.look(request)
+        if looked is not None:
+            decision = self.decide(request, looked=looked)
+            if not isinstance(decision, Serve):
+                return None
+            serve = decision
+        copy = self._context.copies.find(request.key)
+        if copy is None or not copy.record.complete:
+            return None
+        # Before the rows: they may be newer than what is said of them, never older.
+        made_of = self.vouch(request, serve)
+        database, rsm = self._context.database, None
+        if (limit := request.max_items) is not None and self._sends_set(request):
+            rows = await database.scan(
+                answers.take_rows, copy.record.id, request, serve.take, lambda count: cursors.ends_of(count, limit)
+            )
+            texts = rows.texts
+            rsm = cursors.find_set(self._context, copy, request, rows.of, rows.ends)
+            if rsm is None and not serve.stale:
+                return None
+        elif len(request.item_ids) > CHUNK:
+            texts = await database.scan(answers.take_xml, copy.record.id, request, serve.take)
+        else:
+            texts = await database.read(answers.take_xml, copy.record.id, request, serve.take)
+        if copy.dropped or not copy.record.complete:
+            return None
+        if not texts and not await self._is_still_ours(copy):
+            return None
+        return Reply(texts, rsm, made_of)
+
+    async def answer(self, request: ItemsRequest, serve: Serve) -> Answer | None:
+        """None where the copy was closed while it was read: what was read may be the half of it."""
+        copy = self._context.copies.find(request.key)
+        if copy is None or copy.is_closed():
+            return None
+        made_of = self.vouch(request, serve)
+        found = await self._context.database.scan(answers.take_items, copy.record.id, request, serve.take)
+        rsm = await self._read_set(copy, request)
+        if copy.is_closed() or (not found and not await self._is_still_ours(copy)):
+            return None
+        return Answer(
+            items=found,
+            rsm=rsm,
+            origin=made_of.origin,
+            verified_at=made_of.verified_at,
+            complete=made_of.complete,
+            stale=made_of.stale,
+            revision=made_of.revision,
+        )
+
+    async def _is_still_ours(self, copy: Copy) -> bool:
+        """Where a copy that should hold something gave nothing: whether no other worker dropped it. Raises
+        DatabaseError."""
+        if not copy.led or not copy.record.item_count:
+            return True
+        try:
+            await self._context.database.read(leases.check, copy.record.id, copy.generation)
+        except LeaseLost:
+            self._context.lease_lost(copy)
+            return False
+        return True
+
+    def vouch(self, request: ItemsRequest, serve: Serve) -> Provenance:
+        copy = self._context.copies.find(request.key)
+        assert copy is not None
+        return Provenance(
+            origin=Origin.COPY,
+            verified_at=copy.verified_at(request.item_ids),
+            complete=copy.record.complete and not copy.record.quarantined,
+            stale=serve.stale,
+            revision=copy.record.revision,
+        )
+
+    async def fetch(
+        self, request: ItemsRequest, instead: Serve | None, rsm: RsmQuery | None = None, *, anew: bool = False
+    ) -> Answer:
+        """Ask the service, unless it refused the same a moment ago; `anew`: even then."""
+        now = asyncio.get_running_loop().time()
+        if not anew and (refusal := self._context.refusals.find(request, now)) is not None:
+            raise refusal.error
+        try:
+            if not self._context.online or not self._context.speaks_for(request.key.account):
+                raise Disconnected("there is no session with the service, and no copy to stand in")
+            iq = await listing.request_items(
+                self._context, request.key, item_ids=request.item_ids, max_items=request.max_items, rsm=rsm
+            )
+        except (Timeout, Disconnected, StanzaError) as error:
+            if isinstance(error, StanzaError):
+                self.note_error(request, error)
+            answers_so = isinstance(error, StanzaError) and not error.unreachable
+            if answers_so or instead is None or (answer := await self.answer(request, instead)) is None:
+                raise
+            return answer
+        self.observe(request, iq)
+        listed = protocol.read_items(iq)
+        found = [Item(request.key, s.id, s.xml, None, s.publisher, 0, 0, 0) for s in listed.items]
+        whole = not request.item_ids and request.max_items is None and listed.rsm is None
+        return Answer(items=found, rsm=listed.rsm, origin=Origin.SERVICE, complete=whole)
+
+    def note_error(self, request: ItemsRequest, error: StanzaError, stanza: Element | None = None) -> None:
+        """The service answered a read of the program with an error."""
+        self._context.refusals.note(request, error, asyncio.get_running_loop().time(), stanza)
+        whole = not request.item_ids
+        self._synchroniser.note_error(request.key, error, missing=whole and error.condition in MISSING)
+
+    def observe(self, request: ItemsRequest, iq: Element) -> None:
+        """The service answered a read of the program."""
+        answered = protocol.find_items(iq)
+        copy = self._context.copies.find(request.key)
+        if copy is not None:
+            copy.answered_at = asyncio.get_running_loop().time()
+        if copy is not None and copy.record.state is SyncState.LIVE and request.max_items is not None:
+            copy.cursors.learn(protocol.read_ends(iq))
+        if copy is not None and request.item_ids and answered is not None:
+            copy.skips_missing |= len(answered) < len(set(request.item_ids))
+        if not self._context.serves(request.key.account):
+            return
+        if copy is not None and self._leading.has_leader(copy):
+            return  # what its copy holds is that worker's affair
+        if copy is not None and answered is not None and copy.record.state is not SyncState.LIVE:
+            whole = not request.item_ids and request.max_items is None and protocol.read_ends(iq).rsm is None
+            self._synchroniser.take_in(copy, list(answered), shows_all=whole)
+        if not self._only_when_asked:
+            self._selection.observe(request.key, [] if answered is None else list(answered))

@@ -1,0 +1,442 @@
+"""Several workers on one database: each node is followed by one of them, and any of them answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from newsstand import leading
+from newsstand.errors import LeaseLost, StanzaError
+from newsstand.model import NodeKey, Origin, Policy, SyncState
+from newsstand.reconcile import Remove
+from newsstand.storage import items, leases
+from newsstand.storage.database import Database, open_database
+from newsstand.transport import Session
+from tests.databases import Databases
+from tests.fakes.hold import SECONDS
+from tests.fakes.program import NODE, Program, at_work, contents
+from tests.fakes.service import JULIET, SERVICE, Service
+
+
+class Workers:
+    """Programs of one account, each with a database object of its own, as if in processes of their own."""
+
+    def __init__(self, url: str, service: Service) -> None:
+        self.url = url
+        self.service = service
+
+    @asynccontextmanager
+    async def another(self, **settings: Any) -> AsyncIterator[Program]:
+        database = await open_database(self.url)
+        try:
+            async with at_work(database, self.service, **settings) as program:
+                yield program
+        finally:
+            await database.close()
+
+    @asynccontextmanager
+    async def pair(self, **settings: Any) -> AsyncIterator[tuple[Program, Program]]:
+        """The first follows the node; the second knows that."""
+        async with self.another(**settings) as first:
+            await first.follow()
+            async with self.another(**settings) as second:
+                await second.settled()
+                assert (leads(first), leads(second)) == (True, False)
+                yield first, second
+
+
+@pytest.fixture
+async def workers(backend: str, databases: Databases, tmp_path: Path) -> AsyncIterator[Workers]:
+    url = await databases.new(backend, tmp_path)
+    service = Service()
+    service.create(NODE, "a", "b")
+    yield Workers(url, service)
+    await databases.drop(url, used=True)
+
+
+def lead_of(program: Program) -> leading.Leading:
+    return program.replica._open.leading
+
+
+def database_of(program: Program) -> Database:
+    return program.replica._open.context.database
+
+
+def leads(program: Program, node: str = NODE) -> bool:
+    copy = program.replica._open.context.copies.find(NodeKey(JULIET, SERVICE, node))
+    return copy is not None and copy.led
+
+
+def die(program: Program) -> None:
+    """As far as others can tell, its process ended: nothing reaches it any more, and it says nothing."""
+    hang(program)
+    leading._here.discard(lead_of(program).worker)
+
+
+def hang(program: Program) -> None:
+    """It does nothing any more: it puts nothing off, does not look, and is told nothing."""
+    for name in list(lead_of(program)._timers):
+        lead_of(program)._stop(name)
+    program.service.streams.remove(program.stream)
+
+
+def revive(program: Program) -> None:
+    program.service.streams.append(program.stream)
+
+
+async def until(holds: Callable[[], bool], program: Program) -> None:
+    """Until a look around has shown it."""
+    async with asyncio.timeout(SECONDS):
+        while not holds():
+            await lead_of(program).look()
+
+
+async def serves(program: Program) -> None:
+    """From the copy, as live, and what the service holds."""
+    answer = await program.read()
+    assert (answer.origin, answer.stale) == (Origin.COPY, False), program.copy().record
+    assert contents(answer) == program.service.contents(NODE)
+
+
+async def asks(program: Program) -> None:
+    answer = await program.read()
+    assert answer.origin is Origin.SERVICE
+    assert contents(answer) == program.service.contents(NODE)
+
+
+async def standing(program: Program, node: str = NODE) -> leases.Standing:
+    found = await database_of(program).read(leases.standing, program.copy(node).record.id)
+    assert found is not None
+    return found
+
+
+# Reading ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_node_is_followed_once_and_read_by_all(workers: Workers) -> None:
+    async with workers.pair() as (_, second):
+        requests = len(workers.service.requests)
+        await serves(second)
+        assert len(workers.service.requests) == requests
+        assert second.copy().record.state is SyncState.LIVE
+
+
+async def test_what_is_told_is_in_the_next_read_of_whoever_was_told(workers: Workers) -> None:
+    async with workers.pair() as (first, second):
+        for number in range(10):
+            workers.service.publish(NODE, f"n{number}", "new")
+            assert contents(await second.read()) == workers.service.contents(NODE)
+            workers.service.publish(NODE, "a", f"changed {number}")
+            assert contents(await second.read()) == workers.service.contents(NODE)
+            workers.service.retract(NODE, f"n{number}")
+            assert contents(await second.read()) == workers.service.contents(NODE)
+        await first.settled()
+        await until(lambda: not second.copy().awaited, second)
+        await serves(second)
+
+
+async def test_evicted_items_are_not_served_by_others_while_they_are_looked_up(workers: Workers) -> None:
+    workers.service.nodes[NODE].limit = 2
+    async with workers.pair() as (first, second):
+        hold = workers.service.hold("ids")
+        workers.service.publish(NODE, "c", "new")
+        await hold.reached()
+        await first.replica.quiet(first.copy().key)
+        await asks(second)
+        hold.release()
+        await first.settled()
+        await serves(second)
+        assert (await standing(second)).doubted is False
+
+
+async def test_what_the_one_that_follows_did_not_hear_is_handed_to_it(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leading, "AWAITED", 0.0)
+    async with workers.pair() as (first, second):
+        workers.service.streams.remove(first.stream)
+        workers.service.publish(NODE, "a", "told to the second alone")
+        workers.service.streams.append(first.stream)
+        await asks(second)
+        await until(lambda: not second.copy().awaited, second)
+        await asks(second)
+        await second.settled()
+        await lead_of(first).look()
+        await first.settled()
+        await serves(first)
+        await serves(second)
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_an_own_write_is_in_the_next_read_of_whoever_wrote_it(
+    workers: Workers, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leading, "AWAITED", SECONDS if told else 0.0)
+    async with workers.pair() as (first, second):
+        workers.service.streams.remove(second.stream)
+        write = second.write("publish", item=("c", "mine"))
+        workers.service.publish(NODE, "c", "mine", told=told)
+        second.acknowledge(write)
+        workers.service.streams.append(second.stream)
+        answer = await second.read()
+        assert ("c", "mine") in contents(answer)
+        await until(lambda: not second.copy().awaited, second)
+        assert ("c", "mine") in contents(await second.read())
+        await second.settled()
+        await lead_of(first).look()
+        await first.settled()
+        await serves(second)
+
+
+async def test_nobody_serves_while_the_one_that_follows_hears_nothing(workers: Workers) -> None:
+    async with workers.pair() as (first, second):
+        first.stream.turn(Session.LOST)
+        await first.settled()
+        await asks(second)
+        first.stream.turn(Session.RESUMED)
+        await first.settled()
+        await serves(second)
+        assert leads(first)
+
+
+async def test_a_fresh_session_makes_nobody_believe_what_was_before(workers: Workers) -> None:
+    async with workers.pair() as (first, second):
+        workers.service.publish(NODE, "c", "untold", told=False)
+        hold = workers.service.hold("items")
+        first.stream.turn(Session.LOST, Session.FRESH)
+        await hold.reached()
+        assert (await standing(second)).record.state is not SyncState.LIVE
+        hold.release()
+        await first.settled()
+        await serves(second)
+
+
+async def test_a_database_may_be_read_offline_while_another_follows(workers: Workers) -> None:
+    async with workers.pair() as (_, second):
+        second.stream.turn(Session.LOST)
+        await second.settled()
+        await serves(second)
+
+
+# Refusals, purges, verbs -----------------------------------------------------------------------------------------
+
+
+async def test_a_refusal_that_one_meets_closes_the_node_for_all(workers: Workers) -> None:
+    async with workers.pair() as (first, second):
+        workers.service.refuse("items", "forbidden", "auth")
+        with pytest.raises(StanzaError):
+            await second.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
+        with pytest.raises(StanzaError):
+            await second.read()
+        await second.settled()
+        assert second.copy().record.state is SyncState.GONE
+        await until(lambda: not leads(first), first)
+        with pytest.raises(StanzaError):
+            await first.read()
+        workers.service.allow("items")
+        await first.read()
+        await first.settled()
+        await serves(first)
+        await serves(second)
+
+
+async def test_what_one_purges_no_other_serves(workers: Workers) -> None:
+    async with workers.pair() as (first, second):
+        await second.replica.purge(SERVICE, NODE)
+        before = len(workers.service.requests)
+        answer = await first.read()
+        assert answer.origin is Origin.SERVICE
+        assert len(workers.service.requests) > before
+        await first.settled()
+        await first.read()
+        await first.serves_live()
+
+
+async def test_synchronising_is_left_to_the_one_that_follows(workers: Workers) -> None:
+    async with workers.pair() as (first, second):
+        workers.service.publish(NODE, "c", "untold", told=False)
+        asked = asyncio.ensure_future(second.replica.synchronise(SERVICE, NODE))
+        await until(asked.done, first)
+        record = await asked
+        assert (record.state, record.item_count) == (SyncState.LIVE, 3)
+        await serves(first)
+        assert (leads(first), leads(second)) == (True, False)
+
+
+async def test_synchronising_tells_why_the_one_that_follows_could_not(workers: Workers) -> None:
+    async with workers.pair() as (first, second):
+        workers.service.refuse("items", "internal-server-error", "wait")
+        asked = asyncio.ensure_future(second.replica.synchronise(SERVICE, NODE))
+        await until(asked.done, first)
+        with pytest.raises(Exception, match="internal-server-error"):
+            await asked
+
+
+async def test_a_difference_that_one_finds_is_mended_by_the_one_that_follows(workers: Workers) -> None:
+    async with workers.pair() as (first, second):
+        node_id = first.copy().record.id
+        await database_of(second).write(items.apply, node_id, [Remove(("a",))], 1)
+        asked = asyncio.ensure_future(second.replica.verify(SERVICE, NODE, repair=True))
+        await until(asked.done, first)
+        assert (await asked).repaired
+        await serves(first)
+
+
+async def test_changes_are_watched_from_any_worker_without_hints(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leading.Leading, "_hinted", lambda self, node_id: None)
+    async with workers.pair() as (first, second):
+        changes = second.replica.watch(SERVICE, NODE)
+        for number in range(5):
+            workers.service.publish(NODE, f"n{number}", "new")
+            await first.settled()
+            next_one = asyncio.ensure_future(anext(changes))
+            await until(next_one.done, second)
+            assert (await next_one).item_id == f"n{number}"
+
+
+# Taking over -----------------------------------------------------------------------------------------------------
+
+
+async def test_what_a_worker_that_closes_followed_another_follows(workers: Workers) -> None:
+    async with workers.another() as second:
+        async with workers.another() as first:
+            await first.follow()
+        workers.service.publish(NODE, "c", "told to nobody")
+        await until(lambda: leads(second), second)
+        await second.serves_live()
+        assert (await standing(second)).held.leader == lead_of(second).worker
+
+
+async def test_what_a_worker_followed_whose_process_ended_is_nobodys_at_once(workers: Workers) -> None:
+    async with workers.pair() as (first, second):
+        die(first)
+        workers.service.publish(NODE, "c", "told to the second, but not to the first")
+        answer = await second.read()
+        assert answer.origin is Origin.SERVICE
+        await until(lambda: leads(second), second)
+        await second.serves_live()
+        revive(first)
+
+
+async def test_a_new_worker_does_not_believe_one_whose_process_ended(workers: Workers) -> None:
+    async with workers.another() as first:
+        await first.follow()
+        die(first)
+        workers.service.publish(NODE, "c", "told to nobody")
+        async with workers.another() as second:
+            assert second.copy().record.state is not SyncState.LIVE
+            await second.serves_live()
+        revive(first)
+
+
+async def test_a_worker_that_hangs_is_followed_by_another_when_its_lease_is_over(workers: Workers) -> None:
+    lease = 1.0
+    async with workers.pair(lease=lease) as (first, second):
+        hang(first)
+        hung = asyncio.get_running_loop().time()
+        async with asyncio.timeout(SECONDS):
+            while not leads(second):
+                await lead_of(second).looked.wait()
+        took = asyncio.get_running_loop().time() - hung
+        assert took < lease + leading.POLL + 1.0
+        await second.serves_live()
+        revive(first)
+
+
+async def test_what_was_begun_under_an_earlier_generation_is_not_stored(workers: Workers) -> None:
+    async with workers.pair(lease=1.0) as (first, second):
+        hang(first)
+        await until(lambda: leads(second), second)
+        await second.serves_live()
+        record, copy = (await standing(second)).record, first.copy()
+        context = first.replica._open.context
+        assert copy.led  # it does not know better yet
+        writes: list[Callable[[], Awaitable[Any]]] = [
+            lambda: context.write(copy, items.apply, copy.record.id, [Remove(("a",))], 1),
+            lambda: context.save(copy, state=SyncState.FAILED),
+        ]
+        for write in writes:
+            with pytest.raises(LeaseLost):
+                await write()
+        assert (await standing(second)).record == record
+        assert not leads(first)
+        revive(first)
+        await serves(first)
+        await serves(second)
+
+
+async def test_news_that_reach_one_that_was_overtaken_change_nothing(workers: Workers) -> None:
+    async with workers.pair(lease=1.0) as (first, second):
+        hang(first)
+        await until(lambda: leads(second), second)
+        await second.serves_live()
+        revive(first)
+        workers.service.streams.remove(second.stream)
+        workers.service.publish(NODE, "c", "told to the first alone")
+        workers.service.streams.append(second.stream)
+        await first.settled()
+        assert not leads(first)
+        assert ("c", "told to the first alone") not in contents(await second.read())  # nor could it know
+        await first.read()
+
+
+async def test_a_lease_that_is_over_vouches_for_nothing(workers: Workers) -> None:
+    async with workers.another(lease=0.5) as first:
+        await first.follow()
+        hang(first)
+        await asyncio.sleep(0.6)  # its lease runs out: nothing tells so
+        await asks(first)
+        revive(first)
+        await lead_of(first)._beat()
+        await serves(first)
+
+
+# Sharing ---------------------------------------------------------------------------------------------------------
+
+
+async def test_workers_share_what_there_is(workers: Workers) -> None:
+    nodes = [f"node {number}" for number in range(12)]
+    for node in nodes:
+        workers.service.create(node, "a")
+    async with workers.another() as first:
+        for node in nodes:
+            await first.read(node)
+        await first.settled()
+        async with workers.another() as second, workers.another() as third:
+            programs = (first, second, third)
+
+            def parts() -> list[int]:
+                return [sum(leads(program, node) for node in nodes) for program in programs]
+
+            async with asyncio.timeout(SECONDS):
+                while sorted(parts()) != [4, 4, 4]:
+                    for program in programs:
+                        await lead_of(program).look()
+                        await program.settled()
+            for program in programs:
+                await program.settled()
+            for node in nodes:
+                assert sum(leads(program, node) for program in programs) == 1
+                for program in programs:
+                    await program.serves_live(node)
+
+
+async def test_a_node_that_two_read_at_once_is_one_node(workers: Workers) -> None:
+    async with workers.another() as first, workers.another() as second:
+        await asyncio.gather(first.read(), second.read())
+        await first.settled()
+        await second.settled()
+        await first.read()
+        await second.read()
+        await until(lambda: leads(first) or leads(second), first)
+        await until(lambda: leads(first) != leads(second), second)
+        await (first if leads(first) else second).settled()
+        await serves(first)
+        await serves(second)
