@@ -35,6 +35,8 @@ CHANGE = table(ItemChange)
 
 ON_FILES = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 """A test of what is so with files only."""
+ON_SERVERS = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+"""A test of what is so with servers only."""
 
 
 def path_of(database: Database) -> Path:

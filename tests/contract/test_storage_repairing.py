@@ -10,40 +10,68 @@ from random import Random
 import pytest
 
 from newsstand.errors import DatabaseError, DatabaseLocked
+from newsstand.storage import postgresql
 from newsstand.storage.database import open_database
 from newsstand.storage.repairing import repair
-from tests.contract._storage import ids_found
-from tests.contract.test_storage_checking import WRONGS, backend, change, file, problems
+from tests.contract._storage import ON_FILES, ON_SERVERS, ids_found
+from tests.contract.test_storage_checking import (
+    WRONGS,
+    WRONGS_OF_FILES,
+    WRONGS_OF_SERVERS,
+    change,
+    file_of,
+    filled,
+    problems,
+)
 from tests.fakes.program import at_work
 from tests.fakes.service import Service
 from tests.migration._contents import contents, schema_of, words_found
 
-__all__ = ["backend", "file"]  # fixtures
+__all__ = ["filled"]  # a fixture
 
 NODE_NAME = "blog"
 
 
-@pytest.mark.parametrize("statement", [statement for statement, _, _ in WRONGS])
-async def test_what_is_wrong_is_repaired_once_and_for_all(url: str, file: Path, statement: str) -> None:
-    change(file, statement)
+async def repaired_for_good(url: str, statement: str) -> None:
+    await change(url, statement)
     assert await repair(url) != []
     assert await problems(url) == []
     assert await repair(url) == []
 
 
-async def test_what_is_right_is_left_as_it_is_by_a_repair(url: str, file: Path) -> None:
-    before = contents(file), schema_of(file), words_found(file, "slugs")
-    assert await repair(url) == []
-    assert (contents(file), schema_of(file), words_found(file, "slugs")) == before
+@pytest.mark.parametrize("statement", [statement for statement, _, _ in WRONGS])
+async def test_what_is_wrong_is_repaired_once_and_for_all(filled: str, statement: str) -> None:
+    await repaired_for_good(filled, statement)
 
 
-async def test_a_database_in_use_is_not_repaired(url: str, file: Path) -> None:
-    database = await open_database(url)
+@ON_FILES
+@pytest.mark.parametrize("statement", [statement for statement, _, _ in WRONGS_OF_FILES])
+async def test_what_only_a_file_can_hold_is_repaired_too(filled: str, statement: str) -> None:
+    await repaired_for_good(filled, statement)
+
+
+@ON_SERVERS
+@pytest.mark.parametrize("statement", [statement for statement, _, _ in WRONGS_OF_SERVERS])
+async def test_what_only_a_server_can_hold_is_repaired_too(filled: str, statement: str) -> None:
+    await repaired_for_good(filled, statement)
+
+
+async def test_what_is_right_is_left_as_it_is_by_a_repair(filled: str) -> None:
+    before = contents(filled), schema_of(filled), words_found(filled, "slugs")
+    assert await repair(filled) == []
+    assert (contents(filled), schema_of(filled), words_found(filled, "slugs")) == before
+
+
+async def test_a_database_in_use_is_not_repaired(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql, "LEAVE_SECONDS", 0.1)
+    database = await open_database(filled)
+    await ids_found(database)
     try:
         with pytest.raises(DatabaseLocked, match="end it first"):
-            await repair(url)
+            await repair(filled)
     finally:
         await database.close()
+    assert await repair(filled) == []
 
 
 def flip(file: Path, at: int, bit: int) -> None:
@@ -54,6 +82,7 @@ def flip(file: Path, at: int, bit: int) -> None:
         opened.write(bytes([was ^ (1 << bit)]))
 
 
+@ON_FILES
 async def test_a_flipped_bit_is_found_in_any_payload_and_fetched_again(url: str) -> None:
     """Every bit of a byte, at bytes all over an item's XML; some leave no UTF-8, some no XML, some both."""
     service = Service()
@@ -65,7 +94,7 @@ async def test_a_flipped_bit_is_found_in_any_payload_and_fetched_again(url: str)
     async with at_work(database, service) as program:
         await program.follow()
     await database.close()
-    file = Path(url.removeprefix("sqlite:///"))
+    file = file_of(url)
     with closing(sqlite3.connect(file)) as conn:
         held = dict(conn.execute("SELECT item_id, xml FROM newsstand_item"))
     content = file.read_bytes()
@@ -93,9 +122,11 @@ async def test_a_flipped_bit_is_found_in_any_payload_and_fetched_again(url: str)
     assert await problems(url) == []
 
 
-async def test_a_flipped_bit_anywhere_is_never_a_crash(url: str, file: Path) -> None:
+@ON_FILES
+async def test_a_flipped_bit_anywhere_is_never_a_crash(filled: str) -> None:
     """It is told, or in what nothing is known twice of; and after a repair, nothing more is wrong, or the file is to be
     set aside."""
+    url, file = filled, file_of(filled)
     whole = file.read_bytes()
     dice = Random(5)
     told = 0

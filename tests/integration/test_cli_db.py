@@ -11,9 +11,14 @@ from pathlib import Path
 import pytest
 
 from newsstand.demo.prosody import Prosody
+from newsstand.model import NodeKey, NodeRecord
+from newsstand.storage import nodes
+from newsstand.storage.database import open_database
 from newsstand.storage.schema import revisions
 from tests.conftest import Connect
+from tests.databases import Databases
 from tests.integration._cli import Cli, make_node
+from tests.migration._contents import execute
 
 NEWEST = revisions()[-1]
 
@@ -181,3 +186,25 @@ async def test_a_backup_is_a_database_that_can_be_read(
     assert (await cli("db", "backup", str(file), "--force")).code == 0
     found = await cli("search", "balcony", "--database", f"sqlite:///{file}")
     assert [row[3] for row in found.rows] == ["a"]
+
+
+async def test_a_postgresql_database_is_checked_repaired_and_backed_up_by_its_own_tools(
+    cli: Cli, databases: Databases, tmp_path: Path
+) -> None:
+    url = await databases.new("postgresql", tmp_path)
+    database = await open_database(url)
+    await database.write(nodes.save, NodeRecord(0, NodeKey("juliet@example.org", "pubsub.example.org", "blog")))
+    await database.close()
+    here = ("--database", url)
+    assert (await cli("db", "check", *here)).out == "nothing wrong was found\n"
+    execute(url, "UPDATE newsstand_node SET item_count = 5")
+
+    wrong = await cli("db", "check", *here)
+    assert (wrong.code, wrong.out) == (1, "newsstand_node\tnode 1 ('blog') counts 5 items and has 0\n")
+    repaired = await cli("db", "check", "--repair", *here)
+    assert (repaired.code, repaired.err) == (0, "")
+    assert "repaired\tnodes whose counts were wrong, counted: 1" in repaired.out
+    assert (await cli("db", "check", *here)).code == 0
+    assert "pg_dump" in (await cli("db", "backup", str(tmp_path / "backup"), *here)).error
+    assert list(tmp_path.iterdir()) == []
+    await databases.drop(url)

@@ -56,7 +56,8 @@ async def test_a_worker_may_wait_for_another_process_to_make_the_database(plugin
     await asyncio.sleep(0.2)
     assert not ready.done()
     assert list(tmp_path.iterdir()) == []
-    await make_database(tmp_path / "news.db")
+    await make_database(tmp_path / "made.db")
+    (tmp_path / "made.db").rename(tmp_path / "news.db")  # whole at once: it may look at any moment
     await ready
     assert [record.key.node for record in worker.replica.nodes()] == ["blog"]
 

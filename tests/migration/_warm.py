@@ -1,8 +1,9 @@
 """Processes that start at once, because they are forked from one that has imported everything: run as a program.
 
-`kill FOLDER REVISION` migrates a database that is at REVISION again and again, and ends the process each time at
-another moment. `race FOLDER REVISION ROUNDS` has eight processes open it at once. Both print one JSON document. The
-newest revision is the last one of the test-only chain.
+`kill FOLDER SERVER REVISION` migrates a database that is at REVISION again and again, and ends the process each time at
+another moment. `race FOLDER SERVER REVISION ROUNDS` has eight processes open it at once. Both print one JSON document.
+The newest revision is the last one of the test-only chain. SERVER is the URL of a PostgreSQL database beside which
+others may be made, or `-`: then files are made in FOLDER.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import alembic.command
-import alembic.config  # noqa: F401 - so that children need not
-from sqlalchemy import Engine, event
+import alembic.config
+import asyncpg  # noqa: F401 - likewise
+from sqlalchemy import Connection, Engine, event
 
 from newsstand.model import NodeKey, NodeRecord
-from newsstand.storage import nodes, opening, schema
-from newsstand.storage.database import open_database
+from newsstand.storage import database, nodes, opening, postgresql_opening, schema
 from newsstand.storage.sqlite import check_url, make_engine
-from tests.migration._contents import contents, fill, schema_of
+from tests.migration._contents import contents, execute, fill, is_file, schema_of
 
 CHAIN = Path(__file__).parent / "chain"
 EMPTY = "empty"
@@ -44,13 +45,72 @@ def with_chain(folder: Path) -> None:
     schema.MIGRATIONS = folder
 
 
-def make_at(path: Path, revision: str) -> None:
+class Files:
+    """Makes the same database again and again, as a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.start = f"sqlite:///{folder}/start.db"
+
+    def move(self, url: str, do: Callable[[Connection], None]) -> None:
+        with make_engine(check_url(url), "IMMEDIATE", look_only=True).begin() as conn:
+            do(conn)
+
+    def new(self, *, empty: bool) -> str:
+        at = self.folder / "at"
+        shutil.rmtree(at, ignore_errors=True)
+        at.mkdir()
+        if not empty:
+            shutil.copy(self.folder / "start.db", at / "news.db")
+        return f"sqlite:///{at}/news.db"
+
+    def wrong_backup(self, revision: str, before: Any) -> bool:
+        backup = self.folder / "at" / f"news.db.before-migration-from-{revision}"
+        return backup.exists() and state(f"sqlite:///{backup}") != before
+
+    def wrong_leavings(self, revision: str) -> bool:
+        left = {file.name for file in (self.folder / "at").iterdir()}
+        return bool(left - {"news.db", f"news.db.before-migration-from-{revision}"})
+
+
+class Server:
+    """The same, beside the database of a URL. A server keeps no backups, and nothing lies about."""
+
+    def __init__(self, beside: str) -> None:
+        self._beside = beside
+        self._name = f"warm_{os.getpid()}"
+        self.start = self._url(f"{self._name}_start")
+        execute(beside, f'CREATE DATABASE "{self._name}_start" TEMPLATE template0')
+
+    def _url(self, name: str) -> str:
+        head, _, query = self._beside.partition("?")
+        return f"{head.rpartition('/')[0]}/{name}?{query}"
+
+    def move(self, url: str, do: Callable[[Connection], None]) -> None:
+        postgresql_opening.run_under_lock(database.check_url(url), do)
+
+    def new(self, *, empty: bool) -> str:
+        template = "template0" if empty else f"{self._name}_start"
+        execute(
+            self._beside,
+            f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)',
+            f'CREATE DATABASE "{self._name}" TEMPLATE "{template}"',
+        )
+        return self._url(self._name)
+
+    def wrong_backup(self, revision: str, before: Any) -> bool:
+        return False
+
+    def wrong_leavings(self, revision: str) -> bool:
+        return False
+
+
+def make_start(ground: Files | Server, revision: str) -> None:
     """A database with rows in every table, at that revision."""
     if revision == EMPTY:
         return
-    asyncio.run(fill(path))
-    with make_engine(check_url(f"sqlite:///{path}"), "IMMEDIATE", look_only=True).begin() as conn:
-        schema.move(conn, revision, more=[CHAIN])
+    asyncio.run(fill(ground.start))
+    ground.move(ground.start, lambda conn: schema.move(conn, revision, more=[CHAIN]))
 
 
 def fork(do: Callable[[], object]) -> int:
@@ -96,8 +156,9 @@ class Moments:
         for where, name in ((os, "fsync"), (Path, "replace"), (Path, "unlink")):
             setattr(where, name, self._around(name, getattr(where, name)))
 
-    def _on_connect(self, connection: sqlite3.Connection, _: Any) -> None:
-        connection.set_progress_handler(lambda: self("within"), STEPS)
+    def _on_connect(self, connection: Any, _: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.set_progress_handler(lambda: self("within"), STEPS)
 
     def _around(self, name: str, do: Callable[..., Any]) -> Callable[..., Any]:
         def done(*args: Any, **kwargs: Any) -> Any:
@@ -109,86 +170,80 @@ class Moments:
         return done
 
 
-def open_counting(path: Path, last: int | None, told: Path | None = None) -> None:
+def open_counting(url: str, last: int | None, told: Path | None = None) -> None:
     moments = Moments(last)
     moments.watch()
-    opening.prepare(check_url(f"sqlite:///{path}"))
+    parsed = database.check_url(url)
+    if is_file(url):
+        opening.prepare(parsed)
+    else:
+        asyncio.run(postgresql_opening.prepare(parsed))
     moments("opened")
     if told is not None:
         told.write_text(json.dumps(moments.seen))
 
 
-def state(path: Path) -> tuple[Any, Any]:
-    return contents(path), schema_of(path)
+def state(url: str) -> tuple[Any, Any]:
+    if is_file(url) and not Path(url.removeprefix("sqlite:///")).exists():
+        return {}, []
+    return contents(url), schema_of(url)
 
 
-def kill(folder: Path, revision: str) -> dict[str, Any]:
-    start = folder / "start.db"
-    make_at(start, revision)
+def kill(ground: Files | Server, folder: Path, revision: str) -> dict[str, Any]:
+    make_start(ground, revision)
     with_chain(folder / "migrations")
-    before = state(start) if revision != EMPTY else ({}, [])
     told = folder / "moments.json"
-    _place(folder, start, revision)
-    assert ended(fork(lambda: open_counting(folder / "at" / "news.db", None, told))) == 0
-    after = state(folder / "at" / "news.db")
+    url = ground.new(empty=revision == EMPTY)
+    before = state(url)
+    assert ended(fork(lambda: open_counting(url, None, told))) == 0
+    after = state(url)
     moments = json.loads(told.read_text())
     found: Counter[str] = Counter()
     for last in range(len(moments)):
-        path = _place(folder, start, revision)
-        killed = ended(fork(lambda path=path, last=last: open_counting(path, last)))  # type: ignore[misc]
+        url = ground.new(empty=revision == EMPTY)
+        killed = ended(fork(lambda url=url, last=last: open_counting(url, last)))  # type: ignore[misc]
         found["killed"] += killed == -signal.SIGKILL
-        left = state(path) if path.exists() else before
+        left = state(url)
         found["as before"] += left == before
         found["as after"] += left == after
         found["half-migrated"] += left not in (before, after)
-        found["stuck"] += ended(fork(lambda path=path: open_counting(path, None))) != 0  # type: ignore[misc]
-        found["right in the end"] += state(path) == after
-        backup = path.with_name(f"news.db.before-migration-from-{revision}")
-        found["wrong backup"] += backup.exists() and state(backup) != before
-        found["wrong leavings"] += bool({file.name for file in path.parent.iterdir()} - {"news.db", backup.name})
+        found["stuck"] += ended(fork(lambda url=url: open_counting(url, None))) != 0  # type: ignore[misc]
+        found["right in the end"] += state(url) == after
+        found["wrong backup"] += ground.wrong_backup(revision, before)
+        found["wrong leavings"] += ground.wrong_leavings(revision)
     return {"moments": moments, **found}
-
-
-def _place(folder: Path, start: Path, revision: str) -> Path:
-    at = folder / "at"
-    shutil.rmtree(at, ignore_errors=True)
-    at.mkdir()
-    if revision != EMPTY:
-        shutil.copy(start, at / "news.db")
-    return at / "news.db"
 
 
 # Racing ------------------------------------------------------------------------------------------------------
 
 
-async def open_and_write(path: Path, name: str) -> None:
-    database = await open_database(f"sqlite:///{path}")
-    await database.write(nodes.save, NodeRecord(0, NodeKey("juliet@example.org", "pubsub.example.org", name)))
-    await database.close()
+async def open_and_write(url: str, name: str) -> None:
+    opened = await database.open_database(url)
+    await opened.write(nodes.save, NodeRecord(0, NodeKey("juliet@example.org", "pubsub.example.org", name)))
+    await opened.close()
 
 
-def race(folder: Path, revision: str, rounds: int) -> dict[str, Any]:
-    start = folder / "start.db"
-    make_at(start, revision)
+def race(ground: Files | Server, folder: Path, revision: str, rounds: int) -> dict[str, Any]:
+    make_start(ground, revision)
     with_chain(folder / "migrations")
-    move = schema.move
+    upgrade = alembic.command.upgrade
     found: Counter[str] = Counter()
     for _ in range(rounds):
-        path = _place(folder, start, revision)
+        url = ground.new(empty=revision == EMPTY)
         log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC)
 
         def counted(*args: Any, log: int = log, **kwargs: Any) -> None:
             os.write(log, b"m")
-            move(*args, **kwargs)
+            upgrade(*args, **kwargs)
 
-        schema.move = counted
+        alembic.command.upgrade = counted
         wait, gun = os.pipe()
         names = [f"by process {number}" for number in range(PROCESSES)]
 
-        def start_one(name: str, wait: int = wait, gun: int = gun, path: Path = path) -> None:
+        def start_one(name: str, wait: int = wait, gun: int = gun, url: str = url) -> None:
             os.close(gun)
             os.read(wait, 1)
-            asyncio.run(open_and_write(path, name))
+            asyncio.run(open_and_write(url, name))
 
         children = [fork(lambda name=name: start_one(name)) for name in names]  # type: ignore[misc]
         os.close(gun)  # they all start now
@@ -196,13 +251,17 @@ def race(folder: Path, revision: str, rounds: int) -> dict[str, Any]:
         os.close(wait)
         os.close(log)
         found["migrated"] += (folder / "log").stat().st_size
-        held = contents(path)
+        held = contents(url)
         there = {row[3] for row in held["newsstand_node"]}
         found["right in the end"] += set(names) <= there and held["newsstand_version"] == [("9002",)]
     return dict(found)
 
 
 if __name__ == "__main__":
-    verb, folder, revision, *rest = sys.argv[1:]
-    done = kill(Path(folder), revision) if verb == "kill" else race(Path(folder), revision, int(rest[0]))
+    verb, folder, server, revision, *rest = sys.argv[1:]
+    ground = Files(Path(folder)) if server == "-" else Server(server)
+    if verb == "kill":
+        done = kill(ground, Path(folder), revision)
+    else:
+        done = race(ground, Path(folder), revision, int(rest[0]))
     sys.stdout.write(json.dumps(done))

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, select
 from newsstand.storage import items, nodes, schema
 from newsstand.storage.database import open_database
 from newsstand.storage.mapping import ItemChange, PubsubItem, table
-from tests.migration._contents import fill, words_found
+from tests.migration._contents import Where, fill, url_of, words_found
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -40,15 +40,15 @@ def freeze() -> Path:
     return frozen
 
 
-async def seen(path: Path) -> dict[str, Any]:
+async def seen(where: Where) -> dict[str, Any]:
     """What a program sees in a database that is opened, in what JSON can hold."""
-    database = await open_database(f"sqlite:///{path}")
+    database = await open_database(url_of(where))
     try:
         found: dict[str, Any] = json.loads(json.dumps(await database.scan(_see), default=str))
     finally:
         await database.close()
     # Of the index itself: which nodes a search shows is not the schema's affair.
-    found["found by a word"] = sorted(words_found(path, "word"), reverse=True)
+    found["found by a word"] = sorted(words_found(where, "word"), reverse=True)
     return found
 
 

@@ -6,17 +6,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import newsstand
 from newsstand.storage import schema
-from tests.migration._contents import contents, fill, schema_of
+from tests.databases import Databases
+from tests.migration._contents import contents, execute, fill, is_file, schema_of
 
 HEAD = schema.revisions()[-1]
 NEXT = f"{int(HEAD) + 1:04d}"
@@ -25,8 +24,8 @@ OWN_TABLES = (
     "CREATE INDEX by_name ON recipe (name)",
     "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
     "INSERT INTO alembic_version VALUES ('feedbeef')",
-    "CREATE VIRTUAL TABLE recipe_fts USING fts5(name)",
 )
+FTS5_TABLES = ("CREATE VIRTUAL TABLE recipe_fts USING fts5(name)",)
 
 
 class Copy:
@@ -72,19 +71,18 @@ def copy(tmp_path: Path) -> Copy:
 
 
 @pytest.fixture
-async def filled(tmp_path: Path) -> Path:
-    """A database with rows in every table, and a program's own beside them."""
-    path = tmp_path / "news.db"
-    await fill(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for statement in OWN_TABLES:
-            connection.execute(statement)
-    return path
+async def filled(empty: str) -> str:
+    """The URL of a database with rows in every table, and a program's own beside them."""
+    await fill(empty)
+    execute(empty, *OWN_TABLES, *(FTS5_TABLES if is_file(empty) else ()))
+    return empty
 
 
-def columns_of(path: Path, table: str) -> list[str]:
-    with closing(sqlite3.connect(path)) as connection:
-        return [column[1] for column in connection.execute(f"PRAGMA table_info({table})")]
+def columns_of(where: str, table: str) -> set[str]:
+    if is_file(where):
+        return {column[1] for column in execute(where, f"PRAGMA table_info({table})")}
+    names = f"SELECT column_name FROM information_schema.columns WHERE table_name = '{table}'"
+    return {name for (name,) in execute(where, names)}
 
 
 def test_autogenerate_finds_nothing_to_do_on_a_fresh_database(copy: Copy) -> None:
@@ -96,23 +94,23 @@ def test_autogenerate_finds_nothing_to_do_on_a_fresh_database(copy: Copy) -> Non
     assert re.findall(r"^    (?!#)(.+)$", text, re.MULTILINE) == ["pass", "pass"]
 
 
-def test_check_finds_nothing_to_do_with_or_without_a_programs_tables_beside_ours(copy: Copy, filled: Path) -> None:
+def test_check_finds_nothing_to_do_with_or_without_a_programs_tables_beside_ours(copy: Copy, filled: str) -> None:
     assert "No new upgrade operations detected" in copy.alembic("check")
-    assert "No new upgrade operations detected" in copy.alembic("-x", f"url=sqlite:///{filled}", "check")
+    assert "No new upgrade operations detected" in copy.alembic("-x", f"url={filled}", "check")
 
 
-def test_check_tells_of_a_mapping_that_no_revision_made(copy: Copy, filled: Path) -> None:
+def test_check_tells_of_a_mapping_that_no_revision_made(copy: Copy, filled: str) -> None:
     copy.add_column()
-    for where in ((), ("-x", f"url=sqlite:///{filled}")):
+    for where in ((), ("-x", f"url={filled}")):
         assert "language" in copy.alembic(*where, "check", fails=True)
 
 
 @pytest.mark.parametrize("beside_own_tables", [False, True])
 def test_a_column_added_to_the_mapping_becomes_a_revision_that_goes_up_and_down(
-    copy: Copy, filled: Path, beside_own_tables: bool
+    copy: Copy, filled: str, beside_own_tables: bool
 ) -> None:
     copy.add_column()
-    url = f"url=sqlite:///{filled}"
+    url = f"url={filled}"
     where = ("-x", url) if beside_own_tables else ()
     copy.alembic(*where, "revision", "--autogenerate", "-m", "The language of an item")
     assert copy.revisions()[-1] == f"{NEXT}_the_language_of_an_item.py"
@@ -133,33 +131,38 @@ def test_a_column_added_to_the_mapping_becomes_a_revision_that_goes_up_and_down(
     assert contents(filled, "recipe") == own
 
 
-def test_upgrade_and_downgrade_by_hand_are_those_of_opening(copy: Copy, filled: Path, tmp_path: Path) -> None:
+async def test_upgrade_and_downgrade_by_hand_are_those_of_opening(
+    copy: Copy, filled: str, backend: str, databases: Databases, tmp_path: Path
+) -> None:
     made_by_opening = schema_of(filled)
-    path = tmp_path / "by-hand.db"
-    url = f"url=sqlite:///{path}"
+    (tmp_path / "by hand").mkdir()
+    made = await databases.new(backend, tmp_path / "by hand", empty=True)
+    url = f"url={made}"
     copy.alembic("-x", url, "upgrade", "head")
-    assert schema_of(path) == made_by_opening
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert schema_of(made) == made_by_opening
+    if is_file(made):
+        assert (tmp_path / "by hand" / "news.db").stat().st_mode & 0o777 == 0o600
     assert HEAD in copy.alembic("-x", url, "current")
     copy.alembic("-x", url, "downgrade", "base")
-    assert schema_of(path) == []
-    copy.alembic("-x", f"url=sqlite:///{filled}", "downgrade", "base")
-    assert columns_of(filled, "recipe") == ["id", "name"]
+    assert schema_of(made) == []
+    copy.alembic("-x", f"url={filled}", "downgrade", "base")
+    assert columns_of(filled, "recipe") == {"id", "name"}
     assert contents(filled, "alembic") == {"alembic_version": [("feedbeef",)]}
+    await databases.drop(made)
 
 
 def test_a_database_must_be_named_to_be_changed(copy: Copy) -> None:
     assert "-x url=" in copy.alembic("upgrade", "head", fails=True)
 
 
-def test_a_newer_database_is_refused_by_the_command_line_too(copy: Copy, filled: Path) -> None:
-    with closing(sqlite3.connect(filled, isolation_level=None)) as connection:
-        connection.execute("UPDATE newsstand_version SET version_num = '7777'")
-    assert "7777" in copy.alembic("-x", f"url=sqlite:///{filled}", "upgrade", "head", fails=True)
+def test_a_newer_database_is_refused_by_the_command_line_too(copy: Copy, filled: str) -> None:
+    execute(filled, "UPDATE newsstand_version SET version_num = '7777'")
+    assert "7777" in copy.alembic("-x", f"url={filled}", "upgrade", "head", fails=True)
 
 
 def test_the_readme_names_the_commands_that_are_tested_here() -> None:
     text = (schema.MIGRATIONS / "README.md").read_text()
     assert 'alembic revision --autogenerate -m "' in text
     assert "alembic -x url=sqlite:///" in text
+    assert "-x url=postgresql://" in text
     assert "downgrade <previous>" in text

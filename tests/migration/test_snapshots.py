@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import JSON, Boolean, Connection, MetaData, insert, null
+from sqlalchemy.types import TypeEngine
 
-from newsstand.storage import schema
+from newsstand.storage import ids, schema
 from newsstand.storage.checking import check
 from newsstand.storage.database import find_revision, open_database
+from tests.contract._storage import ON_SERVERS
+from tests.databases import Databases
 from tests.migration._contents import schema_of
 from tests.migration.snapshot import SNAPSHOTS, seen
+from tests.migration.test_revisions import on
 
 REVISIONS = schema.revisions()
 
@@ -46,6 +53,50 @@ async def test_a_database_of_a_revision_is_brought_to_the_newest_with_all_that_i
     await (await open_database(f"sqlite:///{fresh}")).close()
     assert schema_of(path) == schema_of(fresh)
     assert await check(f"sqlite:///{path}") == []
+
+
+def load(conn: Connection, frozen: Path, revision: str) -> None:
+    """What a file held, into a server's tables of the same revision."""
+    schema.move(conn, revision)
+    there = MetaData()
+    there.reflect(conn, only=lambda name, _: name.startswith("newsstand_") and name != schema.VERSION_TABLE)
+    with closing(sqlite3.connect(frozen)) as file:
+        file.row_factory = sqlite3.Row
+        for table in there.sorted_tables:
+            rows = [
+                {column.name: _as_on_a_server(column.type, row[column.name]) for column in table.columns}
+                for row in file.execute(f"SELECT * FROM {table.name}")
+            ]
+            if rows:
+                conn.execute(insert(table), rows)
+    for mapped in ids.tables():
+        ids.go_on_after(conn, mapped, ids.highest_held(conn, mapped))
+
+
+def _as_on_a_server(type_: TypeEngine[Any], value: Any) -> Any:
+    match type_:
+        case Boolean() if value is not None:
+            return bool(value)
+        case JSON():
+            return null() if value is None else json.loads(value)
+    return value
+
+
+@ON_SERVERS
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_on_a_server_a_database_of_a_revision_is_brought_to_the_newest_with_all_that_it_held(
+    empty: str, databases: Databases, tmp_path: Path, revision: str
+) -> None:
+    on(empty, lambda conn: load(conn, SNAPSHOTS / f"{revision}.db", revision))
+    assert await find_revision(empty) == revision
+    then = json.loads((SNAPSHOTS / f"{revision}.json").read_text(encoding="utf-8"))
+    assert still_there(then, await seen(empty))
+    assert await find_revision(empty) == REVISIONS[-1]
+    fresh = await databases.new("postgresql", tmp_path, empty=True)
+    await (await open_database(fresh)).close()
+    assert schema_of(empty) == schema_of(fresh)
+    assert await check(empty) == []
+    await databases.drop(fresh)
 
 
 def test_what_is_lost_would_be_noticed() -> None:

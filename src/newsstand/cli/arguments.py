@@ -81,6 +81,12 @@ def _local() -> Parser:
     """Options of every command that has to do with an account."""
     options = Parser(add_help=False, parents=[_database()])
     options.add_argument("--account", metavar="JID", help="the account whose copy is meant")
+    options.add_argument(
+        "--no-migrate",
+        action="store_false",
+        dest="migrate",
+        help="never make or migrate the database here: wait, for two minutes, until another process did",
+    )
     return options
 
 
@@ -274,6 +280,18 @@ def _add_db(commands: Any) -> None:
     backup.add_argument("file", metavar="FILE", help="where to")
     backup.add_argument("--force", action="store_true", help="replace it if it is there already")
     backup.set_defaults(find=_does("db:backup"))
+    copy = verbs.add_parser(
+        "copy",
+        parents=[_verbose()],
+        help="move to another database, as from SQLite to PostgreSQL",
+        description="Copies everything from one database to another, which is made if need be and must be empty, and "
+        "compares the two. FROM is only read. Interrupted, it goes on where it was when it is given again. Ends with 1 "
+        "if anything differs.",
+    )
+    copy.add_argument("source", metavar="FROM", help="a database URL; - for $NEWSSTAND_DATABASE, or the usual place")
+    copy.add_argument("target", metavar="TO", help="another; leave passwords to PGPASSFILE (~/.pgpass) or PGPASSWORD")
+    copy.add_argument("--json", action="store_true", help="one JSON document")
+    copy.set_defaults(find=_does("copying:copy"))
 
 
 def _positive(text: str) -> int:

@@ -10,7 +10,7 @@ from newsstand.cli import output
 from newsstand.cli.places import database_url
 from newsstand.errors import ConfigurationError, NotADatabase
 from newsstand.storage.database import find_revision, is_file, migrate
-from newsstand.storage.schema import revisions
+from newsstand.storage.schema import revision_of_unfinished, revisions
 
 
 def current(args: Any) -> int:
@@ -25,6 +25,8 @@ def state(at: str | None, known: list[str]) -> str:
         return "empty; `newsstand db upgrade` fills in the tables, as does every program that opens it"
     if at == known[-1]:
         return "up to date"
+    if revision_of_unfinished(at) is not None:
+        return "a copy that is not finished; the same `newsstand db copy` goes on with it"
     if at in known:
         return "older; `newsstand db upgrade` brings it up to date, as does every program that opens it"
     return "newer than this Newsstand; install the one that made it"
@@ -67,8 +69,6 @@ async def _downgrade(url: str, target: str, known: list[str]) -> str:
 
 def check(args: Any) -> int:
     url = database_url(args)
-    if not is_file(url):
-        raise ConfigurationError("`newsstand db check` looks at SQLite files only; `newsstand verify` at any database")
     problems = asyncio.run(_check(url, args.repair))
     done = asyncio.run(_repair(url)) if args.repair and problems else []
     left = asyncio.run(_check(url, True)) if done else problems
@@ -118,7 +118,8 @@ def backup(args: Any) -> int:
     url = database_url(args)
     if not is_file(url):
         raise ConfigurationError(
-            "`newsstand db backup` copies SQLite files only; pg_dump backs up a PostgreSQL database"
+            "`newsstand db backup` copies SQLite files only: pg_dump backs up a PostgreSQL database, as it is at one "
+            "moment, and pg_restore brings it back"
         )
     size = asyncio.run(back_up(url, Path(args.file), force=args.force))
     print(output.plain(f"{args.file}: {size} bytes"))

@@ -59,11 +59,12 @@ def chosen_account(named: str | None, known: Iterable[str]) -> str | None:
 
 @asynccontextmanager
 async def reading(args: Any, *, any_account: bool = False) -> AsyncIterator[tuple[Replica, str | None]]:
-    """A replica without a connection, and the account that is meant. A database that does not exist is not made. With
-    `any_account`, None stands for all accounts unless one is named."""
+    """A replica without a connection, and the account that is meant. A database that does not exist is not made, but
+    waited for where only others may migrate. With `any_account`, None stands for all accounts unless one is named."""
     named = named_account(args)
+    url = existing(database_url(args)) if args.migrate else database_url(args)
     # Where nothing can be fetched, a damaged copy is better told of than begun anew.
-    database = await open_database(existing(database_url(args)), set_aside=False)
+    database = await open_database(url, migrate=args.migrate, set_aside=False)
     replica = Replica()
     try:
         await replica.open(database)

@@ -99,7 +99,7 @@ class Client:
 async def opened(login: Login, args: Any) -> AsyncIterator[Client]:
     """Open the database; afterwards close it, and the session if one was begun."""
     xmpp = _client(login)
-    xmpp.register_plugin("newsstand", {"database": database_url(args, make_folder=True)})
+    xmpp.register_plugin("newsstand", {"database": database_url(args, make_folder=True), "migrate": args.migrate})
     plugin = xmpp.plugin["newsstand"]
     plugin.replica.only_when_asked = True
     try:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, func, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Text, and_, exists, func, literal, select, true, type_coerce
 from sqlalchemy.exc import DatabaseError as DriverError
 
 from newsstand import xmltext
-from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.model import digest
-from newsstand.storage import dialects, schema
-from newsstand.storage.mapping import ItemChange, ItemText, PubsubItem, PubsubNode, table
-from newsstand.storage.sqlite import check_url, make_engine, path_of, translated
+from newsstand.storage import dialects, ids
+from newsstand.storage.mapping import Base, ItemChange, ItemText, PubsubItem, PubsubNode, table
+from newsstand.storage.place import Place, work
 from newsstand.words import terms_of, terms_of_xml
 
 MOST = 100
@@ -43,30 +40,33 @@ Look = Callable[[Connection], Iterator[Problem]]
 
 async def check(url: str) -> list[Problem]:
     """All that is found wrong with the database at `url`; at most 100 of a kind. A program may use it meanwhile: it
-    is looked at as it is at one moment, and writers wait only while the full-text index is compared.
+    is looked at as it is at one moment, and writers wait only while the full-text index of a file is compared.
 
     Raises ConfigurationError where there is no such file, NotADatabase for one too damaged to be read, DatabaseError
     where its schema is not the newest (then there is nothing to compare it with), DatabaseNewer and DatabaseLocked.
     """
-    parsed = check_url(url)
-    path = path_of(parsed)
-    if not path.is_file():
-        raise ConfigurationError(f"there is no database at {path}")
+    place = Place(url)
+    place.check_exists()
 
     def run() -> list[Problem]:
-        with translated(path):
-            with make_engine(parsed, "DEFERRED", look_only=True).begin() as conn:
-                read_anything(conn)
-                check_revision(conn, path)
-                found = _look(conn, *_LOOKS)
-            # What asks FTS5 for its opinion is a statement that writes: so it is rolled back.
-            with make_engine(parsed, "IMMEDIATE", look_only=True).connect() as conn, conn.begin() as transaction:
-                read_anything(conn)
-                found += _look(conn, _full_text)
-                transaction.rollback()
+        with place.translated():
+            with place.snapshot() as conn:
+                found = look(place, conn)
+            if place.is_file:
+                # What asks FTS5 for its opinion is a statement that writes: so it is rolled back.
+                with place.connection(foreign_keys=False) as conn, conn.begin() as transaction:
+                    found += _look(conn, _full_text)
+                    transaction.rollback()
         return found
 
-    return await asyncio.to_thread(run)
+    return await work(run)
+
+
+def look(place: Place, conn: Connection) -> list[Problem]:
+    """The same, but for the full-text index of a file, on a snapshot that somebody has already."""
+    read_anything(conn)
+    place.check_revision(conn)
+    return _look(conn, *_LOOKS)
 
 
 def _look(conn: Connection, *looks: Look) -> list[Problem]:
@@ -82,10 +82,11 @@ def _look(conn: Connection, *looks: Look) -> list[Problem]:
 
 
 def read_anything(conn: Connection) -> None:
-    """What is no UTF-8, because bits of it flipped, is read as what no text of ours can hold, half surrogate pairs,
-    rather than refused: its digest tells."""
-    driver: Any = conn.connection.driver_connection
-    driver.text_factory = lambda raw: raw.decode(errors="surrogateescape")
+    """What is no UTF-8 in a file, because bits of it flipped, is read as what no text of ours can hold, half surrogate
+    pairs, rather than refused: its digest tells."""
+    if conn.dialect.name == "sqlite":
+        driver: Any = conn.connection.driver_connection
+        driver.text_factory = lambda raw: raw.decode(errors="surrogateescape")
 
 
 def is_readable(text: str | None) -> bool:
@@ -93,25 +94,24 @@ def is_readable(text: str | None) -> bool:
     return text is None or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def check_revision(conn: Connection, path: Path) -> None:
-    schema.check_known(conn)
-    at, newest = schema.current(conn), schema.revisions()[-1]
-    if at is None:
-        raise DatabaseError(f"{path} holds nothing of ours: name another database")
-    if at != newest:
-        raise DatabaseError(f"{path} is at revision {at}: `newsstand db upgrade` brings it to {newest} first")
-
-
 def _file(conn: Connection) -> Iterator[Problem]:
+    if conn.dialect.name != "sqlite":
+        return  # a server watches over its own files
     for (text,) in conn.exec_driver_sql(f"PRAGMA integrity_check({MOST})"):
         if text != "ok":
             yield Problem(None, str(text))
 
 
 def _foreign_keys(conn: Connection) -> Iterator[Problem]:
-    for mapped in schema.tables(conn):
-        for name, _, parent, _ in conn.exec_driver_sql(f'PRAGMA foreign_key_check("{mapped}")'):
-            yield Problem(name, f"a row points at what is not in {parent}")
+    """A database that watches them may have been told not to, as restoring a dump does."""
+    for mapped in Base.metadata.sorted_tables:
+        for key in mapped.foreign_key_constraints:
+            parent = key.referred_table
+            given = [column.is_not(None) for column in key.columns]
+            theirs = [element.column == element.parent for element in key.elements]
+            lost = ~exists(select(literal(1)).select_from(parent).where(*theirs).correlate(mapped))
+            for _ in conn.execute(select(literal(1)).select_from(mapped).where(and_(*given), lost)):
+                yield Problem(mapped.name, f"a row points at what is not in {parent.name}")
 
 
 def _counts(conn: Connection) -> Iterator[Problem]:
@@ -141,6 +141,13 @@ def _revisions(conn: Connection) -> Iterator[Problem]:
         )
         for node_id, node, revision, newest in conn.execute(newer):
             yield Problem(name, f"node {node_id} ({node!r}) is at revision {revision}, and a row of it at {newest}")
+
+
+def _ids(conn: Connection) -> Iterator[Problem]:
+    for mapped in ids.tables():
+        held, given = ids.highest_held(conn, mapped), ids.highest_given(conn, mapped)
+        if given < held:
+            yield Problem(mapped.name, f"the next id after {given} is to be given, and {held} is there already")
 
 
 def _names(conn: Connection) -> Iterator[Problem]:
@@ -229,7 +236,7 @@ def each_without_words(conn: Connection) -> Iterator[tuple[int, bytes, str]]:
             _item.c.to_parse.is_(False),
             _item.c.parse_error.is_(None),
             _item.c.xml != "",
-            _readable(),
+            readable(conn),
         )
         .execution_options(yield_per=BATCH)
     )
@@ -252,13 +259,16 @@ def _full_text(conn: Connection) -> Iterator[Problem]:
         yield Problem(dialects.FTS_TABLE, "the full-text index does not agree with the words that it is made of")
 
 
-def _readable() -> ColumnElement[bool]:
+def readable(conn: Connection) -> ColumnElement[bool]:
+    """Whether the parsed data of an item is JSON."""
+    if conn.dialect.name != "sqlite":
+        return true()  # JSONB holds nothing else
     return _item.c.parsed.is_(None) | (func.json_valid(_item.c.parsed) == 1)
 
 
 def _json_readable(conn: Connection) -> Iterator[Problem]:
     """Parsed data that is no JSON: reading the item would fail."""
-    broken = select(_item.c.node_id, _item.c.item_id).where(~_readable())
+    broken = select(_item.c.node_id, _item.c.item_id).where(~readable(conn))
     for node_id, item_id in conn.execute(broken):
         yield Problem("newsstand_item", f"the parsed data of item {item_id!r} of node {node_id} is no JSON")
 
@@ -268,6 +278,7 @@ _LOOKS: tuple[Look, ...] = (
     _foreign_keys,
     _counts,
     _revisions,
+    _ids,
     _names,
     _items,
     _json_readable,

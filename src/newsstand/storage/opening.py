@@ -83,9 +83,9 @@ def _make_ready(url: URL, path: Path, there: os.stat_result, *, thorough: bool) 
 def _move(url: URL, path: Path, revision: str) -> None:
     """Under the lock, the state is detected again: another process may have been faster."""
     with _locked(make_engine(url, "IMMEDIATE", look_only=True), path) as conn:
-        schema.check_known(conn)
-        at = schema.current(conn)
         target = schema.target(revision)
+        schema.check_known(conn, to_drop=target is None)
+        at = schema.current(conn)
         if at == target:
             return
         if at is not None and target is not None:  # else there is nothing to lose, or losing it is meant

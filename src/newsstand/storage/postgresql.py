@@ -7,11 +7,12 @@ import json
 import math
 import re
 import secrets
+import time
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -20,6 +21,8 @@ from sqlalchemy.pool import NullPool
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
 
 CONNECT_SECONDS = 10.0
+LEAVE_SECONDS = 2.0
+"""How long the server may take to notice that a connection was closed."""
 LARGE = 1e16
 """From here on Python writes floats with an exponent."""
 DRIVERS = ("postgresql", "postgresql+asyncpg")
@@ -60,11 +63,14 @@ def make_engine(url: URL, *, pooled: bool, **options: Any) -> AsyncEngine:
     """`pooled`: something between us and the server (PgBouncer, say) gives each transaction another connection of
     its own, so that nothing prepared is there the next time."""
     dsn = url.render_as_string(hide_password=False)
+    settings = {"application_name": application_of(url)}
 
     async def connect() -> Any:
         import asyncpg
 
-        return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, statement_cache_size=0 if pooled else 1000)
+        return await asyncpg.connect(
+            dsn, timeout=CONNECT_SECONDS, statement_cache_size=0 if pooled else 1000, server_settings=settings
+        )
 
     arguments: dict[str, Any] = {"async_creator_fn": connect}
     if pooled:
@@ -84,6 +90,29 @@ def make_engine(url: URL, *, pooled: bool, **options: Any) -> AsyncEngine:
             raise DisconnectionError("the server closed it")  # the pool makes another
 
     return engine
+
+
+def application_of(url: URL) -> str:
+    """What the server is told that our connections are for."""
+    given = url.query.get("application_name")
+    return given if isinstance(given, str) else "newsstand"
+
+
+def check_unused(conn: Connection, url: URL) -> None:
+    """Raises DatabaseLocked where another program of ours has the database open, as far as the server tells: it would
+    not notice what is taken out of its copy, and go on as if it were there. Blocks."""
+    others = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = :ours "
+        "AND pid <> pg_backend_pid()"
+    )
+    until = time.monotonic() + LEAVE_SECONDS
+    while conn.execute(others, {"ours": application_of(url)}).scalar():
+        conn.exec_driver_sql("SELECT pg_stat_clear_snapshot()")  # within a transaction it tells the same for ever
+        if time.monotonic() > until:
+            raise DatabaseLocked(
+                f"a program has {name_of(url)} open, and would go on with what is dropped here: end it first"
+            )
+        time.sleep(0.05)
 
 
 async def is_pooled(url: URL) -> bool:

@@ -81,7 +81,7 @@ def _is_current(conn: Connection) -> bool:
 
 def _move(url: URL, revision: str) -> None:
     def move(conn: Connection) -> None:
-        schema.check_known(conn)
+        schema.check_known(conn, to_drop=schema.target(revision) is None)
         schema.move(conn, revision)
 
     run_under_lock(url, move)

@@ -3,7 +3,6 @@ the rest is made anew."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,10 +12,11 @@ from sqlalchemy.sql import Delete
 
 from newsstand.errors import NotADatabase
 from newsstand.model import SyncState, digest
-from newsstand.storage import care, checking, dialects
+from newsstand.storage import care, checking, dialects, ids
 from newsstand.storage.keys import chunks
 from newsstand.storage.mapping import Account, ItemChange, ItemText, PubsubItem, PubsubNode, table
-from newsstand.storage.sqlite import check_url, doubt_of, make_engine, path_of, translated
+from newsstand.storage.place import Place, work
+from newsstand.storage.sqlite import doubt_of, path_of
 
 _account = table(Account)
 _node = table(PubsubNode)
@@ -36,29 +36,38 @@ async def repair(url: str) -> list[str]:
     Raises DatabaseLocked where a program has it open, which would go on with what is taken out; and as
     `checking.check`.
     """
-    parsed = check_url(url)
-    path = path_of(parsed)
+    place = Place(url)
+    place.check_exists()
 
     def run() -> list[str]:
-        with translated(path), make_engine(parsed, "IMMEDIATE", look_only=True).begin() as conn:
-            checking.read_anything(conn)
-            checking.check_revision(conn, path)
-            return [f"{words}: {count}" for words, step in _STEPS if (count := step(conn))]
+        if place.is_file:
+            care.check_unused(url)
+        with place.translated(), place.connection(foreign_keys=False) as conn:
+            with conn.begin():
+                place.check_revision(conn)
+                if not place.is_file:
+                    from newsstand.storage import postgresql  # costs 100 ms to import
+
+                    postgresql.check_unused(conn, place.url)
+            with place.change(conn):
+                checking.read_anything(conn)
+                return [f"{words}: {count}" for words, step in _STEPS if (count := step(conn))]
 
     try:
-        care.check_unused(url)
-        done = await asyncio.to_thread(run)
+        done = await work(run)
         left = await checking.check(url)
     except NotADatabase:
         done, left = [], [checking.Problem(None, "it cannot be read")]
-    if any(problem.table is None for problem in left):
-        os.close(os.open(doubt_of(path), os.O_WRONLY | os.O_CREAT, 0o600))
+    if place.is_file and any(problem.table is None for problem in left):
+        os.close(os.open(doubt_of(path_of(place.url)), os.O_WRONLY | os.O_CREAT, 0o600))
         done.append("the file itself is damaged: the next program that opens it sets it aside, and begins a new copy")
     return done
 
 
 def _indexes(conn: Connection) -> int:
-    """Those that lack rows, or have too many."""
+    """Those of a file that lack rows, or have too many."""
+    if conn.dialect.name != "sqlite":
+        return 0
     wrong = [text for (text,) in conn.exec_driver_sql("PRAGMA integrity_check") if "index" in str(text)]
     if wrong:
         for mapped in (_account, _node, _item, _text, _change):
@@ -102,7 +111,7 @@ def _orphans(conn: Connection) -> int:
 
 
 def _parsed(conn: Connection) -> int:
-    broken = ~(_item.c.parsed.is_(None) | (func.json_valid(_item.c.parsed) == 1))
+    broken = ~checking.readable(conn)
     return conn.execute(update(_item).where(broken).values(parsed=null(), to_parse=true())).rowcount
 
 
@@ -123,7 +132,11 @@ def _words(conn: Connection) -> int:
 
 
 def _drop_words(conn: Connection, docids: Sequence[int]) -> None:
-    """The trigger that empties the index must not meet it meanwhile."""
+    """On SQLite, the trigger that empties the index must not meet it meanwhile."""
+    if conn.dialect.name != "sqlite":
+        for some in chunks(docids):
+            conn.execute(_text.delete().where(_text.c.docid.in_(some)))
+        return
     of_words = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
     triggers = conn.exec_driver_sql(of_words, (_text.name,)).all()
     for name, _ in triggers:
@@ -151,6 +164,15 @@ def _revisions(conn: Connection) -> int:
     return changed
 
 
+def _ids(conn: Connection) -> int:
+    changed = 0
+    for mapped in ids.tables():
+        held = ids.highest_held(conn, mapped)
+        changed += held > ids.highest_given(conn, mapped)
+        ids.go_on_after(conn, mapped, held)
+    return changed
+
+
 _STEPS: tuple[tuple[str, Callable[[Connection], Any]], ...] = (
     ("indexes made anew, for so many problems of theirs", _indexes),
     ("nodes of nobody, or filed under another name, forgotten", _nodes),
@@ -160,4 +182,5 @@ _STEPS: tuple[tuple[str, Callable[[Connection], Any]], ...] = (
     ("items whose words were wrong or missing, to be parsed again", _words),
     ("nodes whose counts were wrong, counted", _counts),
     ("nodes behind the revisions of their rows, brought to them", _revisions),
+    ("tables that would have given ids again", _ids),
 )

@@ -5,13 +5,14 @@ The revisions are numbered files, so the newest is known from their names.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseNewer
@@ -24,6 +25,7 @@ LOCK_WRITING = f"LOCK TABLE {VERSION_TABLE} IN EXCLUSIVE MODE"
 one writer at a time. Readers do not notice. Before it no snapshot is taken, so that at every isolation level it sees
 what the one before it wrote."""
 _REVISION_FILE = re.compile(r"^(\d{4})_\w+\.py$")
+_UNFINISHED = re.compile(r"^copying-(\d{4})-[0-9a-f]{16}$")
 # Alembic keeps the migration that is under way in module globals: two databases cannot be migrated at once.
 _alembic = threading.Lock()
 
@@ -76,12 +78,37 @@ def target(revision: str, *more: Path) -> str | None:
     return meant
 
 
-def check_known(conn: Connection) -> None:
-    """Raises DatabaseNewer or DatabaseError where this Newsstand must not touch the database."""
+def unfinished_mark(of: str) -> str:
+    """What a copy that is not finished has for its revision, so that no program takes it for whole. `of` tells the
+    database that is copied."""
+    return f"copying-{revisions()[-1]}-{hashlib.blake2b(of.encode(), digest_size=8).hexdigest()}"
+
+
+def revision_of_unfinished(at: str | None) -> str | None:
+    """The revision of its tables, where `at` is the mark of a copy that is not finished."""
+    found = _UNFINISHED.match(at or "")
+    return found[1] if found else None
+
+
+def set_revision(conn: Connection, at: str) -> None:
+    """Write down another revision, or a mark, and move nothing."""
+    conn.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = :at"), {"at": at})
+
+
+def check_known(conn: Connection, *, to_drop: bool = False) -> None:
+    """Raises DatabaseNewer or DatabaseError where this Newsstand must not touch the database. What it may not use it
+    may still drop (`to_drop`)."""
     known = revisions()
     # First the tables: another process may make them, and the record of their revision with them, at this moment.
     ours = [name for name in tables(conn) if name != VERSION_TABLE]
     at = current(conn)
+    if (left := revision_of_unfinished(at)) is not None:
+        if to_drop and left in known:
+            return
+        raise DatabaseError(
+            "the database is a copy that is not finished. It was not touched; give the same `newsstand db copy` again, "
+            "which goes on where it was, or empty it with `newsstand db downgrade base --yes`"
+        )
     if at is not None and at not in known:
         raise DatabaseNewer(
             f"the database is at revision {at}, and this Newsstand knows none after {known[-1]}: a newer one made "
@@ -107,6 +134,9 @@ def move(conn: Connection, revision: str, *, more: Sequence[Path] = ()) -> None:
     at = current(conn)
     if meant == at:
         return
+    if (left := revision_of_unfinished(at)) is not None:
+        set_revision(conn, left)
+        at = left
     from alembic import command
 
     config = _config(conn, more)

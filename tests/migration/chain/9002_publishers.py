@@ -24,7 +24,7 @@ def upgrade() -> None:
     op.execute(
         sa.text(
             "INSERT INTO newsstand_publisher (jid)"
-            " SELECT DISTINCT publisher FROM newsstand_item WHERE publisher IS NOT NULL"
+            " SELECT DISTINCT publisher FROM newsstand_item WHERE publisher IS NOT NULL ORDER BY publisher"
         )
     )
     op.add_column("newsstand_item", sa.Column("publisher_id", sa.BigInteger(), nullable=True))
