@@ -5,7 +5,14 @@ STORAGE := $(addprefix tests/contract/test_storage_,$(addsuffix .py,items leases
 	tests/contract/test_several_workers.py
 SOURCES := src tests examples $(wildcard benchmarks)
 
-.PHONY: help demo test oldest postgresql converge mutants soak check bench format requirements clean setup
+# The tests wait more than they work: three processes keep two cores busy. A file's tests stay in one process, which
+# starts the servers that they ask for. In the order of the folders, so that what is left at the end is short.
+PYTEST := $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+# Where nothing that was compiled is written down, each of the programs that tests start compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo test oldest postgresql pgbouncer serializable converge mutants soak check bench format requirements clean setup
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -15,18 +22,19 @@ demo: setup  ## a throw-away server, real nodes, the whole story in a minute (AR
 	@sh scripts/servers.sh prosody
 	@.venv/bin/newsstand demo $(ARGS)
 
-test: setup  ## every test, those with a real server too (ARGS="-k word" chooses)
+test: setup  ## every test, those with a real server too (ARGS="-k word" chooses, ARGS="-n0" keeps to one process)
 	@sh scripts/servers.sh all || { test -z "$$CI" && echo "Tests that need a server are skipped." >&2; }
-	$(PYTHON) -m pytest $(ARGS)
-	$(if $(ARGS),,@$(MAKE) --no-print-directory oldest postgresql)
+	$(PYTEST) $(ARGS)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory -j3 --output-sync=target oldest postgresql)
 
 oldest: setup  ## the tests of the trigger with the oldest slixmpp that is supported
 	@sh scripts/setup.sh .venv-oldest requirements/oldest.txt
 	.venv-oldest/bin/python -m pytest -q tests/integration/test_trigger*.py tests/integration/test_following.py
 
-postgresql: setup  ## the contract of the storage behind PgBouncer, and at SERIALIZABLE
-	NEWSSTAND_TEST_POSTGRESQL=pgbouncer $(PYTHON) -m pytest -q $(STORAGE) -k postgresql
-	NEWSSTAND_TEST_POSTGRESQL=serializable $(PYTHON) -m pytest -q $(STORAGE) -k postgresql
+postgresql: pgbouncer serializable  ## the contract of the storage behind PgBouncer, and at SERIALIZABLE
+
+pgbouncer serializable: setup
+	NEWSSTAND_TEST_POSTGRESQL=$@ $(PYTHON) -m pytest -q $(STORAGE) -k postgresql
 
 converge: setup  ## random schedules of writes and faults (SCHEDULES=n SEED=s SERVER=name REPLAY=file)
 	@test "$(SERVER)" = "" || test "$(SERVER)" = fake || sh scripts/servers.sh all

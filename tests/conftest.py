@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -21,11 +20,9 @@ from tests.databases import Databases
 from tests.fakes.packages import Packages
 from tests.servers.ejabberd import Ejabberd
 from tests.servers.libervia_pubsub import LiberviaPubsub
+from tests.signals import end_as_if_interrupted
 
-# A shell starts what it puts in the background with SIGINT ignored, and that is inherited: then none of the programs
-# that the tests start and interrupt would notice.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+end_as_if_interrupted()
 
 # The examples of a continuous integration run are the same each time: what it says is about the change. Elsewhere they
 # are new each time, and one that fails tells how to replay it.

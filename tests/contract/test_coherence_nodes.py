@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from time import perf_counter
+from time import thread_time
 from xml.etree.ElementTree import Element, SubElement
 
 import pytest
@@ -125,6 +125,6 @@ def test_a_service_in_another_spelling_is_not_followed() -> None:
 def test_an_item_of_100_000_siblings_is_put_in_quarantine_at_once() -> None:
     item = Element(f"{{{NS_PUBSUB}}}item", {"id": "x"})
     SubElement(item, "{urn:example:note}note").extend([Element("{urn:example:note}a") for _ in range(100_000)])
-    began = perf_counter()
+    began = thread_time()
     assert read_item(item).quarantine
-    assert perf_counter() - began < 0.2
+    assert thread_time() - began < 0.2

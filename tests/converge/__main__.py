@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import sys
 import time
@@ -16,9 +15,11 @@ from tests.converge.player import Outcome
 from tests.converge.running import Stage, open_stage, shrink
 from tests.converge.schedule import Schedule
 from tests.servers.quirks import QUIRKS
+from tests.signals import end_as_if_interrupted
 
 
 def main() -> int:
+    end_as_if_interrupted()
     parser = argparse.ArgumentParser(prog="python -m tests.converge", description=__doc__)
     parser.add_argument("--server", default="fake", choices=["fake", *QUIRKS])
     parser.add_argument("--schedules", type=int, default=40, metavar="N")
@@ -40,6 +41,7 @@ async def run(args: argparse.Namespace) -> int:
     began = time.monotonic()
     enough = asyncio.Event()
     async with open_stage(args.server) as stage:
+        print(f"{args.server}: ready", flush=True)
 
         async def ended(schedule: Schedule, outcome: Outcome) -> None:
             nonlocal played, diverged
@@ -69,13 +71,13 @@ async def _until(enough: asyncio.Event, work: Coroutine[Any, Any, None]) -> None
     """Do it, and leave off where it is enough."""
     working, waiting = asyncio.ensure_future(work), asyncio.ensure_future(enough.wait())
     either: set[asyncio.Future[Any]] = {working, waiting}
-    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if not working.done():
-        working.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await working
-    else:
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:  # also where this is interrupted: what is played needs the service, which ends next
+        for task in either:
+            task.cancel()
+        await asyncio.wait(either)
+    if not working.cancelled():
         working.result()
 
 

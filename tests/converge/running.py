@@ -61,12 +61,14 @@ class Stage:
             await ended(schedule, await self.play(schedule))
 
     async def play(self, schedule: Schedule, lane: int = 0) -> Outcome:
-        """Whatever stops it is a divergence, too."""
+        """Whatever stops it is a divergence, too; unless it is cancelled, and then cannot clean up behind itself."""
         world: World = self._worlds[lane] if self._worlds else FakeWorld(schedule.flavour, schedule.seed)
         try:
             with tempfile.TemporaryDirectory(dir=self._folder) as folder:
                 outcome = await Player(world, schedule, Path(folder), self._template).play()
-        except Exception:
+        except Exception as error:
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError from error
             return Outcome(divergences=[f"it did not end: {traceback.format_exc(limit=-8)}"])
         if not self._worlds:
             await world.close()

@@ -50,14 +50,17 @@ async def test_a_copy_whose_nodes_cannot_be_read_is_set_aside_at_once(
     assert aside.read_bytes() == damaged
 
 
-async def test_a_worker_may_wait_for_another_process_to_make_the_database(plugin: Plugin, tmp_path: Path) -> None:
+async def test_a_worker_may_wait_for_another_process_to_make_the_database(
+    plugin: Plugin, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    made = tmp_path_factory.mktemp("elsewhere") / "news.db"
+    await make_database(made)
     worker = plugin(migrate=False)
     ready = asyncio.ensure_future(worker.ready())
     await asyncio.sleep(0.2)
     assert not ready.done()
     assert list(tmp_path.iterdir()) == []
-    await make_database(tmp_path / "made.db")
-    (tmp_path / "made.db").rename(tmp_path / "news.db")  # whole at once: it may look at any moment
+    made.rename(tmp_path / "news.db")  # whole: a worker need not wait for what is stored later
     await ready
     assert [record.key.node for record in worker.replica.nodes()] == ["blog"]
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.mutants.planted import MUTANTS, SOURCE, Mutant
+from tests.signals import end_as_if_interrupted
 
 SEED = 0
 SCHEDULES = 150
@@ -44,6 +45,7 @@ class Broken(Exception):
 
 
 def main() -> int:
+    end_as_if_interrupted()
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("-k", metavar="WORD", default="", help="only the faults with this word in their name")
     parser.add_argument("--verbose", action="store_true", help="what the machine printed, too")
@@ -111,9 +113,11 @@ async def _look(folder: Path, mutant: Mutant | None, seeds: tuple[int, int]) -> 
         async with asyncio.timeout(SECONDS):
             printed, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         raise Broken(f"no end within {SECONDS:.0f} s") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     output = printed.decode(errors="replace")
     summary, verdict = _SUMMARY.search(output), _VERDICT.search(output)
     if summary is None or process.returncode != (summary[2] != "0") or (summary[2] != "0" and verdict is None):

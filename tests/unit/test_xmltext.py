@@ -99,10 +99,10 @@ def test_siblings_and_comments_are_no_levels() -> None:
 
 def test_a_hundred_thousand_levels_are_refused_at_once_and_without_recursion() -> None:
     root = nested(100_000)
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(Unfit):
         to_text(root)
-    assert time.perf_counter() - began < 0.1
+    assert time.thread_time() - began < 0.1
 
 
 def test_more_elements_than_anybody_needs_are_refused_before_they_are_written() -> None:
@@ -131,9 +131,9 @@ def test_a_large_text_of_many_lines_does_not_hold_up_the_event_loop() -> None:
 
 
 def _timed(root: Element) -> float:
-    began = time.perf_counter()
+    began = time.thread_time()
     to_text(root)
-    return time.perf_counter() - began
+    return time.thread_time() - began
 
 
 @pytest.mark.parametrize("text", ["x", "é", "😀", "&"])

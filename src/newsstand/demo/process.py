@@ -25,19 +25,22 @@ _PORT_TRIES = 5
 
 # Between fork and exec nothing of this program may run (it may have threads), so a Python of its own asks the
 # kernel to end the server with its parent, and then becomes the server. Without prctl it only starts it. The user is
-# changed first: a change of user makes the kernel forget what it was asked.
+# changed first: a change of user makes the kernel forget what it was asked. ctypes is imported before that: the other
+# user may not be able to read where our Python lies.
 _BECOME = """
 import os, sys
+try:
+    import ctypes
+    prctl = ctypes.CDLL(None).prctl
+except (ImportError, OSError, AttributeError):
+    prctl = None
 parent, death, user, group = map(int, sys.argv[1:5])
 if user >= 0:
     os.setgroups([])
     os.setgid(group)
     os.setuid(user)
-try:
-    import ctypes
-    ctypes.CDLL(None).prctl(1, death)  # PR_SET_PDEATHSIG
-except (ImportError, OSError, AttributeError):
-    pass
+if prctl is not None:
+    prctl(1, death)  # PR_SET_PDEATHSIG
 if os.getppid() == parent:
     os.execv(sys.argv[5], sys.argv[5:])
 """

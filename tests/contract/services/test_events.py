@@ -85,8 +85,11 @@ async def test_events_come_in_the_order_of_what_happened(trial: Trial) -> None:
     await trial.romeo.purge(trial.jid, trial.node)
     await trial.publish("c")
     heard = await trial.hears(5)
-    assert [event.kind for event in heard] == ["item", "item", "retract", "purge", "item"]
-    assert [event.ids for event in heard] == [("b",), ("a",), ("b",), (), ("c",)]
+    told = [(event.kind, event.ids) for event in heard]
+    happened = [("item", ("b",)), ("item", ("a",)), ("retract", ("b",)), ("purge", ()), ("item", ("c",))]
+    if trial.does(Quirk.EVENTS_OUT_OF_ORDER):
+        told, happened = sorted(told), sorted(happened)
+    assert told == happened
 
 
 async def test_who_is_not_subscribed_is_told_nothing(trial: Trial) -> None:

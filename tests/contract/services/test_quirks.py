@@ -397,6 +397,16 @@ async def event_overtakes(trial: Trial, number: int) -> bool:
     return overtaken
 
 
+@shows(Quirk.EVENTS_OUT_OF_ORDER)
+async def _events_out_of_order(trial: Trial) -> bool:
+    await trial.create()
+    await trial.subscribed()
+    ids = [str(number) for number in range(ROUNDS)]
+    for item_id in ids:
+        await trial.publish(item_id)
+    return [event.ids[0] for event in await trial.hears(ROUNDS)] != ids
+
+
 # Refusals ------------------------------------------------------------------------------------------------------
 
 
