@@ -68,6 +68,8 @@ class Context:
         self.closed = False
         self.lease_lost: Callable[[Copy], None] = lambda copy: None
         """Called where a write was refused because another worker has the node in hand."""
+        self.is_led_elsewhere: Callable[[Copy], bool] = lambda copy: False
+        """Whether another worker follows this node, as far as is known."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def speaks_for(self, account: str) -> bool:
@@ -130,10 +132,12 @@ class Context:
     ) -> T:
         """Change what is stored of a copy, in one transaction. Raises LeaseLost, and changes nothing, where another
         worker has the node in hand, or dropped it; else as `Database.write`."""
-        node_id, generation = copy.record.id, copy.generation
+        node_id, generation, leader = copy.record.id, copy.generation, copy.leader
+        if self.is_led_elsewhere(copy):
+            raise LeaseLost(f"another worker follows {copy.key.node!r}")
 
         def checked(conn: Any) -> T:
-            leases.check(conn, node_id, generation)
+            leases.check(conn, node_id, generation, leader)
             result = statement(conn, *args, **kwargs)
             leases.tell(conn, node_id)
             return result
@@ -141,22 +145,37 @@ class Context:
         try:
             return await self.database.write(checked)
         except LeaseLost:
-            if copy.generation == generation:  # else we took it over ourselves meanwhile
+            if (copy.generation, copy.leader) == (generation, leader):  # else we took it over ourselves meanwhile
                 self.lease_lost(copy)
             raise
 
     async def save(self, copy: Copy, **changes: Any) -> bool:
         """Change what is remembered of a node: first here, so that reads see it at once, then in the database. False
         where another worker remembered it first: then what it remembers is taken over instead. Raises as `write`."""
-        copy.update(**changes)
         if copy.record.id:
-            await self.write(copy, nodes.save, copy.record)
+            await self._save(copy, changes)
             return True
+        copy.update(**changes)
         record, held, made = await self.database.write(leases.begin_node, copy.record)
         kept = self.copies.add(record)
         kept.generation, kept.leader = held.generation, held.leader
         copy.record = record
         return made
+
+    async def _save(self, copy: Copy, changes: dict[str, Any]) -> None:
+        generation = copy.generation
+        copy.saving += 1
+        try:
+            copy.update(**changes)
+            await self.write(copy, nodes.save, copy.record)
+        except LeaseLost:
+            if copy.generation == generation or copy.dropped:
+                raise
+            # We took it over ourselves meanwhile.
+            copy.update(**changes)
+            await self.write(copy, nodes.save, copy.record)
+        finally:
+            copy.saving -= 1
 
     async def ask(
         self,

@@ -7,7 +7,7 @@ import asyncio
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -128,6 +128,9 @@ class Copy:
     urgent: bool = False
     """Somebody waits for its listing: it is not put off for others."""
 
+    progress: Callable[[int, int | None], None] | None = None
+    """Told how far a listing has come, where somebody waits for it: as `newsstand.listing.Progress`."""
+
     generation: int = 0
     """What we know of the node was so under this generation of its lease."""
     leader: str | None = None
@@ -138,8 +141,18 @@ class Copy:
     """Of a copy that another worker follows: something of it is in doubt."""
     asking: int = 0
     """Doubts are on their way to that worker."""
+    saving: int = 0
+    """What is remembered of it is newer than what the database says, and on its way there."""
     closing: bool = False
     """It is closed, and the database does not say so yet."""
+    settling: int = 0
+    """It is being told."""
+    releasing: bool = False
+    """It is being given up: nobody's, until the database says so."""
+    raising: int = 0
+    """Doubts of our own are on their way to the database."""
+    seen: int = 0
+    """The ticket (see `Leading.ticket`) of what is remembered of a copy that another worker may follow."""
 
     def __init__(self, record: NodeRecord) -> None:
         self.record = record
@@ -211,8 +224,13 @@ class Copy:
 
     @property
     def doubtful(self) -> bool:
-        here = self.listing or self.pages is not None or self.relist or self.check_ids or bool(self.refetch)
-        return here or self.doubted or self.asking > 0 or bool(self.awaited)
+        if self.listing or self.pages is not None or self.has_doubts():
+            return True
+        return not self.led and (self.doubted or self.asking > 0 or bool(self.awaited))
+
+    def has_doubts(self) -> bool:
+        """Of our own, which are not looked into, nor handed to anybody."""
+        return self.relist or self.check_ids or bool(self.refetch)
 
     def forget_doubts(self) -> None:
         """What was heard, and is not stored, and what is in doubt: a listing will bring it, or another worker."""
@@ -220,12 +238,19 @@ class Copy:
         self.pages = None
         self.refetch.clear()
         self.awaited.clear()
-        self.told.clear()
         self.taken(len(self.inbox))
         self.order = None
 
     def update(self, **changes: Any) -> None:
         self.record = dataclasses.replace(self.record, **changes)
+
+    def begin_anew(self, reason: str) -> None:
+        """Nothing of it is believed, until it is listed."""
+        self.age(reason)
+        self.forget_doubts()
+        self.subscribed = self.stocked = False
+        self.rest_until, self.disturbed = 0.0, 0
+        self.heard += 1
 
     def age(self, reason: str) -> None:
         """Nobody is told any more what happens to the node."""
@@ -290,10 +315,10 @@ class Copy:
         told = self.told.get(item_id)
         return told if told is not None and told.heard > heard else None
 
-    def found(self, contents: Mapping[str, bytes]) -> None:
-        """So the copy says of all that is awaited. What is in it as it was heard is awaited no more."""
-        for item_id, awaited in list(self.awaited.items()):
-            if contents.get(item_id) == awaited.content:
+    def found(self, asked: Mapping[str, Awaited], contents: Mapping[str, bytes]) -> None:
+        """What the copy says of what was awaited. What is in it as it was heard is awaited no more."""
+        for item_id, awaited in asked.items():
+            if contents.get(item_id) == awaited.content and self.awaited.get(item_id) is awaited:
                 del self.awaited[item_id]
 
     def overdue(self, before: float) -> list[str]:
@@ -384,6 +409,8 @@ class Copies:
     def __init__(self) -> None:
         self._copies: dict[NodeKey, Copy] = {}
         self._by_id: dict[int, Copy] = {}
+        self.gone: set[int] = set()
+        """The ids of those that were dropped: they are never given again. Their rows may be there a moment longer."""
 
     def find(self, key: NodeKey) -> Copy | None:
         return self._copies.get(key)
@@ -405,6 +432,7 @@ class Copies:
         copy.tell()
         self._copies.pop(copy.key, None)
         self._by_id.pop(copy.record.id, None)
+        self.gone.add(copy.record.id)
 
     def __iter__(self) -> Iterator[Copy]:
         return iter(list(self._copies.values()))

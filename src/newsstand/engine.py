@@ -10,7 +10,7 @@ from newsstand import listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.dropping import Dropping
-from newsstand.errors import Disconnected, NewsstandError, NotFollowed
+from newsstand.errors import Disconnected, LeaseLost, NewsstandError, NotFollowed
 from newsstand.follower import Follower
 from newsstand.housekeeping import Housekeeping
 from newsstand.leading import Leading
@@ -54,6 +54,7 @@ class Engine:
         self.leading.taken = self._taken
         self.leading.lost = self._lost
         self.leading.went_on = self._went_on
+        self.leading.still_closing = self._still_closing
         self.leading.doubted = self._doubted
 
     async def open(self) -> None:
@@ -70,6 +71,7 @@ class Engine:
             copy.taken(len(copy.inbox))
         self.synchroniser.lost()
         self.housekeeping.stop()
+        self.leading.stop()
         await self.context.close()
         await self.leading.close()
         for copy in self.context.copies:
@@ -88,17 +90,18 @@ class Engine:
         if session is Session.FRESH:
             for copy in self._ours():
                 self._forget_session(copy)
+        self.leading.heard_again(fresh=session is Session.FRESH)
         if context.transport is not None and not context.serves(context.transport.own_jid):
             log.warning("another client in this process keeps this account's copies: this one asks the service")
             self._kept_by_another = True
             return
         if self.only_when_asked:
-            self.leading.go_on(fresh=session is Session.FRESH)
+            self.leading.go_on()
             return
         if session is Session.FRESH:
             context.spawn(self._take_up(), "taking up the copies")
             return
-        context.spawn(self.leading.begin(fresh=False), "going on")
+        context.spawn(self.leading.begin(), "going on")
 
     def _ours(self) -> list[Copy]:
         """The copies that this stream's accounts have."""
@@ -110,17 +113,12 @@ class Engine:
         copy.told.clear()
         copy.heard += 1
         copy.skips_missing = False
-        if not copy.led:
-            return  # another worker's session goes on
-        if copy.record.state in (SyncState.LIVE, SyncState.SYNCING):
-            copy.update(state=SyncState.STALE, reason="a new session began")
-        copy.forget_doubts()
-        copy.subscribed = copy.stocked = False
-        copy.rest_until, copy.disturbed = 0.0, 0
+        if copy.led:  # else another worker's session goes on
+            copy.begin_anew("a new session began")
 
     def _taken(self, copy: Copy) -> None:
         """We follow this node from now on; if the analysers still want it."""
-        self._forget_session(copy)
+        copy.begin_anew("not heard from since the last session")
         self.parsing.want(copy)
         if self.only_when_asked or self.selection.is_settled(copy):
             self.synchroniser.want(copy)
@@ -135,14 +133,23 @@ class Engine:
         self.synchroniser.want(copy)
 
     def _went_on(self) -> None:
-        """Work may begin, in this session: on what was read last first."""
+        """Work may begin, in this session: on what was read last first. What is not read any more is dropped before."""
+        if not self.only_when_asked:
+            self.housekeeping.make_round()
         for copy in sorted(self._ours(), key=lambda copy: -(copy.record.read_at or 0)):
             if copy.led:
                 self.synchroniser.want(copy)
 
     def _doubted(self, copy: Copy) -> None:
-        """Another worker, or client, doubts a copy of ours."""
-        self.synchroniser.want(copy)
+        """Another worker doubts a copy of ours."""
+        if copy.left:  # our own program does not want it; another one does
+            self.context.spawn(self.leading.release(copy), f"leaving {copy.key.node}")
+        else:
+            self.synchroniser.want(copy)
+
+    def _still_closing(self, copy: Copy) -> None:
+        """It was closed, and the database could not be told."""
+        self.context.spawn(self.synchroniser.settle_closed(copy), f"closing {copy.key.node}")
 
     def _lost(self, copy: Copy) -> None:
         """We do not follow it any more."""
@@ -151,15 +158,14 @@ class Engine:
         copy.listing = copy.subscribed = copy.revalidate = False
 
     async def _take_up(self) -> None:
-        """Synchronise what is ours, and drop what the program does not read any more."""
+        """Synchronise what is ours."""
         if self._kept_by_another:
             # What it stored meanwhile is newer than what we remember.
             self._kept_by_another = False
             await self.context.load()
             for copy in self._ours():
                 self._forget_session(copy)
-        await self.leading.begin(fresh=True)
-        self.housekeeping.make_round()
+        await self.leading.begin()
 
     # The nodes
 
@@ -178,8 +184,7 @@ class Engine:
         there = {record.id for record in records}
         for copy in self.context.copies:
             if copy.record.id not in there:
-                self.context.copies.drop(copy)
-                self.synchroniser.forget(copy)
+                self.leading.drop(copy)
         for record in records:
             if record.id in node_ids:
                 copy = self.context.copies.by_id(record.id) or self.context.copies.add(record)
@@ -194,9 +199,17 @@ class Engine:
             raise Disconnected("there is no session with the service")
         if not self.context.serves(key.account):
             raise NotFollowed("another client in this process keeps this account's copies in this database")
+        try:
+            return await self._synchronise(key, progress)
+        except LeaseLost:
+            await self.leading.look()  # what we knew of the node was old
+            return await self._synchronise(key, progress)
+
+    async def _synchronise(self, key: NodeKey, progress: listing.Progress | None) -> NodeRecord:
         copy = self.context.copies.find(key)
         known = copy is not None and copy.followed and copy.record.analyser is not None
-        if copy is None or not (self.only_when_asked and known):
+        led_elsewhere = copy is not None and copy.followed and self.leading.has_leader(copy)
+        if copy is None or not ((self.only_when_asked and known) or led_elsewhere):
             copy = await self._judge_asked_for(key)
         copy.left = False
         return await self.synchroniser.list_anew(copy, progress)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import logging
 import math
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
@@ -19,9 +19,10 @@ from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import ConfigurationError, DatabaseError, NewsstandError
 from newsstand.model import NodeRecord, SyncState
-from newsstand.processes import has_ended, this_process
+from newsstand.peers import Peers, here, lease_clock
+from newsstand.processes import this_process
 from newsstand.storage import leases, nodes
-from newsstand.storage.leases import Held, Look, RaisedDoubt, Standing, WorkerRow
+from newsstand.storage.leases import Held, Look, RaisedDoubt, Standing
 from newsstand.ways import Way
 
 log = logging.getLogger(__name__)
@@ -30,21 +31,19 @@ BEATS = 3
 """How often within a lease its end is put off."""
 POLL = 1.0
 """Seconds between two looks around, where nothing hints at one."""
+ALONE = 5.0
+"""The same, while there is no other worker."""
 SOON = 0.02
 """Seconds after the end of a lease when it is looked whether it was put off."""
 HINTED = 0.2
-"""Seconds between two looks at least, however many hints come."""
+"""Seconds from a hint to the look that it leads to: what comes meanwhile needs no look of its own."""
 SURPLUS = 1.25
 """So many times its part a worker follows before it gives nodes up to others."""
 AWAITED = 2.0
 """Seconds that the worker which follows a node may take over news that we heard of it, too."""
-ENDED = 0.5
-"""Seconds for which it is believed that a process is still there."""
-
+SETTLED = 1_000
+"""How many doubts it is remembered of that they are settled."""
 _UNHEARD = "not heard from since the last session"
-
-_here: set[str] = set()
-"""The workers of this process."""
 
 
 def _nothing(copy: Copy) -> None:
@@ -58,18 +57,15 @@ class Leading:
         self._context = context
         self._shares = shares
         self.worker = uuid.uuid4().hex
+        self._peers = Peers(self.worker)
         self._begun = False
         self._fresh = False
         """A fresh session began, and the database does not know."""
         self.ready = False
         """In this session, the database knows that we are at work, and what of ours is not live any more."""
         self._valid_until = -math.inf
-        """By the loop's clock. Until then nobody else can have taken over what we follow."""
-        self._workers: dict[str, WorkerRow] = {}
-        """All that there are, as they were when we last looked."""
-        self._looked_at = -math.inf
-        self._alive_until: dict[str, float] = {}
-        """By worker, until when it is not asked again whether its process is there."""
+        """By the lease clock. Until then nobody else can have taken over what we follow."""
+        self._failing = False
         self._raised: dict[Copy, dict[RaisedDoubt, None]] = {}
         """Doubts in the database that the work on these copies settles."""
         self._settled: dict[RaisedDoubt, None] = {}
@@ -77,19 +73,24 @@ class Leading:
         self._taking = False
         self._asking: set[Copy] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._look_due = math.inf
         self._looking = False
         self._look_again = False
+        self._tickets = itertools.count(1)
         self.looked = asyncio.Event()
         """Set after each look; each time there is a new one."""
-        self.taken: Callable[[Copy], None] = _nothing
-        """Called when a copy becomes ours to follow."""
         self.went_on: Callable[[], None] = lambda: None
         """Called in each session when work may begin."""
+        self.taken: Callable[[Copy], None] = _nothing
+        """Called when a copy becomes ours to follow."""
         self.lost: Callable[[Copy], None] = _nothing
         """Called when it is that no more: another worker's, or dropped."""
         self.doubted: Callable[[Copy], None] = _nothing
         """Called when somebody else doubts a copy of ours."""
+        self.still_closing: Callable[[Copy], None] = _nothing
+        """Called when a copy was closed, and the database could not be told."""
         context.lease_lost = self._lease_lost
+        context.is_led_elsewhere = self.has_leader
         context.database.listen(self._hinted)
 
     # Its own time --------------------------------------------------------------------------------------------------
@@ -100,19 +101,27 @@ class Leading:
 
     async def open(self) -> None:
         """Look around for the first time, and again and again from now on. Raises DatabaseError."""
-        await self.look()
+        try:
+            await self.look()
+        except BaseException:
+            self.stop()
+            raise
 
-    def go_on(self, *, fresh: bool) -> None:
+    def heard_again(self, *, fresh: bool) -> None:
+        """Notifications reach us. At once: in a `fresh` session nothing of ours is live."""
+        self._fresh |= fresh
+        self.ready = False
+
+    def go_on(self) -> None:
         """As `begin`, where we follow something at all."""
         if self._begun:
-            self._context.spawn(self.begin(fresh=fresh), "going on")
+            self._context.spawn(self.begin(), "going on")
 
-    async def begin(self, *, fresh: bool) -> None:
-        """Notifications reach us: put the lease off from now on, and take what nobody follows. In a `fresh` session
-        nothing is live. What the database does not let us do now is tried again."""
+    async def begin(self) -> None:
+        """Put the lease off from now on, and take what nobody follows. What the database does not let us do now is
+        tried again."""
         self._begun = True
-        self._fresh |= fresh
-        _here.add(self.worker)
+        here.add(self.worker)
         await self._beat()
 
     def fall_silent(self) -> None:
@@ -121,55 +130,72 @@ class Leading:
         self.ready = False
         self._stop("beat")
         if self._begun:
-            self._write_soon("silence", leases.fall_silent)
+            work = self._quietly(lambda: self._context.database.write(leases.fall_silent, self.worker))
+            self._context.spawn(work, "falling silent")
 
-    async def close(self) -> None:
-        """Leave what we follow to others."""
+    def stop(self) -> None:
+        """Look around no more, and put nothing off."""
         self._context.database.unlisten(self._hinted)
         for name in list(self._timers):
             self._stop(name)
+
+    async def close(self) -> None:
+        """Leave what we follow to others. After `stop`, and when no work is under way."""
+        self.stop()
         self.looked.set()
         if self._begun:
             self._begun = False
             await self._quietly(lambda: self._context.database.write(leases.end, self.worker))
-        _here.discard(self.worker)
+        here.discard(self.worker)
 
     async def _beat(self) -> None:
+        if self._context.closed or not self._begun:
+            return
         self._at("beat", self._lease / BEATS, lambda: self._context.spawn(self._beat(), "going on"))
         try:
             await self._put_off()
         except NewsstandError as error:
-            log.info("the lease could not be put off: %s", error)
+            tell = log.info if self._failing else log.warning
+            tell("nothing is followed while the database cannot be written: %s", error)
+            self._failing = True
+        else:
+            self._failing = False
 
     async def _put_off(self) -> None:
         """Say that we are at work, and take in what the others do. Raises DatabaseError."""
-        context, loop = self._context, asyncio.get_running_loop()
-        transport = context.transport
-        if transport is None or self._is_silent():
+        context, transport = self._context, self._context.transport
+        if transport is None or self._is_silent() or not self._begun:
             return
-        began, number, fresh = loop.time(), context.session_number, self._fresh
+        began, turns, fresh, ticket = lease_clock(), context.turns, self._fresh, next(self._tickets)
         own, process, known, lease = transport.own_jid, this_process(), self._known(), int(self._lease * 1e6)
+        led = [copy for copy in context.copies if copy.led]
+        # What could not be stored in its time: that it is not live, or in doubt.
+        not_live = [copy.record.id for copy in led if copy.record.state is not SyncState.LIVE]
+        doubtful = [] if fresh else [copy for copy in led if self._is_untold(copy)]
 
-        def run(conn: Any) -> Look:
-            if fresh:
-                leases.age(conn, self.worker, "a new session began")
+        def run(conn: Any) -> tuple[Look, list[list[RaisedDoubt]]]:
+            leases.age(conn, self.worker, "a new session began", None if fresh else not_live)
+            raised = [leases.raise_doubts(conn, copy.record.id, [leases.WHOLE]) for copy in doubtful]
             leases.beat(conn, self.worker, own, process, hears=True, shares=self._shares, lease=lease)
-            return leases.look(conn, self.worker)
+            return leases.look(conn, self.worker), raised
 
-        look = await context.database.write(run)
-        if number != context.session_number or self._is_silent():
+        look, raised = await context.database.write(run)
+        for copy, doubts in zip(doubtful, raised, strict=True):
+            self.keep(copy, doubts)
+        if turns != context.turns:
             return
         self._fresh = False
+        self._take_in_leases(look, known, ticket)
         self._valid_until = began + self._lease
         if not self.ready:
             self.ready = True
             self.went_on()
-        await self._take_in(look, known)
+        await self._take_in(look, ticket)
 
-    async def _get_ready(self) -> None:
+    async def get_ready(self) -> None:
         """Before work that somebody waits for. Raises DatabaseError."""
         if not self._begun:
-            await self.begin(fresh=False)
+            await self.begin()
         if not self.ready:
             await self._put_off()
 
@@ -184,84 +210,51 @@ class Leading:
         if (timer := self._timers.pop(name, None)) is not None:
             timer.cancel()
 
-    def _write_soon(self, name: str, statement: Callable[..., None], *args: object) -> None:
-        """Of this worker, in the background."""
-        self._context.spawn(self._quietly(lambda: self._context.database.write(statement, self.worker, *args)), name)
-
     async def _quietly(self, work: Callable[[], Awaitable[object]]) -> None:
-        """It is tried again, sooner or later."""
+        """Where the next look or beat sees to what this could not."""
         try:
             await work()
         except NewsstandError as error:
             log.info("the other workers could not be looked at, or told: %s", error)
 
-    # What is known of copies and of other workers ------------------------------------------------------------------
+    # What is known of copies ---------------------------------------------------------------------------------------
 
     def hears(self, copy: Copy) -> bool:
         """Whether somebody is told what happens to this node, as far as is known at this moment."""
         context = self._context
         if copy.led:
-            ours = context.connected and context.serves(copy.key.account)
-            return ours and asyncio.get_running_loop().time() < self._valid_until
+            return context.connected and context.serves(copy.key.account) and lease_clock() < self._valid_until
         if context.speaks_for(copy.key.account) and not context.serves(copy.key.account):
             return False  # what our own stream is told, another client of this process takes in
-        row = self._leader_of(copy)
+        row = None if copy.releasing else self._peers.find(copy.leader)
         return row is not None and row.hears
-
-    def _is_alive_still(self, row: WorkerRow) -> bool:
-        past = (asyncio.get_running_loop().time() - self._looked_at) * 1e6
-        return self._is_alive(row._replace(left=int(row.left - past)))
-
-    def _is_alive(self, row: WorkerRow) -> bool:
-        """Whether a worker may still be at work. Called in the writer's thread, too."""
-        if row.left <= 0:
-            return False
-        if row.id in _here:
-            return True
-        now = time.monotonic()
-        if self._alive_until.get(row.id, -math.inf) < now:
-            if row.process == this_process() or has_ended(row.process):
-                return False
-            self._alive_until[row.id] = now + ENDED
-        return True
 
     def has_leader(self, copy: Copy) -> bool:
         """Whether another worker follows the node."""
-        return self._leader_of(copy) is not None
+        return not copy.led and self._peers.find(copy.leader) is not None
 
-    def _leader_of(self, copy: Copy) -> WorkerRow | None:
-        """The other worker that follows the node, if it may still be at work."""
-        if copy.led or copy.leader is None or copy.leader == self.worker:
-            return None
-        row = self._workers.get(copy.leader)
-        return row if row is not None and self._is_alive_still(row) else None
+    def ticket(self) -> int:
+        """Taken before looking at a node: what was looked at earlier never replaces what was looked at later."""
+        return next(self._tickets)
 
-    def refresh(self, copy: Copy, standing: Standing | None) -> None:
+    def refresh(self, copy: Copy, standing: Standing | None, ticket: int) -> None:
         """Take over how a copy that another worker may follow stands in the database."""
-        if copy.led or copy.closing:
+        if copy.led or copy.closing or copy.saving or ticket < copy.seen:
             return
         if standing is None:
-            self._drop(copy)
+            self.drop(copy)
             return
-        if standing.held.generation < copy.generation:
-            return
-        if standing.worker is not None:
-            self._looked_at_one(standing.worker)
-        elif standing.held.leader is not None:
-            self._workers.pop(standing.held.leader, None)
+        if standing.held.leader is not None and standing.held.leader != self.worker:
+            self._peers.saw(standing.held.leader, standing.worker)
         copy.doubted = standing.doubted
-        self._take_over(copy, standing.record, standing.held)
+        self._take_over(copy, standing.record, standing.held, ticket)
 
-    def _looked_at_one(self, row: WorkerRow) -> None:
-        past = 0.0 if math.isinf(self._looked_at) else asyncio.get_running_loop().time() - self._looked_at
-        self._workers[row.id] = row._replace(left=int(row.left + past * 1e6))
-
-    def _take_over(self, copy: Copy, record: NodeRecord, held: Held) -> None:
+    def _take_over(self, copy: Copy, record: NodeRecord, held: Held, ticket: int) -> None:
         """What the database says of a copy that is not ours."""
         before = copy.record
         read_at = max(before.read_at or 0, record.read_at or 0) or None
         copy.record = dataclasses.replace(record, read_at=read_at)
-        copy.generation, copy.leader = held.generation, held.leader
+        copy.generation, copy.leader, copy.seen = held.generation, held.leader, ticket
         if not self.has_leader(copy):
             copy.age(_UNHEARD)
         if (before.revision, before.state) != (record.revision, record.state):
@@ -273,103 +266,113 @@ class Leading:
 
     def _hinted(self, node_id: int) -> None:
         """Something happened to a node: perhaps by ourselves."""
-        self._at("look", HINTED, self._look_soon)
+        if self._looking:
+            self._look_again = True
+        else:
+            self._look_in(HINTED)
 
-    def _look_soon(self) -> None:
+    def _look_in(self, seconds: float) -> None:
+        """Look around then, if not before."""
+        due = asyncio.get_running_loop().time() + seconds
+        if not self._context.closed and ("look" not in self._timers or due < self._look_due):
+            self._look_due = due
+            self._at("look", seconds, self._look_now)
+
+    def _look_now(self) -> None:
         if not self._context.closed and not self._looking:
             self._context.spawn(self._quietly(self.look), "looking around")
 
     async def look(self) -> None:
-        """See what other workers did, and what they ask."""
-        self._looking = True
+        """See what other workers did, and what they ask. Raises DatabaseError."""
+        self._stop("look")
+        self._looking, self._look_again = True, False
         try:
-            known = self._known()
+            known, ticket = self._known(), next(self._tickets)
             look = await self._context.database.scan(leases.look, self.worker)
-            await self._take_in(look, known)
+            self._take_in_leases(look, known, ticket)
+            await self._take_in(look, ticket)
         finally:
             self._looking = False
-            if not self._context.closed:
-                self._at("look", self._pause(), self._look_soon)
+            self._look_in(HINTED if self._look_again else self._pause())
 
     def _pause(self) -> float:
         """Until the next look: when somebody's lease will be over, unless it is put off, one is due."""
-        left = [row.left / 1e6 for row in self._workers.values() if row.left > 0 and row.id != self.worker]
-        return min([POLL, *(seconds + SOON for seconds in left)])
+        return min(POLL if self._peers.alive() else ALONE, self._peers.next_end() + SOON)
 
     def _known(self) -> set[int]:
         return {copy.record.id for copy in self._context.copies}
 
-    async def _take_in(self, look: Look, known: set[int]) -> None:
-        """`known`: the nodes that we knew before."""
+    def _take_in_leases(self, look: Look, known: set[int], ticket: int) -> None:
+        """At once: what is another's is not ours, and what is gone nobody's. `known`: the nodes that we knew before."""
         copies = self._context.copies
-        self._workers = {row.id: row for row in look.workers}
-        self._looked_at = asyncio.get_running_loop().time()
-        self._age()
+        self._peers.saw_all(look.workers)
         there = {held.node_id for held in look.held}
         for node_id in known - there:
             if (copy := copies.by_id(node_id)) is not None:
-                self._drop(copy)
-        changed = [held for held in look.held if self._differs(held, look)]
+                self.drop(copy)
+        for held in look.held:
+            copy = copies.by_id(held.node_id)
+            if copy is not None and copy.led and ticket > copy.seen and not copy.closing:
+                lost = (held.generation, held.leader) != (copy.generation, self.worker)
+                if lost and held.generation >= copy.generation:
+                    self._let_go(copy)
+        for copy in copies:
+            if not copy.led and not copy.closing and not copy.saving and not self.has_leader(copy):
+                copy.age(_UNHEARD)
+
+    async def _take_in(self, look: Look, ticket: int) -> None:
+        copies = self._context.copies
+        changed = [held for held in look.held if self._differs(held, look, ticket)]
         if changed:
             await self._load(changed)
         for doubt in look.doubts:
             if (copy := copies.by_id(doubt.node_id)) is not None and copy.led:
                 self._note_doubt(copy, doubt)
         await self._follow_up_awaited()
-        if self._begun and self._shares:
-            self._give_up_surplus()
-            orphans = [copy for copy in copies if self._is_orphan(copy)]
-            if orphans:  # what was read last first
-                await self.take(sorted(orphans, key=lambda copy: -(copy.record.read_at or 0)), self._room())
         for copy in copies:
-            if not copy.led and (copy.relist or copy.refetch or copy.check_ids):
+            if copy.closing and not copy.settling:
+                self.still_closing(copy)
+        if self._begun:
+            await self._share()
+        for copy in copies:
+            if not copy.led and copy.has_doubts():
                 self.want(copy)
         self.looked.set()
         self.looked = asyncio.Event()
 
-    def _age(self) -> None:
-        """Nobody follows these any more: what their copies say is from before."""
-        for copy in self._context.copies:
-            if not copy.led and not copy.closing and not self.has_leader(copy):
-                copy.age(_UNHEARD)
-
-    def _differs(self, held: Held, look: Look) -> bool:
+    def _differs(self, held: Held, look: Look, ticket: int) -> bool:
         copy = self._context.copies.by_id(held.node_id)
         if copy is None:
-            return True
+            return held.node_id not in self._context.copies.gone
         revision, state, read_at = look.rows[held.node_id]
         if (read_at or 0) > (copy.record.read_at or 0):
             copy.update(read_at=read_at)  # by another worker's program
-        if held.generation < copy.generation or copy.closing:
+        if ticket < copy.seen or held.generation < copy.generation or copy.closing or copy.releasing:
             return False  # what we know is newer
-        if copy.led and (held.generation, held.leader) == (copy.generation, self.worker):
+        if copy.led:
             return revision > copy.record.revision  # a program changed it through a session of its own
         if (held.generation, held.leader, revision) != (copy.generation, copy.leader, copy.record.revision):
             return True
         return self.has_leader(copy) and state != copy.record.state.value
 
     async def _load(self, changed: Collection[Held]) -> None:
-        ids = [held.node_id for held in changed]
+        ids, ticket = [held.node_id for held in changed], next(self._tickets)
         records, now = await self._context.database.scan(
             lambda conn: (nodes.load(conn, ids), leases.held_by_id(conn, ids))
         )
-        by_id = {held.node_id: held for held in now}
+        by_id, copies = {held.node_id: held for held in now}, self._context.copies
         for record in records:
-            held = by_id[record.id]
-            copy = self._context.copies.by_id(record.id)
+            held, copy = by_id[record.id], copies.by_id(record.id)
             if copy is None:
-                copy = self._context.copies.find(record.key)
-                if copy is not None:
-                    continue  # begun anew: the one that we know is newer, or about to be found dropped
-                copy = self._context.copies.add(record)
-            elif held.generation < copy.generation or copy.closing:
+                if record.id in copies.gone or copies.find(record.key) is not None:
+                    continue  # dropped meanwhile, or begun anew
+                copy = copies.add(record)
+            elif ticket < copy.seen or held.generation < copy.generation or copy.closing or copy.saving:
                 continue
             elif copy.led:
-                if (held.generation, held.leader) == (copy.generation, self.worker):
-                    self._take_counts(copy, record)
-                    continue
-                self._let_go(copy)
-            self._take_over(copy, record, held)
+                self._take_counts(copy, record)
+                continue
+            self._take_over(copy, record, held, ticket)
 
     def _take_counts(self, copy: Copy, record: NodeRecord) -> None:
         """Of a copy of ours that a program changed."""
@@ -378,81 +381,92 @@ class Leading:
             copy.tell()
 
     def _let_go(self, copy: Copy) -> None:
-        """Another worker follows it."""
+        """It is not ours to follow any more."""
         copy.led = False
         self._raised.pop(copy, None)
         self.lost(copy)
 
-    def _drop(self, copy: Copy) -> None:
+    def drop(self, copy: Copy) -> None:
         """Its row is gone."""
-        if copy.record.id == 0 or copy.dropped:
-            return
-        copy.led = False
-        self._raised.pop(copy, None)
-        self._context.copies.drop(copy)
-        self.lost(copy)
+        if copy.record.id and not copy.dropped:
+            self._context.copies.drop(copy)
+            self._let_go(copy)
 
     def _lease_lost(self, copy: Copy) -> None:
         """A write was refused, because another worker has the node in hand."""
-        if copy.led:
+        if copy.led and not copy.closing:
             self._let_go(copy)
-        self._look_soon()
+        self._look_in(0.0)
 
     # Taking and giving up ------------------------------------------------------------------------------------------
 
     def _is_ours(self, copy: Copy) -> bool:
-        return copy.followed and not copy.left and self._context.serves(copy.key.account)
+        wanted = copy.followed and not copy.left and not copy.closing and not copy.releasing
+        return wanted and self._context.serves(copy.key.account)
 
     def _is_orphan(self, copy: Copy) -> bool:
         return not copy.led and self._is_ours(copy) and not self.has_leader(copy)
 
     def _sharers(self) -> int:
         """How many workers share our accounts' nodes, we among them."""
-        mine = self._workers.get(self.worker)
-        account = mine.account if mine is not None else None
-        others = [
-            row
-            for row in self._workers.values()
-            if row.id != self.worker and row.shares and row.hears and row.account == account
-        ]
-        return 1 + sum(map(self._is_alive_still, others))
+        own = self._context.transport.own_jid if self._context.transport is not None else None
+        return 1 + sum(row.shares and row.hears and row.account == own for row in self._peers.alive())
 
-    def _part(self) -> float:
-        ours = sum(1 for copy in self._context.copies if self._is_ours(copy))
-        return math.ceil(ours / self._sharers())
+    def _part(self) -> int:
+        return math.ceil(sum(map(self._is_ours, self._context.copies)) / self._sharers())
 
-    def _room(self) -> int | None:
-        """How many more nodes are ours to take; None where nobody else would."""
-        if self._sharers() == 1:
-            return None
-        return max(0, int(self._part()) - sum(copy.led for copy in self._context.copies))
-
-    def _give_up_surplus(self) -> None:
-        """A worker that came later gets its part: first what costs least to give."""
-        led = [copy for copy in self._context.copies if copy.led and self._is_ours(copy)]
-        part = int(self._part())
-        if self._sharers() == 1 or len(led) <= part * SURPLUS:
+    async def _share(self) -> None:
+        """Take our part of what nobody follows, and leave to others what is more than that, or followed by nobody."""
+        led = [copy for copy in self._context.copies if copy.led]
+        idle = [copy for copy in led if not copy.followed and copy.work is None and not copy.closing]
+        if given := idle + self._find_surplus([copy for copy in led if self._is_ours(copy)]):
+            await self._quietly(lambda: self._give_up(given))
+        if not self._shares or self._is_silent():
             return
-        led.sort(key=lambda copy: (copy.record.state is SyncState.LIVE, copy.record.read_at or 0))
-        surplus = [copy for copy in led if copy.work is None or copy.record.state is not SyncState.LIVE]
-        given = surplus[: len(led) - part]
+        orphans = [copy for copy in self._context.copies if self._is_orphan(copy)]
+        room = None if self._sharers() == 1 else max(0, self._part() - len(led) + len(given))
+        if orphans and room != 0:  # what was read last first
+            await self.take(sorted(orphans, key=lambda copy: -(copy.record.read_at or 0)), room)
+
+    def _find_surplus(self, ours: list[Copy]) -> list[Copy]:
+        """What a worker that came later gets: first what costs least to give."""
+        part = self._part()
+        if not self._shares or self._sharers() == 1 or len(ours) <= part * SURPLUS:
+            return []
+        ours.sort(key=lambda copy: (copy.record.state is SyncState.LIVE, copy.record.read_at or 0))
+        surplus = [copy for copy in ours if copy.work is None or copy.record.state is not SyncState.LIVE]
+        return surplus[: len(ours) - part]
+
+    async def _give_up(self, given: Collection[Copy]) -> None:
+        """Until the database knows, they are nobody's. Raises DatabaseError."""
         for copy in given:
             self._let_go(copy)
-            copy.leader = None
-        ids = [copy.record.id for copy in given]
-        self._write_soon("giving nodes up", leases.give_up, ids)
+            copy.leader, copy.releasing = None, True
+            copy.age(_UNHEARD)
+        try:
+            ids = [copy.record.id for copy in given]
+            await self._context.database.write(leases.give_up, self.worker, ids)
+        finally:
+            for copy in given:
+                copy.releasing = False
+
+    async def release(self, copy: Copy) -> None:
+        """There is nothing to follow any more: whoever wants it again may. What the database cannot be told now, the
+        next look sees to."""
+        if copy.led:
+            await self._quietly(lambda: self._give_up([copy]))
 
     def want(self, copy: Copy) -> None:
         """Somebody wants work done on a copy that is not ours to follow: where nobody follows it, it becomes ours, and
         where somebody does, what is in doubt is handed to them."""
-        if not self._begun or not self._context.connected or not self._is_ours(copy):
+        if not self._begun or self._is_silent() or not self._is_ours(copy):
             return
         if not self.has_leader(copy):
             self._wanted.add(copy)
             if not self._taking:
                 self._taking = True
                 self._context.spawn(self._quietly(self._take_wanted), "following nodes")
-        elif (copy.relist or copy.refetch or copy.check_ids) and copy not in self._asking:
+        elif copy.has_doubts() and copy not in self._asking:
             self._context.spawn(self._quietly(lambda: self._ask(copy)), f"handing over doubts of {copy.key.node}")
 
     async def _take_wanted(self) -> None:
@@ -467,11 +481,13 @@ class Leading:
     async def take(self, copies: Iterable[Copy], most: int | None = None) -> None:
         """Follow these nodes from now on, `most` at most, but for those that another worker follows. Raises
         DatabaseError."""
-        wanted = {copy.record.id: copy for copy in copies if not copy.dropped and not copy.led}
-        ids = list(wanted)
+        wanted = {copy.record.id: copy for copy in copies if not copy.led and self._is_ours(copy)}
+        ids, ticket = list(wanted), next(self._tickets)
+        if not ids:
+            return
 
         def run(conn: Any) -> tuple[list[Held], list[NodeRecord], list[Held], list[RaisedDoubt]]:
-            taken = leases.take(conn, self.worker, ids, self._is_alive, most)
+            taken = leases.take(conn, self.worker, ids, self._peers.is_alive, most)
             mine = [held.node_id for held in taken]
             return taken, nodes.load(conn, ids), leases.held_by_id(conn, ids), leases.doubts_of(conn, mine)
 
@@ -479,39 +495,35 @@ class Leading:
         mine, by_id = {held.node_id for held in taken}, {held.node_id: held for held in now}
         found = {record.id: record for record in records}
         for node_id, copy in wanted.items():
-            if node_id not in found or copy.dropped or copy.led or by_id[node_id].generation < copy.generation:
+            if node_id not in found or copy.dropped or copy.led or copy.closing or ticket < copy.seen:
                 continue
-            self._take_over(copy, found[node_id], by_id[node_id])
+            self._take_over(copy, found[node_id], by_id[node_id], ticket)
             if node_id in mine:
-                self._begin_to_lead(copy, [doubt for doubt in doubts if doubt.node_id == node_id])
+                self._hold(copy, by_id[node_id], [doubt for doubt in doubts if doubt.node_id == node_id], ticket)
+                self.taken(copy)
 
     async def take_now(self, copy: Copy) -> None:
         """The same, of one that somebody waits for. Raises DatabaseError."""
-        await self._get_ready()
+        await self.get_ready()
         await self.take([copy])
 
     async def seize(self, copy: Copy) -> None:
         """Follow a node from now on, whoever does it now: for what cannot wait for them. Raises DatabaseError."""
-        if copy.led or copy.dropped:
-            return
-        held = await self._context.database.write(leases.seize, self.worker, copy.record.id)
+        node_id, ticket = copy.record.id, next(self._tickets)
+        held, doubts = await self._context.database.write(
+            lambda conn: (leases.seize(conn, self.worker, node_id), leases.doubts_of(conn, [node_id]))
+        )
         if held is None:
-            self._drop(copy)
-        else:
-            copy.generation, copy.leader, copy.led = held.generation, held.leader, True
+            self.drop(copy)
+        elif not copy.dropped:
+            here.add(self.worker)
+            self._hold(copy, held, doubts, ticket)
 
-    def _begin_to_lead(self, copy: Copy, doubts: Iterable[RaisedDoubt]) -> None:
-        copy.led, copy.doubted = True, False
+    def _hold(self, copy: Copy, held: Held, doubts: Iterable[RaisedDoubt], ticket: int) -> None:
+        copy.generation, copy.leader, copy.led, copy.seen = held.generation, self.worker, True, ticket
+        copy.doubted = False
         copy.awaited.clear()
         self._raised[copy] = dict.fromkeys(doubts)
-        self.taken(copy)
-
-    async def release(self, copy: Copy) -> None:
-        """There is nothing to follow any more: whoever wants it again may. Raises DatabaseError."""
-        if copy.led:
-            self._let_go(copy)
-            copy.leader = None
-            await self._context.database.write(leases.give_up, self.worker, [copy.record.id])
 
     # Doubts --------------------------------------------------------------------------------------------------------
 
@@ -519,11 +531,19 @@ class Leading:
         """We raised these ourselves, of a copy that we follow."""
         self._raised.setdefault(copy, {}).update(dict.fromkeys(doubts))
 
+    def _is_untold(self, copy: Copy) -> bool:
+        """Whether others would call a copy of ours live that is in doubt."""
+        return copy.record.state is SyncState.LIVE and copy.doubtful and not self._raised.get(copy)
+
     async def tell_doubt(self, copy: Copy) -> None:
         """What is in doubt of a copy of ours that others would call live, they are told. Raises as `Context.write`."""
-        if copy.record.state is SyncState.LIVE and copy.doubtful and not self._raised.get(copy):
-            whole = [leases.WHOLE]
-            self.keep(copy, await self._context.write(copy, leases.raise_doubts, copy.record.id, whole))
+        if self._is_untold(copy):
+            copy.raising += 1
+            try:
+                whole = [leases.WHOLE]
+                self.keep(copy, await self._context.write(copy, leases.raise_doubts, copy.record.id, whole))
+            finally:
+                copy.raising -= 1
 
     def has_doubts(self, copy: Copy) -> bool:
         """Whether the database knows of some that are still to be settled."""
@@ -536,13 +556,13 @@ class Leading:
         for doubt in doubts:
             self._raised.get(copy, {}).pop(doubt, None)
             self._settled[doubt] = None
-        while len(self._settled) > 1_000:
+        while len(self._settled) > SETTLED:
             del self._settled[next(iter(self._settled))]
 
     def _note_doubt(self, copy: Copy, doubt: RaisedDoubt) -> None:
         raised = self._raised.setdefault(copy, {})
-        if doubt in raised or doubt in self._settled:
-            return
+        if doubt in raised or doubt in self._settled or copy.raising:
+            return  # while we raise some ourselves, the next look tells
         raised[doubt] = None
         copy.heard += 1  # what was asked for before this moment may be older
         stays = self._context.ways(copy.key.service).overwritten is Way.STAYS
@@ -558,7 +578,7 @@ class Leading:
         self._asking.add(copy)
         copy.asking += 1
         try:
-            while copy.relist or copy.check_ids or copy.refetch:
+            while copy.has_doubts() and not copy.led:
                 whole = copy.relist or copy.check_ids
                 wanted = [leases.WHOLE] if whole else sorted(copy.refetch)
                 refetch = set(copy.refetch)
@@ -570,7 +590,9 @@ class Leading:
                     copy.relist |= whole
                     copy.refetch |= refetch
                     raise
-                copy.doubted = True
+                # It may be ours by now: then we settle it, as a doubt of somebody's.
+                copy.doubted = not copy.led
+                copy.seen = next(self._tickets)
                 copy.behind = False
         finally:
             copy.asking -= 1
@@ -580,42 +602,35 @@ class Leading:
         """Have the worker that follows the node look into it, and wait for that; or, should that worker end, follow the
         node ourselves. Raises what kept it from becoming live."""
         await self._ask(copy)
-        while True:  # each look around may show it
-            looked = self.looked
+        while not copy.led:
+            looked, ticket = self.looked, next(self._tickets)
             standing = await self._context.database.read(leases.standing, copy.record.id)
-            self.refresh(copy, standing)
+            self.refresh(copy, standing, ticket)
             if standing is None or copy.dropped:
                 raise NewsstandError("the copy was dropped meanwhile")
             if not standing.doubted:
                 break
             if not self.has_leader(copy):
-                await self.take_now(copy)
-                if copy.led:
-                    copy.relist = True
-                    return
+                await self.take_now(copy)  # each look around may show that nobody is left
+                continue
             await looked.wait()
             if self._context.closed:
                 raise NewsstandError("the replica is closed")
-        if copy.record.state is not SyncState.LIVE:
+        if not copy.led and copy.record.state is not SyncState.LIVE:
             raise NewsstandError(f"not synchronised: {copy.record.reason}")
 
     # News of nodes that others follow ------------------------------------------------------------------------------
 
-    async def look_up_awaited(self, copy: Copy) -> None:
-        """See which of the news that we heard are in the copy."""
-        if copy.awaited:
-            wanted = list(copy.awaited)
-            copy.found(await self._context.database.read(leases.contents, copy.record.id, wanted))
-
     async def _follow_up_awaited(self) -> None:
         """What the worker that follows a node did not take in for long, it may not have heard."""
         for copy in self._context.copies:
-            if not copy.awaited:
+            if not copy.awaited or copy.led:
                 continue
-            await self.look_up_awaited(copy)
+            asked = dict(copy.awaited)
+            copy.found(asked, await self._context.database.read(leases.contents, copy.record.id, list(asked)))
             overdue = copy.overdue(asyncio.get_running_loop().time() - AWAITED)
+            copy.refetch.update(overdue)
+            for item_id in overdue:
+                del copy.awaited[item_id]
             if overdue:
-                copy.refetch.update(overdue)
-                for item_id in overdue:
-                    copy.awaited.pop(item_id, None)
                 self.want(copy)

@@ -12,7 +12,7 @@ from newsstand import xmltext
 from newsstand.analysis import Analyser, parse
 from newsstand.context import Context
 from newsstand.copies import Copy
-from newsstand.errors import ParseError
+from newsstand.errors import LeaseLost, ParseError
 from newsstand.storage import items
 from newsstand.storage.items import ParsedItem, ToParse
 from newsstand.words import terms_of, terms_of_xml
@@ -54,7 +54,11 @@ class Parsing:
                 if self._context.analysers.find(copy.record.analyser) is not analyser:
                     continue  # the node was judged anew meanwhile: these results are another parser's
                 name, version = (analyser.name, analyser.version) if analyser else (None, None)
-                await self._context.write(copy, items.store_parsed, node_id, results, name, version)
+                try:
+                    await self._context.write(copy, items.store_parsed, node_id, results, name, version)
+                except LeaseLost:
+                    if not copy.led:
+                        return  # who follows it parses it
         finally:
             self._busy.discard(node_id)
 

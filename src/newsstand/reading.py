@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Sized
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
 
 from newsstand import cursors, listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
-from newsstand.errors import DatabaseError, Disconnected, LeaseLost, StanzaError, Timeout
+from newsstand.errors import DatabaseError, Disconnected, StanzaError, Timeout
 from newsstand.housekeeping import Housekeeping
 from newsstand.leading import Leading
 from newsstand.model import (
@@ -124,22 +124,24 @@ class Reading:
         if instant is None:
             return
         try:
-            if copy.awaited:
-                copy.found(instant.read_now(leases.contents, node_id, list(copy.awaited)))
-            self._leading.refresh(copy, instant.read_now(leases.standing, node_id))
+            if asked := dict(copy.awaited):
+                copy.found(asked, instant.read_now(leases.contents, node_id, list(asked)))
+            self._leading.refresh(copy, instant.read_now(leases.standing, node_id), self._leading.ticket())
         except DatabaseError:
             return  # whoever reads the items is told
 
     async def _look_at(self, copy: Copy) -> None:
         """The same, on any database. Raises DatabaseError."""
-        node_id, awaited = copy.record.id, list(copy.awaited)
+        node_id, asked, ticket = copy.record.id, dict(copy.awaited), self._leading.ticket()
 
-        def read(conn: Any) -> tuple[Standing | None, dict[str, bytes]]:
-            return leases.standing(conn, node_id), leases.contents(conn, node_id, awaited) if awaited else {}
+        def read(conn: Any) -> tuple[dict[str, bytes], Standing | None]:
+            # In this order: doubts that came with the contents are seen.
+            contents = leases.contents(conn, node_id, list(asked)) if asked else {}
+            return contents, leases.standing(conn, node_id)
 
-        standing, contents = await self._context.database.read(read)
-        copy.found(contents)
-        self._leading.refresh(copy, standing)
+        contents, standing = await self._context.database.read(read)
+        copy.found(asked, contents)
+        self._leading.refresh(copy, standing, ticket)
 
     def _ways_with(self, copy: Copy) -> Ways:
         ways = self._context.ways(copy.key.service)
@@ -231,13 +233,39 @@ class Reading:
         assert copy is not None
         assert instant is not None
         texts = instant.read_now(answers.take_xml, copy.record.id, request, take)
-        if not texts and copy.led and copy.record.item_count:
-            try:
-                instant.read_now(leases.check, copy.record.id, copy.generation)
-            except LeaseLost as error:
-                self._context.lease_lost(copy)
-                raise DatabaseError(f"the copy is in other hands: {error}") from error
+        sure = copy.led and not self._should_hold_more(copy, texts)
+        if not sure and not self._stands_so(copy, instant.read_now(leases.standing, copy.record.id)):
+            raise DatabaseError("another worker changed the copy while it was read")
         return texts
+
+    def _should_hold_more(self, copy: Copy, found: Sized) -> bool:
+        """Where a copy of ours gave nothing, another worker may have dropped it."""
+        return not found and copy.record.item_count > 0
+
+    def _stands_so(self, copy: Copy, now: Standing | None) -> bool:
+        """Whether the database says what a read of a copy was decided by."""
+        record = copy.record
+        same = now is not None and (now.held.generation, now.held.leader) == (copy.generation, copy.leader)
+        if copy.led:
+            if not same:
+                self._context.lease_lost(copy)
+            return same
+        return same and now is not None and (now.record.revision, now.doubted) == (record.revision, copy.doubted)
+
+    async def _is_so_still(self, copy: Copy, before: tuple[int, int, bool], found: Sized, serve: Serve) -> bool:
+        """Whether, once rows were read, what a read was decided by holds still. `before`: see `_moment`. Raises
+        DatabaseError."""
+        if serve.stale:
+            return True
+        if self._moment(copy) != before or copy.doubtful:
+            return False
+        if copy.led and not self._should_hold_more(copy, found):
+            return True
+        return self._stands_so(copy, await self._context.database.read(leases.standing, copy.record.id))
+
+    def _moment(self, copy: Copy) -> tuple[int, int, bool]:
+        """Another one whenever something was heard, stored, or changed hands."""
+        return copy.heard, copy.record.revision, copy.led
 
     async def find_reply(self, request: ItemsRequest, serve: Serve) -> Reply | None:
         """What the copy says, on any database; None where it cannot answer after all. Raises DatabaseError."""
@@ -250,8 +278,7 @@ class Reading:
         copy = self._context.copies.find(request.key)
         if copy is None or not copy.record.complete:
             return None
-        # Before the rows: they may be newer than what is said of them, never older.
-        made_of = self.vouch(request, serve)
+        made_of, before = self.vouch(request, serve), self._moment(copy)
         database, rsm = self._context.database, None
         if (limit := request.max_items) is not None and self._sends_set(request):
             rows = await database.scan(
@@ -265,21 +292,21 @@ class Reading:
             texts = await database.scan(answers.take_xml, copy.record.id, request, serve.take)
         else:
             texts = await database.read(answers.take_xml, copy.record.id, request, serve.take)
-        if copy.dropped or not copy.record.complete:
+        if not await self._is_so_still(copy, before, texts, serve):
             return None
-        if not texts and not await self._is_still_ours(copy):
+        if copy.dropped or not copy.record.complete:
             return None
         return Reply(texts, rsm, made_of)
 
     async def answer(self, request: ItemsRequest, serve: Serve) -> Answer | None:
-        """None where the copy was closed while it was read: what was read may be the half of it."""
+        """None where it is to be decided anew, because something happened to the copy while it was read."""
         copy = self._context.copies.find(request.key)
         if copy is None or copy.is_closed():
             return None
-        made_of = self.vouch(request, serve)
+        made_of, before = self.vouch(request, serve), self._moment(copy)
         found = await self._context.database.scan(answers.take_items, copy.record.id, request, serve.take)
         rsm = await self._read_set(copy, request)
-        if copy.is_closed() or (not found and not await self._is_still_ours(copy)):
+        if not await self._is_so_still(copy, before, found, serve) or copy.is_closed():
             return None
         return Answer(
             items=found,
@@ -290,18 +317,6 @@ class Reading:
             stale=made_of.stale,
             revision=made_of.revision,
         )
-
-    async def _is_still_ours(self, copy: Copy) -> bool:
-        """Where a copy that should hold something gave nothing: whether no other worker dropped it. Raises
-        DatabaseError."""
-        if not copy.led or not copy.record.item_count:
-            return True
-        try:
-            await self._context.database.read(leases.check, copy.record.id, copy.generation)
-        except LeaseLost:
-            self._context.lease_lost(copy)
-            return False
-        return True
 
     def vouch(self, request: ItemsRequest, serve: Serve) -> Provenance:
         copy = self._context.copies.find(request.key)

@@ -168,6 +168,7 @@ class Selection:
         if wanted and state in (SyncState.UNSYNCED, SyncState.GONE):
             state = SyncState.STALE
         dropped = copy.followed and not wanted
+        copy.closing &= not wanted  # it is opened again
         # Of a node that was refused, rows are kept for a while; not any longer than it is wanted.
         left_over = not wanted and copy.record.item_count > 0
         ours = await context.save(
@@ -216,7 +217,7 @@ class Selection:
         await asyncio.sleep(0)  # let the program register what else it has
         self._reconsidering = False
         for copy in self._context.copies:
-            if self._context.serves(copy.key.account):
+            if self._context.serves(copy.key.account) and not self._context.is_led_elsewhere(copy):
                 try:
                     await self.again(copy)
                 except NewsstandError as error:
@@ -224,7 +225,7 @@ class Selection:
 
     async def again(self, copy: Copy) -> None:
         """Judge a followed node by what is stored of it, when the analysers are others than when it was judged."""
-        if self.is_settled(copy) or not copy.followed:
+        if self.is_settled(copy) or not copy.followed or self._context.is_led_elsewhere(copy):
             return
         stored = await self._context.database.read(items.xml_of_last, copy.record.id, SHOWN)
         elements = [xmltext.parse([xml]) for xml in stored if xml]

@@ -70,7 +70,7 @@ class Synchroniser:
         self.stored: Callable[[Copy], None] = lambda copy: None
         """Called when a listing is over: notifications that waited for it can be applied."""
 
-    def want(self, copy: Copy, *, progress: listing.Progress | None = None) -> asyncio.Task[None] | None:
+    def want(self, copy: Copy) -> asyncio.Task[None] | None:
         """See to it that work on this copy is under way, if there is any and the stream is up. Single flight: the
         task that runs already is returned. A node that another worker follows is that one's."""
         if not copy.led:
@@ -82,21 +82,32 @@ class Synchroniser:
             if not self.has_work(copy):
                 return None
             self._forget_retry(copy)
-            copy.work = self._context.spawn(self._work(copy, progress), f"synchronising {copy.key.node}")
+            copy.work = self._context.spawn(self._work(copy), f"synchronising {copy.key.node}")
         return copy.work
 
     async def list_anew(self, copy: Copy, progress: listing.Progress | None = None) -> NodeRecord:
         """List a followed node, or have the worker do it that follows it, and wait until its copy is live. Raises what
         stopped it."""
-        copy.relist = copy.urgent = True
-        if not copy.led and self._context.connected and copy.followed:
-            await self._leading.take_now(copy)
-            copy.relist = copy.urgent = True
+        copy.progress = progress
+        try:
+            return await self._list_anew(copy)
+        finally:
+            copy.progress = None
+
+    async def _list_anew(self, copy: Copy) -> NodeRecord:
+        if self._context.connected and copy.followed:
+            await self._leading.get_ready()
+        if copy.led:
+            copy.relist = True
+        elif self._context.connected and copy.followed:
+            await self._leading.take_now(copy)  # it is to be listed then anyway
             if not copy.led:
+                copy.relist = True
                 await self._leading.have_settled(copy)
                 if not copy.led:
                     return copy.record
-        while (work := self.want(copy, progress=progress)) is not None:
+        copy.urgent = True
+        while (work := self.want(copy)) is not None:
             await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
             if copy.record.state is not SyncState.LIVE:
                 break
@@ -111,7 +122,7 @@ class Synchroniser:
     def forget(self, copy: Copy) -> None:
         """The copy was dropped: nothing more is done about it."""
         self._forget_retry(copy)
-        if copy.work is not None:
+        if copy.work is not None and copy.work is not asyncio.current_task():
             copy.work.cancel()
 
     def note_error(self, key: NodeKey, error: StanzaError, *, missing: bool = False) -> None:
@@ -153,11 +164,12 @@ class Synchroniser:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
 
-    async def _work(self, copy: Copy, progress: listing.Progress | None) -> None:
+    async def _work(self, copy: Copy) -> None:
         session, turns = self._context.session_number, self._context.turns
         rest = 0.0
         try:
             while session == self._context.session_number and self._may_work(copy):
+                await self._leading.tell_doubt(copy)  # before any rest: others must not call it live meanwhile
                 if copy.record.state is not SyncState.LIVE or copy.relist:
                     rest = max(rest, copy.rest_until - asyncio.get_running_loop().time())
                 if rest > 0:
@@ -170,8 +182,7 @@ class Synchroniser:
                             break
                         await self._leading.settle(copy)
                     elif session == self._context.session_number:
-                        await self._leading.tell_doubt(copy)
-                        rest = await self._work_once(copy, progress)
+                        rest = await self._work_once(copy)
         except LeaseLost as error:
             log.info("node %r of %s is left to another worker: %s", copy.key.node, copy.key.service, error)
         except NewsstandError as error:
@@ -194,12 +205,12 @@ class Synchroniser:
         unsure = copy.doubtful or copy.cursors.lacking or copy.revalidate
         return copy.record.state is not SyncState.LIVE or unsure
 
-    async def _work_once(self, copy: Copy, progress: listing.Progress | None) -> float:
+    async def _work_once(self, copy: Copy) -> float:
         """What matters most; returns how long to leave the node in peace afterwards."""
         if self._can_take_stock(copy):
             await self._take_stock(copy)
         elif copy.record.state is not SyncState.LIVE or copy.relist:
-            await self._list(copy, progress)
+            await self._list(copy)
         elif copy.refetch:
             await self._mending.refetch(copy)
         elif copy.check_ids:
@@ -300,7 +311,7 @@ class Synchroniser:
     def shut(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
         """What must be so at once of a node that is closed; `settle_closed` does the rest."""
         until = self._context.clock() + self._context.settings.refused_days * DAY if refused else None
-        copy.closing = not copy.led
+        copy.closing = True
         copy.update(state=SyncState.GONE, complete=False, reason=reason, retry_at=until)
         copy.relist = copy.check_ids = copy.subscribed = False
         copy.pages = None
@@ -312,12 +323,28 @@ class Synchroniser:
 
     async def settle_closed(self, copy: Copy) -> None:
         """Store that a node was shut, unless it was opened again, and erase its items: those of one that was refused
-        when their time is over."""
-        if copy.closing:
-            await self._leading.seize(copy)  # whoever follows it must not go on
+        when their time is over. Whoever follows it must not go on. What the database does not let us do now is tried
+        again."""
+        copy.settling += 1
+        try:
+            if not copy.led:
+                await self._leading.seize(copy)
+            try:
+                await self._store_closed(copy)
+            except LeaseLost:  # somebody took it over, and we did not know
+                await self._leading.seize(copy)
+                await self._store_closed(copy)
             copy.closing = False
+        except DatabaseError as error:
+            log.warning("that node %r is closed could not be stored: %s", copy.key.node, error)
+            return
+        finally:
+            copy.settling -= 1
+        await self._leading.release(copy)
+
+    async def _store_closed(self, copy: Copy) -> None:
         record = copy.record
-        if record.state is not SyncState.GONE:
+        if record.state is not SyncState.GONE or copy.dropped:
             return
         erase = record.retry_at is None or record.retry_at <= self._context.clock()
         if erase:
@@ -328,15 +355,14 @@ class Synchroniser:
             nodes.save(conn, record)
             if erase:
                 nodes.erase_items(conn, record.id)
+            leases.settle_all(conn, record.id)
 
         await self._context.write(copy, write)
         copy.tell()
-        if copy.record.state is SyncState.GONE:
-            await self._leading.release(copy)
 
     # The complete listing ----------------------------------------------------------------------------------
 
-    async def _list(self, copy: Copy, progress: listing.Progress | None) -> None:
+    async def _list(self, copy: Copy) -> None:
         """List the node once; its copy is live afterwards, if that can be believed."""
         if copy.pages is None:
             await copy.quiet()
@@ -347,7 +373,7 @@ class Synchroniser:
             if not copy.subscribed:
                 copy.order = None  # a gap: the news since that order are not all known
             await self.subscriptions.begin(copy)
-            ids = await self._attempt(copy, progress)
+            ids = await self._attempt(copy)
         finally:
             copy.listing = copy.urgent = False
             if copy.record.state is not SyncState.LIVE and copy.pages is None:
@@ -364,7 +390,7 @@ class Synchroniser:
             # The copy is right; only the service's ways are not known, and what depends on them is asked of it.
             log.info("the ways of %s could not be learnt: %s", copy.key.service, error)
 
-    async def _attempt(self, copy: Copy, progress: listing.Progress | None) -> list[str] | None:
+    async def _attempt(self, copy: Copy) -> list[str] | None:
         """One listing; stored, if it can be believed. Returns its ids then, in order. Raises ListingError when the
         last of several, one after the other, cannot."""
         turns = self._context.turns
@@ -383,7 +409,7 @@ class Synchroniser:
         ways = self._context.ways(copy.key.service)
         began = asyncio.get_running_loop().time()
         try:
-            listed = await listing.download(self._context, copy.key, ways, progress, answered, pages)
+            listed = await listing.download(self._context, copy.key, ways, copy.progress, answered, pages)
         except Disconnected:
             if pages.number and copy.record.state is not SyncState.LIVE and copy.subscribed:
                 copy.pages = pages  # if the session is resumed, nothing was lost
@@ -479,7 +505,11 @@ class Synchroniser:
             applied = items.apply(conn, node_id, steps, now)
             return applied, leases.raise_doubts(conn, node_id, [leases.WHOLE]) if is_doubtful(applied) else []
 
-        applied, doubts = await self._context.write(copy, change)
+        copy.raising += 1
+        try:
+            applied, doubts = await self._context.write(copy, change)
+        finally:
+            copy.raising -= 1
         self._leading.keep(copy, doubts)
         copy.update(revision=applied.revision, item_count=applied.count, quarantined=applied.quarantined)
         copy.removed.extend(applied.removed)

@@ -13,7 +13,7 @@ from newsstand.copies import Copy
 from newsstand.errors import Disconnected, ListingError, NotFollowed, NotInCopy, StanzaError
 from newsstand.listing import Progress
 from newsstand.model import HeldItem, NodeKey, SeenItem, SyncState
-from newsstand.storage import items, log
+from newsstand.storage import items, leases, log
 from newsstand.synchroniser import Synchroniser
 
 ATTEMPTS = 8
@@ -64,7 +64,11 @@ class Verifying:
             raise NotFollowed("another client in this process keeps this account's copies in this database")
         copy.relist = True  # at once: reads ask the service from here on
         # What is noted of rows (digests, counts) is made what they are, so that the listing finds what is wrong.
-        count, quarantined = await self._context.database.write(items.set_right, copy.record.id)
+        # Whoever follows the node hears of it by the doubt.
+        node_id = copy.record.id
+        _, (count, quarantined) = await self._context.database.write(
+            lambda conn: (leases.raise_doubts(conn, node_id, [leases.WHOLE]), items.set_right(conn, node_id))
+        )
         copy.update(item_count=count, quarantined=quarantined)
         copy.left = False
         await self._synchroniser.list_anew(copy, progress)

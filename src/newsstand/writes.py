@@ -61,7 +61,7 @@ class Writes:
             else:
                 self._acknowledged(write, outcome)
             # A listing or the item's own answer, each begun after this moment, brings it.
-            copy.behind |= copy.relist or bool(copy.refetch) or copy.record.state is not SyncState.LIVE
+            copy.behind |= copy.relist or bool(copy.refetch) or (copy.led and copy.record.state is not SyncState.LIVE)
         if not copy.writing:
             copy.told.clear()
         if copy.doubtful:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from newsstand import leading
+from newsstand import leading, peers
 from newsstand.errors import LeaseLost, StanzaError
 from newsstand.model import NodeKey, Origin, Policy, SyncState
 from newsstand.reconcile import Remove
@@ -75,7 +75,7 @@ def leads(program: Program, node: str = NODE) -> bool:
 def die(program: Program) -> None:
     """As far as others can tell, its process ended: nothing reaches it any more, and it says nothing."""
     hang(program)
-    leading._here.discard(lead_of(program).worker)
+    peers.here.discard(lead_of(program).worker)
 
 
 def hang(program: Program) -> None:

@@ -103,12 +103,18 @@ async def test_seizing_asks_nobody(database: Database, node: NodeRecord) -> None
 
 
 async def test_a_generation_that_is_over_is_refused(database: Database, node: NodeRecord) -> None:
-    await database.read(leases.check, node.id, 0)
+    await database.read(leases.check, node.id, 0, None)
     await take(database, FIRST_WORKER, node.id)
-    await database.read(leases.check, node.id, 1)
-    for node_id, generation in [(node.id, 0), (node.id, 2), (node.id + 1, 0)]:
+    await database.read(leases.check, node.id, 1, FIRST_WORKER)
+    for node_id, generation, leader in [
+        (node.id, 0, FIRST_WORKER),
+        (node.id, 2, FIRST_WORKER),
+        (node.id, 1, SECOND_WORKER),
+        (node.id, 1, None),
+        (node.id + 1, 0, None),
+    ]:
         with pytest.raises(LeaseLost):
-            await database.read(leases.check, node_id, generation)
+            await database.read(leases.check, node_id, generation, leader)
 
 
 async def test_how_a_node_stands_tells_who_follows_it(database: Database, node: NodeRecord) -> None:
@@ -167,7 +173,8 @@ async def test_of_a_fresh_session_nothing_that_the_worker_follows_is_live(databa
     for record in (node, other):
         [known] = await database.read(nodes.load, [record.id])
         await database.write(nodes.save, _in_state(known, SyncState.LIVE))
-    await database.write(leases.age, FIRST_WORKER, "a new session began")
+    await database.write(leases.age, FIRST_WORKER, "this one", [other.id])  # which is not its own
+    await database.write(leases.age, FIRST_WORKER, "a new session began", None)
     found = (await standing(database, node.id)).record
     assert (found.state, found.reason) == (SyncState.STALE, "a new session began")
     assert (await standing(database, other.id)).record.state is SyncState.LIVE

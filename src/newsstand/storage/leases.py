@@ -81,8 +81,9 @@ class Look(NamedTuple):
 
 
 _HEARD = _node.c.state.in_([SyncState.LIVE.value, SyncState.SYNCING.value])
-_UNHEARD = {"state": SyncState.STALE.value, "reason": "not heard from since the last session"}
-_GENERATION = select(_node.c.generation).where(_node.c.id == bindparam("b_node"))
+UNHEARD = "not heard from since the last session"
+_UNHEARD = {"state": SyncState.STALE.value, "reason": UNHEARD}
+_LEASE = select(_node.c.generation, _node.c.leader).where(_node.c.id == bindparam("b_node"))
 _HELD = select(_node.c.id, _node.c.generation, _node.c.leader)
 _DOUBTED = exists(select(1).select_from(_doubt).where(_doubt.c.node_id == _node.c.id))
 _WORKERS = select(
@@ -100,12 +101,14 @@ _CONTENTS = select(_item.c.digest, _item.c.content_digest).where(
 )
 
 
-def check(conn: Connection, node_id: int, generation: int) -> None:
-    """Raises LeaseLost where a node is not any more what somebody builds on."""
-    now = conn.execute(_GENERATION, {"b_node": node_id}).scalar()
-    if now != generation:
-        what = "was dropped" if now is None else f"is at generation {now}, not {generation}"
-        raise LeaseLost(f"node {node_id} {what}: another worker has it in hand")
+def check(conn: Connection, node_id: int, generation: int, leader: str | None) -> None:
+    """Raises LeaseLost where a node is not any more what somebody builds on: of this generation, and followed by this
+    worker, or by nobody."""
+    row = conn.execute(_LEASE, {"b_node": node_id}).first()
+    if row is None:
+        raise LeaseLost(f"node {node_id} was dropped")
+    if tuple(row) != (generation, leader):
+        raise LeaseLost(f"node {node_id} is at generation {row.generation}, not {generation}, or in other hands")
 
 
 def tell(conn: Connection, node_id: int) -> None:
@@ -135,7 +138,9 @@ def workers(conn: Connection) -> list[WorkerRow]:
 def beat(
     conn: Connection, worker: str, account: str, process: Process, *, hears: bool, shares: bool, lease: int
 ) -> None:
-    """The worker goes on, for `lease` microseconds from now."""
+    """The worker goes on, for `lease` microseconds from now. Those whose time is over are forgotten until they do."""
+    now = dialects.now(conn)
+    conn.execute(delete(_worker).where(_worker.c.until < now))
     values = {
         "account": account,
         "host": process.host,
@@ -143,7 +148,7 @@ def beat(
         "started": process.started,
         "hears": hears,
         "shares": shares,
-        "until": dialects.now(conn) + lease,
+        "until": now + lease,
     }
     if not conn.execute(update(_worker).where(_worker.c.id == worker).values(values)).rowcount:
         conn.execute(insert(_worker).values(id=worker, **values))
@@ -168,10 +173,15 @@ def _tell_all(conn: Connection, held: Iterable[Sequence[object]]) -> None:
         dialects.tell(conn, int(str(row[0])))
 
 
-def age(conn: Connection, worker: str, reason: str) -> None:
-    """A fresh session began: nothing vouches for what the worker follows, until it was listed again."""
+def age(conn: Connection, worker: str, reason: str, node_ids: Collection[int] | None) -> None:
+    """Nothing vouches for these of the nodes that the worker follows, or, None, for any, until it was listed again."""
     stale = {"state": SyncState.STALE.value, "reason": reason}
-    conn.execute(update(_node).where(_node.c.leader == worker, _HEARD).values(stale))
+    mine = _node.c.leader == worker, _HEARD
+    if node_ids is None:
+        conn.execute(update(_node).where(*mine).values(stale))
+        return
+    for chunk in chunks(list(node_ids)):
+        conn.execute(update(_node).where(_node.c.id.in_(chunk), *mine).values(stale))
 
 
 # Leases ----------------------------------------------------------------------------------------------------------
@@ -179,18 +189,19 @@ def age(conn: Connection, worker: str, reason: str) -> None:
 
 def take(conn: Connection, worker: str, node_ids: Collection[int], is_alive: IsAlive, most: int | None) -> list[Held]:
     """Have the worker follow these nodes, `most` of them at most, but for those that another one follows that is
-    alive. Returns what it follows of them now; its own keep their generation."""
+    alive. Returns what it follows of them now; its own keep their generation. None of them is live."""
     living = {row.id for row in workers(conn) if is_alive(row)}
-    taken: list[Held] = []
+    kept: list[Held] = []
+    given: list[Held] = []
     for chunk in chunks(list(node_ids)):
         for row in conn.execute(_HELD.where(_node.c.id.in_(chunk)).order_by(_node.c.id)).all():
             held = Held(*row)
-            if held.leader != worker:
-                if held.leader in living or (most is not None and len(taken) >= most):
-                    continue
-                held = _give(conn, held, worker)
-            taken.append(held)
-    return taken
+            if held.leader == worker:
+                kept.append(held)
+            elif held.leader not in living and (most is None or len(kept) + len(given) < most):
+                given.append(held)
+    age(conn, worker, UNHEARD, [held.node_id for held in kept])
+    return kept + _give(conn, given, worker)
 
 
 def seize(conn: Connection, worker: str, node_id: int) -> Held | None:
@@ -199,15 +210,16 @@ def seize(conn: Connection, worker: str, node_id: int) -> Held | None:
     if row is None:
         return None
     held = Held(*row)
-    return held if held.leader == worker else _give(conn, held, worker)
+    return held if held.leader == worker else _give(conn, [held], worker)[0]
 
 
-def _give(conn: Connection, held: Held, worker: str) -> Held:
-    generation = held.generation + 1
-    conn.execute(update(_node).where(_node.c.id == held.node_id).values(leader=worker, generation=generation))
-    conn.execute(update(_node).where(_node.c.id == held.node_id, _HEARD).values(_UNHEARD))
-    dialects.tell(conn, held.node_id)
-    return Held(held.node_id, generation, worker)
+def _give(conn: Connection, given: Sequence[Held], worker: str) -> list[Held]:
+    for chunk in chunks([held.node_id for held in given]):
+        those = _node.c.id.in_(chunk)
+        conn.execute(update(_node).where(those).values(leader=worker, generation=_node.c.generation + 1))
+        conn.execute(update(_node).where(those, _HEARD).values(_UNHEARD))
+    _tell_all(conn, given)
+    return [Held(held.node_id, held.generation + 1, worker) for held in given]
 
 
 def give_up(conn: Connection, worker: str, node_ids: Collection[int]) -> None:
@@ -295,7 +307,7 @@ def look(conn: Connection, worker: str) -> Look:
 
 def raise_doubts(conn: Connection, node_id: int, item_ids: Collection[str]) -> list[RaisedDoubt]:
     """Of these items, or of WHOLE. Nothing, where the node was dropped."""
-    if conn.execute(_GENERATION, {"b_node": node_id}).first() is None:
+    if conn.execute(_LEASE, {"b_node": node_id}).first() is None:
         return []
     raised: list[RaisedDoubt] = []
     for item_id in item_ids:
@@ -320,6 +332,11 @@ def settle(conn: Connection, doubts: Iterable[RaisedDoubt]) -> None:
                 _doubt.c.number == doubt.number,
             )
         )
+
+
+def settle_all(conn: Connection, node_id: int) -> None:
+    """The node is closed: there is nothing to look into."""
+    conn.execute(delete(_doubt).where(_doubt.c.node_id == node_id))
 
 
 def doubts_of(conn: Connection, node_ids: Collection[int]) -> list[RaisedDoubt]:
