@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element
 
 from newsstand.analysis import Analysers
 from newsstand.config import Settings
-from newsstand.copies import Copies, Copy
+from newsstand.copies import Copies, Copy, ticket
 from newsstand.errors import Disconnected, LeaseLost
 from newsstand.model import NodeKey
 from newsstand.protocol import bare
@@ -132,6 +132,18 @@ class Context:
     ) -> T:
         """Change what is stored of a copy, in one transaction. Raises LeaseLost, and changes nothing, where another
         worker has the node in hand, or dropped it; else as `Database.write`."""
+        was_led = copy.led
+        try:
+            return await self._write(copy, statement, *args, **kwargs)
+        except LeaseLost:
+            if was_led or not copy.led:
+                raise
+            # We took it over ourselves while this was on its way.
+            return await self._write(copy, statement, *args, **kwargs)
+
+    async def _write(
+        self, copy: Copy, statement: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         node_id, generation, leader = copy.record.id, copy.generation, copy.leader
         if self.is_led_elsewhere(copy):
             raise LeaseLost(f"another worker follows {copy.key.node!r}")
@@ -143,11 +155,13 @@ class Context:
             return result
 
         try:
-            return await self.database.write(checked)
+            result = await self.database.write(checked)
         except LeaseLost:
-            if (copy.generation, copy.leader) == (generation, leader):  # else we took it over ourselves meanwhile
+            if (copy.generation, copy.leader) == (generation, leader):
                 self.lease_lost(copy)
             raise
+        copy.seen = ticket()
+        return result
 
     async def save(self, copy: Copy, **changes: Any) -> bool:
         """Change what is remembered of a node: first here, so that reads see it at once, then in the database. False
@@ -163,17 +177,17 @@ class Context:
         return made
 
     async def _save(self, copy: Copy, changes: dict[str, Any]) -> None:
-        generation = copy.generation
+        was_led = copy.led
         copy.saving += 1
         try:
             copy.update(**changes)
-            await self.write(copy, nodes.save, copy.record)
-        except LeaseLost:
-            if copy.generation == generation or copy.dropped:
-                raise
-            # We took it over ourselves meanwhile.
-            copy.update(**changes)
-            await self.write(copy, nodes.save, copy.record)
+            try:
+                await self._write(copy, nodes.save, copy.record)
+            except LeaseLost:
+                if was_led or not copy.led:
+                    raise
+                copy.update(**changes)  # as in `write`: on top of what was found when we took it over
+                await self._write(copy, nodes.save, copy.record)
         finally:
             copy.saving -= 1
 

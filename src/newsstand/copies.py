@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,6 +38,15 @@ COVERED = 1_000
 """How many items of a node it is remembered of when an answer last showed them."""
 ORDER = 10_000
 """Items of a node above which its order teaches nothing: comparing orders takes time."""
+
+
+_tickets = itertools.count(1)
+
+
+def ticket() -> int:
+    """Taken before the database is asked how a copy stands: what was asked earlier never replaces what was asked, or
+    written, later."""
+    return next(_tickets)
 
 
 class Told(NamedTuple):
@@ -152,7 +162,7 @@ class Copy:
     raising: int = 0
     """Doubts of our own are on their way to the database."""
     seen: int = 0
-    """The ticket (see `Leading.ticket`) of what is remembered of a copy that another worker may follow."""
+    """The ticket of what is remembered of it."""
 
     def __init__(self, record: NodeRecord) -> None:
         self.record = record
@@ -207,6 +217,11 @@ class Copy:
         self.changed = asyncio.Event()
         """Set when something of it was committed, or it was dropped; each time there is a new one. Taken before
         looking at the log, it cannot be missed."""
+
+    @property
+    def ahead(self) -> bool:
+        """What is remembered of it is newer than what the database says."""
+        return self.closing or self.releasing or self.saving > 0
 
     @property
     def key(self) -> NodeKey:

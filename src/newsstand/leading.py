@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import itertools
 import logging
 import math
 import uuid
@@ -16,7 +15,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
 from newsstand.context import Context
-from newsstand.copies import Copy
+from newsstand.copies import Copy, ticket
 from newsstand.errors import ConfigurationError, DatabaseError, NewsstandError
 from newsstand.model import NodeRecord, SyncState
 from newsstand.peers import Peers, here, lease_clock
@@ -76,7 +75,6 @@ class Leading:
         self._look_due = math.inf
         self._looking = False
         self._look_again = False
-        self._tickets = itertools.count(1)
         self.looked = asyncio.Event()
         """Set after each look; each time there is a new one."""
         self.went_on: Callable[[], None] = lambda: None
@@ -166,7 +164,7 @@ class Leading:
         context, transport = self._context, self._context.transport
         if transport is None or self._is_silent() or not self._begun:
             return
-        began, turns, fresh, ticket = lease_clock(), context.turns, self._fresh, next(self._tickets)
+        began, turns, fresh = lease_clock(), context.turns, self._fresh
         own, process, known, lease = transport.own_jid, this_process(), self._known(), int(self._lease * 1e6)
         led = [copy for copy in context.copies if copy.led]
         # What could not be stored in its time: that it is not live, or in doubt.
@@ -180,17 +178,18 @@ class Leading:
             return leases.look(conn, self.worker), raised
 
         look, raised = await context.database.write(run)
+        asked = ticket()  # not before: our own writes happen in the order of the calls
         for copy, doubts in zip(doubtful, raised, strict=True):
             self.keep(copy, doubts)
         if turns != context.turns:
             return
         self._fresh = False
-        self._take_in_leases(look, known, ticket)
+        self._take_in_leases(look, known, asked)
         self._valid_until = began + self._lease
         if not self.ready:
             self.ready = True
             self.went_on()
-        await self._take_in(look, ticket)
+        await self._take_in(look, asked)
 
     async def get_ready(self) -> None:
         """Before work that somebody waits for. Raises DatabaseError."""
@@ -233,13 +232,9 @@ class Leading:
         """Whether another worker follows the node."""
         return not copy.led and self._peers.find(copy.leader) is not None
 
-    def ticket(self) -> int:
-        """Taken before looking at a node: what was looked at earlier never replaces what was looked at later."""
-        return next(self._tickets)
-
-    def refresh(self, copy: Copy, standing: Standing | None, ticket: int) -> None:
+    def refresh(self, copy: Copy, standing: Standing | None, asked: int) -> None:
         """Take over how a copy that another worker may follow stands in the database."""
-        if copy.led or copy.closing or copy.saving or ticket < copy.seen:
+        if copy.led or copy.ahead or asked < copy.seen:
             return
         if standing is None:
             self.drop(copy)
@@ -247,14 +242,14 @@ class Leading:
         if standing.held.leader is not None and standing.held.leader != self.worker:
             self._peers.saw(standing.held.leader, standing.worker)
         copy.doubted = standing.doubted
-        self._take_over(copy, standing.record, standing.held, ticket)
+        self._take_over(copy, standing.record, standing.held, asked)
 
-    def _take_over(self, copy: Copy, record: NodeRecord, held: Held, ticket: int) -> None:
+    def _take_over(self, copy: Copy, record: NodeRecord, held: Held, asked: int) -> None:
         """What the database says of a copy that is not ours."""
         before = copy.record
         read_at = max(before.read_at or 0, record.read_at or 0) or None
         copy.record = dataclasses.replace(record, read_at=read_at)
-        copy.generation, copy.leader, copy.seen = held.generation, held.leader, ticket
+        copy.generation, copy.leader, copy.seen = held.generation, held.leader, asked
         if not self.has_leader(copy):
             copy.age(_UNHEARD)
         if (before.revision, before.state) != (record.revision, record.state):
@@ -287,10 +282,10 @@ class Leading:
         self._stop("look")
         self._looking, self._look_again = True, False
         try:
-            known, ticket = self._known(), next(self._tickets)
+            known, asked = self._known(), ticket()
             look = await self._context.database.scan(leases.look, self.worker)
-            self._take_in_leases(look, known, ticket)
-            await self._take_in(look, ticket)
+            self._take_in_leases(look, known, asked)
+            await self._take_in(look, asked)
         finally:
             self._looking = False
             self._look_in(HINTED if self._look_again else self._pause())
@@ -302,7 +297,7 @@ class Leading:
     def _known(self) -> set[int]:
         return {copy.record.id for copy in self._context.copies}
 
-    def _take_in_leases(self, look: Look, known: set[int], ticket: int) -> None:
+    def _take_in_leases(self, look: Look, known: set[int], asked: int) -> None:
         """At once: what is another's is not ours, and what is gone nobody's. `known`: the nodes that we knew before."""
         copies = self._context.copies
         self._peers.saw_all(look.workers)
@@ -312,17 +307,17 @@ class Leading:
                 self.drop(copy)
         for held in look.held:
             copy = copies.by_id(held.node_id)
-            if copy is not None and copy.led and ticket > copy.seen and not copy.closing:
+            if copy is not None and copy.led and asked > copy.seen and not copy.closing:
                 lost = (held.generation, held.leader) != (copy.generation, self.worker)
                 if lost and held.generation >= copy.generation:
                     self._let_go(copy)
         for copy in copies:
-            if not copy.led and not copy.closing and not copy.saving and not self.has_leader(copy):
+            if not copy.led and not copy.ahead and not self.has_leader(copy):
                 copy.age(_UNHEARD)
 
-    async def _take_in(self, look: Look, ticket: int) -> None:
+    async def _take_in(self, look: Look, asked: int) -> None:
         copies = self._context.copies
-        changed = [held for held in look.held if self._differs(held, look, ticket)]
+        changed = [held for held in look.held if self._differs(held, look, asked)]
         if changed:
             await self._load(changed)
         for doubt in look.doubts:
@@ -340,14 +335,14 @@ class Leading:
         self.looked.set()
         self.looked = asyncio.Event()
 
-    def _differs(self, held: Held, look: Look, ticket: int) -> bool:
+    def _differs(self, held: Held, look: Look, asked: int) -> bool:
         copy = self._context.copies.by_id(held.node_id)
         if copy is None:
             return held.node_id not in self._context.copies.gone
         revision, state, read_at = look.rows[held.node_id]
         if (read_at or 0) > (copy.record.read_at or 0):
             copy.update(read_at=read_at)  # by another worker's program
-        if ticket < copy.seen or held.generation < copy.generation or copy.closing or copy.releasing:
+        if asked < copy.seen or held.generation < copy.generation or copy.ahead:
             return False  # what we know is newer
         if copy.led:
             return revision > copy.record.revision  # a program changed it through a session of its own
@@ -356,7 +351,7 @@ class Leading:
         return self.has_leader(copy) and state != copy.record.state.value
 
     async def _load(self, changed: Collection[Held]) -> None:
-        ids, ticket = [held.node_id for held in changed], next(self._tickets)
+        ids, asked = [held.node_id for held in changed], ticket()
         records, now = await self._context.database.scan(
             lambda conn: (nodes.load(conn, ids), leases.held_by_id(conn, ids))
         )
@@ -367,12 +362,12 @@ class Leading:
                 if record.id in copies.gone or copies.find(record.key) is not None:
                     continue  # dropped meanwhile, or begun anew
                 copy = copies.add(record)
-            elif ticket < copy.seen or held.generation < copy.generation or copy.closing or copy.saving:
+            elif asked < copy.seen or held.generation < copy.generation or copy.ahead:
                 continue
             elif copy.led:
                 self._take_counts(copy, record)
                 continue
-            self._take_over(copy, record, held, ticket)
+            self._take_over(copy, record, held, asked)
 
     def _take_counts(self, copy: Copy, record: NodeRecord) -> None:
         """Of a copy of ours that a program changed."""
@@ -448,13 +443,14 @@ class Leading:
             await self._context.database.write(leases.give_up, self.worker, ids)
         finally:
             for copy in given:
-                copy.releasing = False
+                copy.releasing, copy.seen = False, ticket()
 
     async def release(self, copy: Copy) -> None:
         """There is nothing to follow any more: whoever wants it again may. What the database cannot be told now, the
         next look sees to."""
         if copy.led:
             await self._quietly(lambda: self._give_up([copy]))
+            self.want(copy)  # it may have been opened again meanwhile
 
     def want(self, copy: Copy) -> None:
         """Somebody wants work done on a copy that is not ours to follow: where nobody follows it, it becomes ours, and
@@ -482,7 +478,7 @@ class Leading:
         """Follow these nodes from now on, `most` at most, but for those that another worker follows. Raises
         DatabaseError."""
         wanted = {copy.record.id: copy for copy in copies if not copy.led and self._is_ours(copy)}
-        ids, ticket = list(wanted), next(self._tickets)
+        ids = list(wanted)
         if not ids:
             return
 
@@ -492,14 +488,15 @@ class Leading:
             return taken, nodes.load(conn, ids), leases.held_by_id(conn, ids), leases.doubts_of(conn, mine)
 
         taken, records, now, doubts = await self._context.database.write(run)
+        asked = ticket()  # not before: our own writes happen in the order of the calls
         mine, by_id = {held.node_id for held in taken}, {held.node_id: held for held in now}
         found = {record.id: record for record in records}
         for node_id, copy in wanted.items():
-            if node_id not in found or copy.dropped or copy.led or copy.closing or ticket < copy.seen:
+            if node_id not in found or copy.dropped or copy.led or copy.closing:
                 continue
-            self._take_over(copy, found[node_id], by_id[node_id], ticket)
+            self._take_over(copy, found[node_id], by_id[node_id], asked)
             if node_id in mine:
-                self._hold(copy, by_id[node_id], [doubt for doubt in doubts if doubt.node_id == node_id], ticket)
+                self._hold(copy, by_id[node_id], [doubt for doubt in doubts if doubt.node_id == node_id])
                 self.taken(copy)
 
     async def take_now(self, copy: Copy) -> None:
@@ -509,7 +506,7 @@ class Leading:
 
     async def seize(self, copy: Copy) -> None:
         """Follow a node from now on, whoever does it now: for what cannot wait for them. Raises DatabaseError."""
-        node_id, ticket = copy.record.id, next(self._tickets)
+        node_id = copy.record.id
         held, doubts = await self._context.database.write(
             lambda conn: (leases.seize(conn, self.worker, node_id), leases.doubts_of(conn, [node_id]))
         )
@@ -517,10 +514,10 @@ class Leading:
             self.drop(copy)
         elif not copy.dropped:
             here.add(self.worker)
-            self._hold(copy, held, doubts, ticket)
+            self._hold(copy, held, doubts)
 
-    def _hold(self, copy: Copy, held: Held, doubts: Iterable[RaisedDoubt], ticket: int) -> None:
-        copy.generation, copy.leader, copy.led, copy.seen = held.generation, self.worker, True, ticket
+    def _hold(self, copy: Copy, held: Held, doubts: Iterable[RaisedDoubt]) -> None:
+        copy.generation, copy.leader, copy.led, copy.seen = held.generation, self.worker, True, ticket()
         copy.doubted = False
         copy.awaited.clear()
         self._raised[copy] = dict.fromkeys(doubts)
@@ -592,7 +589,7 @@ class Leading:
                     raise
                 # It may be ours by now: then we settle it, as a doubt of somebody's.
                 copy.doubted = not copy.led
-                copy.seen = next(self._tickets)
+                copy.seen = ticket()
                 copy.behind = False
         finally:
             copy.asking -= 1
@@ -603,9 +600,9 @@ class Leading:
         node ourselves. Raises what kept it from becoming live."""
         await self._ask(copy)
         while not copy.led:
-            looked, ticket = self.looked, next(self._tickets)
+            looked, asked = self.looked, ticket()
             standing = await self._context.database.read(leases.standing, copy.record.id)
-            self.refresh(copy, standing, ticket)
+            self.refresh(copy, standing, asked)
             if standing is None or copy.dropped:
                 raise NewsstandError("the copy was dropped meanwhile")
             if not standing.doubted:

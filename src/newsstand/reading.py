@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from newsstand import cursors, listing, protocol
 from newsstand.context import Context
-from newsstand.copies import Copy
+from newsstand.copies import Copy, ticket
 from newsstand.errors import DatabaseError, Disconnected, StanzaError, Timeout
 from newsstand.housekeeping import Housekeeping
 from newsstand.leading import Leading
@@ -126,13 +126,13 @@ class Reading:
         try:
             if asked := dict(copy.awaited):
                 copy.found(asked, instant.read_now(leases.contents, node_id, list(asked)))
-            self._leading.refresh(copy, instant.read_now(leases.standing, node_id), self._leading.ticket())
+            self._leading.refresh(copy, instant.read_now(leases.standing, node_id), ticket())
         except DatabaseError:
             return  # whoever reads the items is told
 
     async def _look_at(self, copy: Copy) -> None:
         """The same, on any database. Raises DatabaseError."""
-        node_id, asked, ticket = copy.record.id, dict(copy.awaited), self._leading.ticket()
+        node_id, asked, at = copy.record.id, dict(copy.awaited), ticket()
 
         def read(conn: Any) -> tuple[dict[str, bytes], Standing | None]:
             # In this order: doubts that came with the contents are seen.
@@ -141,7 +141,7 @@ class Reading:
 
         contents, standing = await self._context.database.read(read)
         copy.found(asked, contents)
-        self._leading.refresh(copy, standing, ticket)
+        self._leading.refresh(copy, standing, at)
 
     def _ways_with(self, copy: Copy) -> Ways:
         ways = self._context.ways(copy.key.service)

@@ -1,4 +1,4 @@
-"""The databases that the contract of the storage is tried on."""
+"""The databases that the contract of the storage is tried on, and the workers that share one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from newsstand.model import NodeRecord
 from newsstand.storage.database import Database, open_database
 from newsstand.storage.sqlite_database import SqliteDatabase
 from tests.contract._storage import in_step, make_node
+from tests.contract._workers import Workers
 from tests.databases import BACKENDS, Databases
+from tests.fakes.program import NODE
+from tests.fakes.service import Service
 
 
 @pytest.fixture(params=BACKENDS)
@@ -59,3 +62,13 @@ async def file_database(databases: Databases, tmp_path: Path) -> AsyncIterator[S
 async def node(database: Database) -> NodeRecord:
     """A node without items."""
     return await make_node(database)
+
+
+@pytest.fixture
+async def workers(backend: str, databases: Databases, tmp_path: Path) -> AsyncIterator[Workers]:
+    """None yet, on an empty database, at a service with a node of two items."""
+    url = await databases.new(backend, tmp_path)
+    service = Service()
+    service.create(NODE, "a", "b")
+    yield Workers(url, service)
+    await databases.drop(url, used=True)

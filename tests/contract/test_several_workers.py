@@ -3,117 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from newsstand import leading, peers
+from newsstand import leading
 from newsstand.errors import LeaseLost, StanzaError
-from newsstand.model import NodeKey, Origin, Policy, SyncState
+from newsstand.model import Origin, Policy, SyncState
 from newsstand.reconcile import Remove
-from newsstand.storage import items, leases
-from newsstand.storage.database import Database, open_database
+from newsstand.storage import items
 from newsstand.transport import Session
-from tests.databases import Databases
+from tests.contract._workers import (
+    Workers,
+    asks,
+    database_of,
+    die,
+    hang,
+    lead_of,
+    leads,
+    revive,
+    serves,
+    standing,
+    until,
+)
 from tests.fakes.hold import SECONDS
-from tests.fakes.program import NODE, Program, at_work, contents
-from tests.fakes.service import JULIET, SERVICE, Service
-
-
-class Workers:
-    """Programs of one account, each with a database object of its own, as if in processes of their own."""
-
-    def __init__(self, url: str, service: Service) -> None:
-        self.url = url
-        self.service = service
-
-    @asynccontextmanager
-    async def another(self, **settings: Any) -> AsyncIterator[Program]:
-        database = await open_database(self.url)
-        try:
-            async with at_work(database, self.service, **settings) as program:
-                yield program
-        finally:
-            await database.close()
-
-    @asynccontextmanager
-    async def pair(self, **settings: Any) -> AsyncIterator[tuple[Program, Program]]:
-        """The first follows the node; the second knows that."""
-        async with self.another(**settings) as first:
-            await first.follow()
-            async with self.another(**settings) as second:
-                await second.settled()
-                assert (leads(first), leads(second)) == (True, False)
-                yield first, second
-
-
-@pytest.fixture
-async def workers(backend: str, databases: Databases, tmp_path: Path) -> AsyncIterator[Workers]:
-    url = await databases.new(backend, tmp_path)
-    service = Service()
-    service.create(NODE, "a", "b")
-    yield Workers(url, service)
-    await databases.drop(url, used=True)
-
-
-def lead_of(program: Program) -> leading.Leading:
-    return program.replica._open.leading
-
-
-def database_of(program: Program) -> Database:
-    return program.replica._open.context.database
-
-
-def leads(program: Program, node: str = NODE) -> bool:
-    copy = program.replica._open.context.copies.find(NodeKey(JULIET, SERVICE, node))
-    return copy is not None and copy.led
-
-
-def die(program: Program) -> None:
-    """As far as others can tell, its process ended: nothing reaches it any more, and it says nothing."""
-    hang(program)
-    peers.here.discard(lead_of(program).worker)
-
-
-def hang(program: Program) -> None:
-    """It does nothing any more: it puts nothing off, does not look, and is told nothing."""
-    for name in list(lead_of(program)._timers):
-        lead_of(program)._stop(name)
-    program.service.streams.remove(program.stream)
-
-
-def revive(program: Program) -> None:
-    program.service.streams.append(program.stream)
-
-
-async def until(holds: Callable[[], bool], program: Program) -> None:
-    """Until a look around has shown it."""
-    async with asyncio.timeout(SECONDS):
-        while not holds():
-            await lead_of(program).look()
-
-
-async def serves(program: Program) -> None:
-    """From the copy, as live, and what the service holds."""
-    answer = await program.read()
-    assert (answer.origin, answer.stale) == (Origin.COPY, False), program.copy().record
-    assert contents(answer) == program.service.contents(NODE)
-
-
-async def asks(program: Program) -> None:
-    answer = await program.read()
-    assert answer.origin is Origin.SERVICE
-    assert contents(answer) == program.service.contents(NODE)
-
-
-async def standing(program: Program, node: str = NODE) -> leases.Standing:
-    found = await database_of(program).read(leases.standing, program.copy(node).record.id)
-    assert found is not None
-    return found
-
+from tests.fakes.program import NODE, contents
+from tests.fakes.service import SERVICE
 
 # Reading ---------------------------------------------------------------------------------------------------------
 

@@ -1,23 +1,29 @@
-"""Failing tests of the review."""
+"""Several workers on one database, and what falls between two steps of one of them: a node changes hands, is refused or
+doubted while a read, a write or a look is under way, or while the database cannot be written."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from newsstand import Analyser, Replica, leading
+from newsstand import Analyser, Replica, parsing
 from newsstand.config import Settings
-from newsstand.errors import DatabaseError, StanzaError
-from newsstand.model import ItemsRequest, NodeKey, Origin, Policy, SyncState
+from newsstand.context import Context
+from newsstand.errors import DatabaseError, NewsstandError, StanzaError
+from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
+from newsstand.policy import Serve
+from newsstand.processes import this_process
 from newsstand.storage import answers, items, leases
 from newsstand.transport import Session
-from tests.contract.test_several_workers import (  # noqa: F401
+from tests.contract._storage import Gate
+from tests.contract._workers import (
     Workers,
     asks,
     database_of,
-    die,
     hang,
     lead_of,
     leads,
@@ -25,15 +31,55 @@ from tests.contract.test_several_workers import (  # noqa: F401
     serves,
     standing,
     until,
-    workers,
 )
-from tests.fakes.program import NODE, NOTES, at_work, contents
+from tests.fakes.hold import SECONDS, Hold
+from tests.fakes.program import NODE, NOTES, Program, at_work, contents
 from tests.fakes.service import JULIET, NOTE, SERVICE, Stream
 
-KEY = NodeKey(JULIET, SERVICE, NODE)
+READ = ItemsRequest(NodeKey(JULIET, SERVICE, NODE))
+NODES = [f"node {number}" for number in range(6)]
 
 
-async def test_behind_of_a_node_that_another_lists(workers: Workers) -> None:
+async def look_around(*programs: Program) -> None:
+    """Each in turn, often enough for what one finds to reach the others, and for that to come back."""
+    for _ in range(3):
+        for program in programs:
+            await lead_of(program).look()
+            await program.settled()
+
+
+async def have_look(done: Callable[[], bool], *programs: Program) -> None:
+    """Have all of them look around until this is so."""
+    async with asyncio.timeout(SECONDS):
+        while not done():
+            for program in programs:
+                await lead_of(program).look()
+
+
+@asynccontextmanager
+async def one_gives_up(workers: Workers) -> AsyncIterator[tuple[Program, Program]]:
+    """The first followed all of NODES, and gave some of them up to the second, which did not look since then."""
+    for node in NODES:
+        workers.service.create(node, "a")
+    async with workers.another() as first:
+        for node in NODES:
+            await first.read(node)
+        await first.settled()
+        async with workers.another() as second:
+            await second.settled()
+            lead_of(second).stop()
+            await lead_of(first).look()
+            await first.settled()
+            assert not all(leads(first, node) for node in NODES)
+            yield first, second
+
+
+# Doubts ----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_own_write_that_is_acknowledged_while_another_lists_the_node_does_not_stay_in_doubt(
+    workers: Workers,
+) -> None:
     async with workers.pair() as (first, second):
         hold = workers.service.hold("items")
         first.stream.turn(Session.LOST, Session.FRESH)
@@ -46,148 +92,118 @@ async def test_behind_of_a_node_that_another_lists(workers: Workers) -> None:
         hold.release()
         await first.settled()
         await until(lambda: not second.copy().awaited, second)
-        for _ in range(5):
-            await lead_of(second).look()
-            await second.settled()
+        await look_around(second)
         assert not second.copy().behind
         await serves(second)
 
 
-async def test_seized_in_doubt_spins(workers: Workers) -> None:
-    async with workers.pair() as (first, second):
-        hang_listing = workers.service.hold("items")
-        second.copy().relist = True
-        lead_of(second).want(second.copy())
-        await asyncio.sleep(0.05)
-        assert second.copy().doubted
-        write = second.write("unsubscribe")
-        second.acknowledge(write)
-        await asyncio.sleep(0.1)
-        assert leads(second)
-        hang_listing.release()
-        async with asyncio.timeout(4):
-            await second.replica.synchronise(SERVICE, NODE)
-
-
-async def test_gone_node_is_led_and_nobody_else_can_begin_it(workers: Workers) -> None:
-    async with workers.pair() as (first, second):
-        workers.service.refuse("items", "forbidden", "auth")
-        # second doubts what first follows; first is refused and closes
-        second.copy().relist = True
-        asked = asyncio.ensure_future(lead_of(second).have_settled(second.copy()))
-        async with asyncio.timeout(5):
-            while not asked.done():
-                await lead_of(first).look()
-                await lead_of(second).look()
-        await asyncio.gather(asked, return_exceptions=True)
-        await first.settled()
-        await second.settled()
-        print(
-            "after refusal",
-            leads(first),
-            leads(second),
-            (await standing(second)).held,
-            (await standing(second)).record.state,
-            (await standing(second)).doubted,
-        )
-        workers.service.allow("items")
-        await lead_of(first).look()
-        await first.read()
-        await first.settled()
-        await second.settled()
-        for _ in range(3):
-            await lead_of(first).look()
-            await lead_of(second).look()
-            await first.settled()
-            await second.settled()
-        print((await standing(first)).held, (await standing(first)).record.state)
-        await serves(first)
-
-
-async def test_left_by_one_synchronised_by_another(workers: Workers) -> None:
-    async with workers.pair() as (first, second):
-        write = first.write("unsubscribe")
-        first.acknowledge(write)
-        await first.settled()
-        asked = asyncio.ensure_future(second.replica.synchronise(SERVICE, NODE))
-        async with asyncio.timeout(5):
-            while not asked.done():
-                await lead_of(first).look()
-                await lead_of(second).look()
-        await asked
-
-
-async def test_gone_and_led_synchronise_hangs(workers: Workers) -> None:
-    async with workers.pair() as (first, second):
-        workers.service.refuse("items", "forbidden", "auth")
-        asked = asyncio.ensure_future(lead_of(second).have_settled(second.copy()))
-        second.copy().relist = True
-        async with asyncio.timeout(5):
-            while not asked.done():
-                await lead_of(first).look()
-                await lead_of(second).look()
-        await asyncio.gather(asked, return_exceptions=True)
-        await first.settled()
-        await second.settled()
-        workers.service.allow("items")
-        await lead_of(first).look()
-        print(
-            leads(first),
-            leads(second),
-            (await standing(first)).held,
-            first.copy().record.state,
-            second.copy().record.state,
-        )
-        asked = asyncio.ensure_future(first.replica.synchronise(SERVICE, NODE))
-        async with asyncio.timeout(5):
-            while not asked.done():
-                await lead_of(first).look()
-                await lead_of(second).look()
-        await asked
-
-
-async def test_retract_heard_while_looking_is_taken_for_found(
+async def test_a_retract_that_comes_while_the_rows_are_read_is_not_taken_for_stored(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with workers.pair() as (first, second):
-        workers.service.streams.remove(first.stream)  # the one that follows does not know yet
+        workers.service.streams.remove(first.stream)  # the one that follows does not know of it
         database = database_of(second)
         read = database.read
-        done = False
 
         async def reading(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            nonlocal done
             result = await read(statement, *args, **kwargs)
-            if not done:
-                done = True
+            if not second.copy().awaited:
                 workers.service.retract(NODE, "a")  # told while the answer is on its way
             return result
 
         monkeypatch.setattr(database, "read", reading)
-        reading_ = second.replica._open.reading
-        await reading_._look_at(second.copy())
-        assert done
+        await second.replica._open.reading._look_at(second.copy())
+        monkeypatch.undo()
         assert second.copy().awaited
         workers.service.streams.append(first.stream)
-        assert await second.served_live() in (None, workers.service.contents(NODE))
+        await asks(second)
 
 
-async def test_other_analysers(workers: Workers) -> None:
-    other = Analyser("other", "other", namespace="urn:nobody", to_sync=True)
-    refuses = Analyser("notes", "notes", namespace=NOTE, to_sync=False)
-    async with workers.another() as first:
-        await first.follow()
-        async with workers.another(analysers=(refuses,)) as second:
-            second.replica.register_analyser(other)
-            await second.settled()
-            answer = await first.read()
-            assert contents(answer) == workers.service.contents(NODE)
-            await lead_of(first).look()
-            answer = await first.read()
-            assert contents(answer) == workers.service.contents(NODE)
+async def test_others_are_told_of_a_doubt_before_its_node_rests(workers: Workers) -> None:
+    async with workers.pair() as (first, second):
+        first.copy().rest_until = asyncio.get_running_loop().time() + 1e6
+        write = first.write("publish", item=("c", "mine"))
+        workers.service.publish(NODE, "c", "mine", told=False)
+        first.replica.end_write(write, None)
+        await asks(first)
+        async with asyncio.timeout(SECONDS):
+            while not (await standing(second)).doubted:
+                await lead_of(second).look()
+        await asks(second)
 
 
-async def test_seize_that_fails(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hints_that_never_end_keep_no_look_away(workers: Workers) -> None:
+    async with workers.another(lease=100 * SECONDS) as only:  # no beat falls due, which looks, too
+        await only.follow()
+        lead = lead_of(only)
+        for _ in range(3):
+            looked = lead.looked
+            async with asyncio.timeout(SECONDS):
+                while not looked.is_set():
+                    lead._hinted(1)
+                    await asyncio.sleep(0.01)  # many come within the time that a look waits for them
+
+
+# Refusals and leaving --------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def refused_on_a_doubt(workers: Workers) -> AsyncIterator[tuple[Program, Program]]:
+    """The second doubted what the first follows, who was refused when it looked into that. Now all is allowed."""
+    async with workers.pair() as (first, second):
+        workers.service.refuse("items", "forbidden", "auth")
+        second.copy().relist = True
+        asked = asyncio.ensure_future(lead_of(second).have_settled(second.copy()))
+        await have_look(asked.done, first, second)
+        with pytest.raises(NewsstandError, match="forbidden"):
+            await asked
+        await first.settled()
+        await second.settled()
+        assert (await standing(second)).record.state is SyncState.GONE
+        workers.service.allow("items")
+        await lead_of(first).look()
+        yield first, second
+
+
+async def test_what_was_refused_on_a_doubt_of_another_is_followed_again_when_it_is_read(workers: Workers) -> None:
+    async with refused_on_a_doubt(workers) as (first, second):
+        await first.read()
+        await first.settled()
+        await look_around(first, second)
+        await serves(first)
+        await serves(second)
+
+
+async def test_what_was_refused_on_a_doubt_of_another_can_be_synchronised_when_it_is_allowed(
+    workers: Workers,
+) -> None:
+    async with refused_on_a_doubt(workers) as (first, second):
+        asked = asyncio.ensure_future(first.replica.synchronise(SERVICE, NODE))
+        await have_look(asked.done, first, second)
+        assert (await asked).state is SyncState.LIVE
+
+
+async def test_a_refusal_that_an_overtaken_worker_meets_closes_the_node_for_all(workers: Workers) -> None:
+    async with workers.pair(lease=1.0) as (first, second):
+        hang(first)
+        await until(lambda: leads(second), second)
+        await second.serves_live()
+        revive(first)
+        assert leads(first)  # it does not know better yet
+        workers.service.refuse("items", "forbidden", "auth")
+        with pytest.raises(StanzaError):
+            await first.read()
+        await first.settled()
+        assert (await standing(first)).record.state is SyncState.GONE
+        await look_around(second, first)
+        for program in (first, second):
+            with pytest.raises(StanzaError):
+                await program.read()
+
+
+async def test_a_refusal_that_could_not_be_stored_is_stored_later(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with workers.pair() as (first, second):
         database = database_of(second)
         write = database.write
@@ -206,151 +222,150 @@ async def test_seize_that_fails(workers: Workers, monkeypatch: pytest.MonkeyPatc
             await second.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
         await second.settled()
         assert failed
-        for _ in range(5):
-            await lead_of(second).look()
-            await lead_of(first).look()
-            await second.settled()
-        problems = []
-        if (await standing(first)).record.state is SyncState.LIVE:
-            problems.append("still live to the others after the refusal")
+        await look_around(second, first)
+        assert (await standing(first)).record.state is SyncState.GONE
         workers.service.allow("items")
         await second.read()
-        for _ in range(5):
-            await lead_of(second).look()
-            await lead_of(first).look()
-            await second.settled()
-            await first.settled()
-        if (await second.read()).origin is not Origin.COPY:
-            problems.append("never served again")
-        assert not problems
+        await look_around(second, first)
+        await serves(second)
 
 
-async def test_refusal_met_by_an_overtaken_worker(workers: Workers) -> None:
-    async with workers.pair(lease=1.0) as (first, second):
-        hang(first)
-        await until(lambda: leads(second), second)
-        await second.serves_live()
-        revive(first)
-        assert leads(first)
-        workers.service.refuse("items", "forbidden", "auth")
-        with pytest.raises(StanzaError):
-            await first.read()
+async def test_what_one_left_another_can_synchronise(workers: Workers) -> None:
+    async with workers.pair() as (first, second):
+        first.acknowledge(first.write("unsubscribe"))
         await first.settled()
-        await lead_of(second).look()
+        asked = asyncio.ensure_future(second.replica.synchronise(SERVICE, NODE))
+        await have_look(asked.done, first, second)
+        assert (await asked).state is SyncState.LIVE
+        assert (leads(first), leads(second)) == (False, True)
+
+
+async def test_what_a_worker_left_while_its_own_doubt_was_open_it_can_synchronise(workers: Workers) -> None:
+    async with workers.pair() as (_, second):
+        hold = workers.service.hold("items")  # nobody settles the doubt meanwhile
+        second.copy().relist = True
+        lead_of(second).want(second.copy())
         await second.settled()
-        await lead_of(first).look()
-        with pytest.raises(StanzaError):
-            await first.read()
-        with pytest.raises(StanzaError):
-            await second.read()
+        assert second.copy().doubted
+        second.acknowledge(second.write("unsubscribe"))
+        await second.settled()
+        assert leads(second)
+        hold.release()
+        async with asyncio.timeout(SECONDS):
+            assert (await second.replica.synchronise(SERVICE, NODE)).state is SyncState.LIVE
 
 
-async def test_a_read_while_opening(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with workers.another() as first:
+# Reads -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_replica_that_is_still_opening_can_be_asked(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with workers.another() as first, workers.database() as database:
         await first.follow()
-        from newsstand.storage.database import open_database
-
-        database = await open_database(workers.url)
-        held = asyncio.Event()
-        scan = database.scan
+        hold, scan = Hold(), database.scan
 
         async def scanning(statement: Any, *args: Any, **kwargs: Any) -> Any:
             if statement is leases.look:
-                await held.wait()
+                await hold.wait()
             return await scan(statement, *args, **kwargs)
 
         monkeypatch.setattr(database, "scan", scanning)
-        stream = Stream(workers.service)
-        replica = Replica(stream, settings=Settings(), entry_points=False)
+        replica = Replica(Stream(workers.service), settings=Settings(), entry_points=False)
         opening = asyncio.ensure_future(replica.open(database))
-        while not replica.is_open:
-            await asyncio.sleep(0.01)
         try:
-            replica.decide(ItemsRequest(KEY))
-            await replica._open.reading.look(ItemsRequest(KEY))
-            replica.decide(ItemsRequest(KEY))
+            await hold.reached()
+            for _ in range(2):
+                decision = replica.decide(READ)
+                assert not isinstance(decision, Serve) or decision.stale  # it has no session yet
+                await replica._open.reading.look(READ)
         finally:
-            held.set()
+            hold.release()
             await opening
             await replica.close()
-            workers.service.streams.remove(stream) if stream in workers.service.streams else None
-            await database.close()
 
 
-async def test_parsing_of_before_the_session_goes_on(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    from newsstand import parsing
+@pytest.mark.parametrize("alone", [True, False])
+async def test_rows_that_are_newer_than_the_decision_to_serve_them_are_not_served(
+    workers: Workers, alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers.service.nodes[NODE].limit = 2
+    async with workers.pair() as (first, second):
+        reader = first if alone else second
+        database = database_of(reader)
+        hold, scan = workers.service.hold("ids"), database.scan
 
+        async def scanning(statement: Any, *args: Any, **kwargs: Any) -> Any:
+            if statement is answers.take_items and ("c", "new") not in workers.service.contents(NODE):
+                workers.service.publish(NODE, "c", "new")  # stored at once; what it evicted is looked up later
+                await first.replica.quiet(first.copy().key)
+            return await scan(statement, *args, **kwargs)
+
+        monkeypatch.setattr(database, "scan", scanning)
+        answer = await reader.read()
+        assert contents(answer) == workers.service.contents(NODE)
+        hold.release()
+
+
+async def test_an_overtaken_worker_that_learns_of_it_serves_nothing_as_live_meanwhile(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with workers.pair(lease=1.0) as (first, second):
+        hang(first)
+        hold = workers.service.hold("items")
+        await until(lambda: leads(second), second)
+        await hold.reached()  # so it is live to nobody
+        database = database_of(first)
+        scan = database.scan
+        served: list[Any] = []
+
+        async def scanning(statement: Any, *args: Any, **kwargs: Any) -> Any:
+            # Its lease is put off by now: only what it follows is not known yet.
+            served.append(await first.served_live())
+            return await scan(statement, *args, **kwargs)
+
+        assert leads(first)
+        monkeypatch.setattr(database, "scan", scanning)
+        revive(first)
+        await lead_of(first)._beat()
+        monkeypatch.undo()
+        assert served
+        assert not any(served)
+        hold.release()
+
+
+# What is remembered, and what could not be ------------------------------------------------------------------------
+
+
+async def test_a_worker_with_other_analysers_changes_nothing_of_what_another_follows(workers: Workers) -> None:
+    refuses = Analyser("notes", "notes", namespace=NOTE, to_sync=False)
     async with workers.another() as first:
         await first.follow()
-        node_id = first.copy().record.id
-        record = first.copy().record
-        await database_of(first).write(lambda conn: items.mark_to_parse(conn, node_id, "another", "0"))
-    gate = asyncio.Event()
-    original = parsing.Parsing._parse
-
-    async def slow(self: Any, *args: Any) -> Any:
-        await gate.wait()
-        return await original(self, *args)
-
-    monkeypatch.setattr(parsing.Parsing, "_parse", slow)
-    async with workers.another() as only:  # a single process
-        await until(lambda: leads(only), only)
-        print("busy", only.replica._open.parsing._busy, await database_of(only).read(items.to_parse, node_id, 100))
-        gate.set()
-        await only.settled()
-        left = await database_of(only).read(items.to_parse, node_id, 100)
-        assert left == []
-
-
-async def test_a_write_under_way_while_the_node_is_taken(workers: Workers) -> None:
-    async with workers.another() as second:
-        async with workers.another() as first:
-            await first.follow()
+        async with workers.another(analysers=(refuses,)) as second:
+            second.replica.register_analyser(Analyser("other", "other", namespace="urn:nobody", to_sync=True))
             await second.settled()
-            await lead_of(second).look()
-            write = second.write("publish", item=("c", "mine"))
-        await until(lambda: leads(second), second)
+            await serves(first)
+            await lead_of(first).look()
+            await serves(first)
+
+
+async def test_a_worker_does_not_write_what_it_remembers_of_a_node_that_another_follows(workers: Workers) -> None:
+    async with workers.pair(retry_first=100.0) as (first, second):
+        lead_of(second).stop()  # so that it goes on remembering the node as live
+        workers.service.refuse("items", "internal-server-error", "wait")
+        first.copy().relist = True
+        first.replica._open.synchroniser.want(first.copy())
+        await first.settled()
+        assert (await standing(first)).record.state is SyncState.FAILED
+        assert second.copy().record.state is SyncState.LIVE
+        second.replica.register_analyser(Analyser("more", "more", namespace="urn:more", to_sync=True))
         await second.settled()
-        assert second.copy().writing == 1
-        second.acknowledge(write)
-        assert second.copy().writing == 0
+        assert (await standing(first)).record.state is SyncState.FAILED
 
 
-async def test_hints_do_not_keep_looks_away(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with workers.another() as only:
-        await only.follow()
-        looks = 0
-        look = leading.Leading.look
-
-        async def counted(self: Any) -> None:
-            nonlocal looks
-            looks += 1
-            await look(self)
-
-        monkeypatch.setattr(leading.Leading, "look", counted)
-        for _ in range(30):
-            lead_of(only)._hinted(1)
-            await asyncio.sleep(0.1)
-        assert looks > 5
-
-
-async def test_a_doubt_is_told_while_the_node_rests(workers: Workers) -> None:
-    async with workers.pair() as (first, second):
-        first.copy().rest_until = asyncio.get_running_loop().time() + 5
-        write = first.write("publish", item=("c", "mine"))
-        workers.service.publish(NODE, "c", "mine", told=False)
-        first.replica.end_write(write, None)
-        await asyncio.sleep(0.5)
-        assert (await first.read()).origin is Origin.SERVICE
-        assert (await second.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)).origin is Origin.SERVICE
-        answer = await second.read()
-        assert contents(answer) == workers.service.contents(NODE)
-
-
-async def test_a_state_that_could_not_be_stored(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_could_not_be_stored_is_not_live_to_a_worker_that_begins_later(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with workers.another(retry_first=100.0, retry_most=200.0) as first:
         await first.follow()
-        context = first.replica._open.context
         database = database_of(first)
         write = database.write
         full = True
@@ -364,197 +379,170 @@ async def test_a_state_that_could_not_be_stored(workers: Workers, monkeypatch: p
         workers.service.publish(NODE, "c", "new")
         await first.settled()
         full = False
-        await lead_of(first)._beat()  # the disk has room again
-        print(first.copy().record.state, first.copy().record.reason)
+        await lead_of(first)._beat()  # before it tries again to store anything
         await first.settled()
-        async with workers.another() as second:  # begins only now
+        async with workers.another() as second:
             await second.settled()
-            answer = await second.read()
-            assert contents(answer) == workers.service.contents(NODE)
+            assert contents(await second.read()) == workers.service.contents(NODE)
 
 
-async def test_rows_of_workers_that_were_killed_go(workers: Workers) -> None:
-    async with workers.another() as first:
-        await first.follow()
-        process = __import__("newsstand.processes").processes.this_process()
-        for number in range(5):
-            await database_of(first).write(
-                leases.beat, f"{number:032x}", JULIET, process, hears=True, shares=True, lease=-10_000_000_000
-            )
-        for _ in range(3):
-            await lead_of(first)._beat()
-        assert len(await database_of(first).read(leases.workers)) == 1
+# Taking over -----------------------------------------------------------------------------------------------------
 
 
-async def test_rows_newer_than_the_decision(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    workers.service.nodes[NODE].limit = 2
-    async with workers.pair() as (first, second):
-        database = database_of(second)
-        for name in ("scan",):
-            run = getattr(database, name)
-
-            async def running(statement: Any, *args: Any, run: Any = run, **kwargs: Any) -> Any:
-                if statement is answers.take_items:
-                    workers.service.hold("ids")
-                    workers.service.publish(NODE, "c", "new")
-                    await first.replica.quiet(first.copy().key)
-                return await run(statement, *args, **kwargs)
-
-            monkeypatch.setattr(database, name, running)
-        answer = await second.read()
-        assert not (answer.origin is Origin.COPY and not answer.stale and len(answer.items) == 3), contents(answer)
-        for hold in workers.service._holds.values():
-            hold.release()
-
-
-async def test_the_same_of_one_alone(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    workers.service.nodes[NODE].limit = 2
-    async with workers.another() as first:
-        await first.follow()
-        database = database_of(first)
-        run = database.scan
-
-        async def running(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            if statement is answers.take_items:
-                workers.service.hold("ids")
-                workers.service.publish(NODE, "c", "new")
-                await first.replica.quiet(first.copy().key)
-            return await run(statement, *args, **kwargs)
-
-        monkeypatch.setattr(database, "scan", running)
-        answer = await first.read()
-        assert not (answer.origin is Origin.COPY and not answer.stale and len(answer.items) == 3), contents(answer)
-        for hold in workers.service._holds.values():
-            hold.release()
-
-
-async def test_a_lease_put_off_again_after_it_was_lost(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with workers.pair(lease=1.0) as (first, second):
-        hang(first)
+async def test_a_write_that_is_under_way_while_its_node_is_taken_over_stays_under_way(workers: Workers) -> None:
+    async with workers.another() as second:
+        async with workers.another() as first:
+            await first.follow()
+            await second.settled()
+            await lead_of(second).look()
+            write = second.write("publish", item=("c", "mine"))
         await until(lambda: leads(second), second)
-        hold = workers.service.hold("items")
-        workers.service.publish(NODE, "c", "untold", told=False)
-        await second.settled() if False else None
-        database = database_of(first)
-        scan = database.scan
-        found: list[Any] = []
-
-        async def scanning(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            if getattr(statement, "__qualname__", "").startswith("Leading._load"):
-                found.append(await first.served_live())
-            return await scan(statement, *args, **kwargs)
-
-        monkeypatch.setattr(database, "scan", scanning)
-        state = (await standing(second)).record.state
-        revive(first)
-        await lead_of(first)._beat()
-        hold.release()
-        assert found == [None], (found, state)
+        await second.settled()
+        await asks(second)
+        workers.service.publish(NODE, "c", "mine", told=False)
+        second.acknowledge(write)
+        await second.serves_live()
 
 
-async def test_synchronising_before_the_beat(workers: Workers) -> None:
-    from newsstand.storage.database import open_database
-
-    database = await open_database(workers.url)
-    stream = Stream(workers.service)
-    replica = Replica(stream, settings=Settings(), entry_points=False)
-    replica.only_when_asked = True
-    await replica.open(database)
-    try:
-        stream.turn(Session.FRESH)
-        await replica.synchronise(SERVICE, NODE)
-        requests = len(workers.service.requests)
-        for turn in (Session.RESUMED, Session.FRESH):
-            workers.service.publish(NODE, f"c{turn}", "untold", told=False)
-            stream.turn(Session.LOST, turn)
-            record = await replica.synchronise(SERVICE, NODE)
-            assert record.item_count == len(workers.service.contents(NODE)), turn
-    finally:
-        await replica.close()
-        await database.close()
+async def leave_to_parse(workers: Workers) -> None:
+    """A node that nobody follows, whose items are to be parsed again."""
+    async with workers.another() as first:
+        await first.follow()
+        assert await database_of(first).write(items.mark_to_parse, first.copy().record.id, "another", 0) == 2
 
 
-async def test_who_does_not_follow_does_not_write_what_it_remembers(
+def hold_parsing(monkeypatch: pytest.MonkeyPatch) -> Hold:
+    """Keep each item from being parsed until it is released."""
+    hold, parse = Hold(), parsing.Parsing._parse
+
+    async def waiting(self: Any, *args: Any) -> Any:
+        await hold.wait()
+        return await parse(self, *args)
+
+    monkeypatch.setattr(parsing.Parsing, "_parse", waiting)
+    return hold
+
+
+async def parses(program: Program) -> None:
+    """Wait until no item is left that is to be parsed."""
+    async with asyncio.timeout(SECONDS):
+        while await database_of(program).read(items.to_parse, program.copy().record.id, 1):
+            await lead_of(program).look()
+
+
+async def test_what_is_parsed_before_its_node_is_taken_and_stored_afterwards_is_stored(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with workers.pair(retry_first=100.0) as (first, second):
-        # the analysers of the second change: it judges anew while the first's row changes
-        assert second.copy().record.state is SyncState.LIVE
-        # meanwhile the first fails
-        workers.service.refuse("items", "internal-server-error", "wait")
-        first.copy().relist = True
-        first.replica._open.synchroniser.want(first.copy())
-        await first.settled()
-        assert (await standing(first)).record.state is SyncState.FAILED
-        workers.service.publish(NODE, "c", "untold", told=False)
-        second.replica.register_analyser(Analyser("more", "more", namespace="urn:more", to_sync=True))
-        await second.settled()
-        assert (await standing(first)).record.state is SyncState.FAILED
-
-
-async def test_parsed_while_the_node_is_taken(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    from newsstand import parsing
-    from newsstand.storage.database import open_database
-
-    async with workers.another() as first:
-        await first.follow()
-        node_id = first.copy().record.id
-        await database_of(first).write(lambda conn: items.mark_to_parse(conn, node_id, "another", "0"))
-    gate = asyncio.Event()
-    original = parsing.Parsing._parse
-
-    async def slow(self: Any, *args: Any) -> Any:
-        await gate.wait()
-        return await original(self, *args)
-
-    monkeypatch.setattr(parsing.Parsing, "_parse", slow)
-    database = await open_database(workers.url)
-    write = database.write
-
-    async def writing(statement: Any, *args: Any, **kwargs: Any) -> Any:
-        if "Leading.take" in getattr(statement, "__qualname__", ""):
-            loop = asyncio.get_running_loop()
-
-            def many(conn: Any) -> Any:
-                loop.call_soon_threadsafe(gate.set)  # parsed while many nodes are taken
-                __import__("time").sleep(0.2)
-                return statement(conn)
-
-            return await write(many)
-        return await write(statement, *args, **kwargs)
-
-    monkeypatch.setattr(database, "write", writing)
-    async with at_work(database, workers.service) as only:
+    await leave_to_parse(workers)
+    hold = hold_parsing(monkeypatch)
+    workers.service.hold("items")  # after a listing, what is left is parsed anyway
+    async with workers.another() as only:
+        await hold.reached()
         await until(lambda: leads(only), only)
-        await only.settled()
-        left = await database.read(items.to_parse, node_id, 100)
-        assert left == []
-    await database.close()
+        hold.release()
+        await parses(only)
 
 
-@pytest.mark.parametrize("turn", [Session.RESUMED, Session.FRESH])
-async def test_synchronising_before_the_beat(workers: Workers, turn: Session) -> None:
-    from newsstand.storage.database import open_database
+async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await leave_to_parse(workers)
+    hold = hold_parsing(monkeypatch)
+    workers.service.hold("items")
+    loop, take, write = asyncio.get_running_loop(), leases.take, Context.write
+    async with workers.database() as database:
+        gate, led = Gate(database), []
 
-    database = await open_database(workers.url)
+        def taking(*args: Any) -> Any:
+            loop.call_soon_threadsafe(hold.release)
+            gate.wait()
+            return take(*args)
+
+        async def writing(self: Context, copy: Any, statement: Any, *args: Any) -> Any:
+            if statement is items.store_parsed:
+                led.append(copy.led)
+                gate.open()  # this comes behind the taking, and builds on what was so before it
+            return await write(self, copy, statement, *args)
+
+        monkeypatch.setattr(leases, "take", taking)
+        monkeypatch.setattr(Context, "write", writing)
+        async with at_work(database, workers.service) as only:
+            await until(lambda: leads(only), only)
+            await parses(only)
+            assert led[0] is False
+
+
+@pytest.mark.parametrize("analysers", [[NOTES], []])
+@pytest.mark.parametrize("turns", [(Session.RESUMED, Session.FRESH), (Session.FRESH, Session.RESUMED)])
+async def test_what_is_to_be_synchronised_before_a_session_has_put_anything_off_is_listed(
+    workers: Workers, turns: tuple[Session, ...], analysers: list[Analyser]
+) -> None:
     stream = Stream(workers.service)
     replica = Replica(stream, settings=Settings(), entry_points=False)
-    replica.register_analyser(NOTES)
+    for analyser in analysers:
+        replica.register_analyser(analyser)
     replica.only_when_asked = True
-    await replica.open(database)
-    try:
-        stream.turn(Session.FRESH)
-        await replica.synchronise(SERVICE, NODE)
-        workers.service.publish(NODE, "c", "untold", told=False)
-        stream.turn(Session.LOST, turn)
-        record = await replica.synchronise(SERVICE, NODE)
-        assert record.item_count == len(workers.service.contents(NODE))
-    finally:
-        await replica.close()
-        await database.close()
+    async with workers.database() as database:
+        await replica.open(database)
+        try:
+            stream.turn(Session.FRESH)
+            await replica.synchronise(SERVICE, NODE)
+            for number, turn in enumerate(turns):
+                workers.service.publish(NODE, f"c{number}", "untold", told=False)
+                stream.turn(Session.LOST, turn)
+                record = await replica.synchronise(SERVICE, NODE)
+                assert record.item_count == len(workers.service.contents(NODE))
+        finally:
+            await replica.close()
 
 
-async def test_giving_up_fails(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_another_took_over_unseen_can_be_synchronised(workers: Workers) -> None:
+    async with workers.another() as second:
+        async with workers.another() as first:
+            await first.follow()
+            await lead_of(second).look()
+        lead_of(second).stop()  # it knows of nobody that follows the node
+        async with workers.another() as third:
+            await until(lambda: leads(third), third)
+            asked = asyncio.ensure_future(second.replica.synchronise(SERVICE, NODE))
+            await until(asked.done, third)
+            assert (await asked).state is SyncState.LIVE
+            assert (leads(second), leads(third)) == (False, True)
+
+
+# Giving up, and the end ------------------------------------------------------------------------------------------
+
+
+async def test_what_was_given_up_is_not_believed_to_be_its_own_by_who_gave_it_up(workers: Workers) -> None:
+    async with one_gives_up(workers) as (first, _):
+        for node in NODES:
+            held = (await standing(first, node)).held
+            assert (held.leader == lead_of(first).worker) == leads(first, node), node
+
+
+async def test_what_changes_hands_is_never_led_by_two(workers: Workers) -> None:
+    async with one_gives_up(workers) as (first, second):
+        await lead_of(second).look()
+        assert any(leads(second, node) for node in NODES)
+        assert not [node for node in NODES if leads(first, node) and leads(second, node)]
+
+
+async def test_what_was_given_up_is_not_served_as_live_until_another_listed_it(workers: Workers) -> None:
+    async with one_gives_up(workers) as (first, second):
+        hold = workers.service.hold("items")
+        await lead_of(second).look()
+        await hold.reached()
+        given = [node for node in NODES if not leads(first, node)]
+        assert given
+        for node in given:
+            assert (await standing(first, node)).record.state is not SyncState.LIVE
+            assert await first.served_live(node) is None
+        hold.release()
+
+
+async def test_what_could_not_be_given_up_is_served_right_by_those_who_believe_that_it_is_followed(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workers.service.create("other", "a")
     async with workers.another() as first:
         await first.follow()
@@ -568,112 +556,40 @@ async def test_giving_up_fails(workers: Workers, monkeypatch: pytest.MonkeyPatch
             return await write(statement, *args, **kwargs)
 
         monkeypatch.setattr(database, "write", writing)
-        async with workers.another() as second, workers.another() as third:
-            third.stream.turn(Session.LOST)  # reads offline what others follow
+        async with workers.another(), workers.another() as third:
+            third.stream.turn(Session.LOST)  # it reads offline what others follow
             await third.settled()
             await until(lambda: leads(first, NODE) != leads(first, "other"), first)
-            given = NODE if not leads(first, NODE) else "other"
+            given = "other" if leads(first, NODE) else NODE
             workers.service.publish(given, "c", "new")
             await first.settled()
-            await asyncio.sleep(0.1)
             answer = await third.read(given)
             assert answer.stale or contents(answer) == workers.service.contents(given)
 
 
-async def test_lease_lost_comes_out_of_synchronise(workers: Workers) -> None:
-    async with workers.another() as second:
-        async with workers.another() as first:
-            await first.follow()
-            await lead_of(second).look()
-        async with workers.another() as third:
-            lead_of(second)._stop("look")
-            await until(lambda: leads(third), third)
-            asked = asyncio.ensure_future(second.replica.synchronise(SERVICE, NODE))
-            async with asyncio.timeout(10):
-                while not asked.done():
-                    await lead_of(third).look()
-                    await asyncio.sleep(0.01)
-            await asked
-
-
-async def test_a_beat_during_the_end(workers: Workers) -> None:
+async def test_a_beat_that_falls_due_during_the_end_leaves_no_row(workers: Workers) -> None:
     async with workers.another() as first:
         await first.follow()
-        context = first.replica._open.context
-        lead = lead_of(first)
-        close = context.close
+        context, lead = first.replica._open.context, lead_of(first)
+        close, beats = context.close, []
 
         async def closing() -> None:
             await close()
-            lead._context.spawn(lead._beat(), "going on")  # its timer, due just now
+            beats.append(context.spawn(lead._beat(), "going on"))
 
         context.close = closing  # type: ignore[method-assign]
         await first.replica.close()
-        await asyncio.sleep(0.2)
-        rows = await context.database.read(leases.workers)
-        assert [row.id for row in rows] == []
+        await asyncio.gather(*beats)
+        assert beats
+        assert await context.database.read(leases.workers) == []
 
 
-async def test_what_was_given_up_is_not_taken_again(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [f"node {number}" for number in range(6)]
-    for name in names:
-        workers.service.create(name, "a")
+async def test_rows_of_workers_that_ended_without_a_word_go_when_their_time_is_over(workers: Workers) -> None:
     async with workers.another() as first:
-        for name in names:
-            await first.read(name)
-        await first.settled()
-        async with workers.another() as second:
-            lead_of(second)._stop("look")
-            lead_of(first)._stop("look")
-            await lead_of(first).look()
-            for _ in range(20):
-                await asyncio.sleep(0.01)
-            wrong = []
-            for name in names:
-                copy = first.copy(name)
-                held = (await standing(first, name)).held
-                if copy.led and held.leader != lead_of(first).worker:
-                    wrong.append((name, held, copy.generation, copy.record.state))
-            assert not wrong, wrong
-
-
-async def test_two_that_serve_as_live_what_one_follows(workers: Workers) -> None:
-    names = [f"node {number}" for number in range(6)]
-    for name in names:
-        workers.service.create(name, "a")
-    async with workers.another() as first:
-        for name in names:
-            await first.read(name)
-        await first.settled()
-        async with workers.another() as second:
-            await second.settled()
-            await lead_of(first).look()
-            await first.settled()
-            await lead_of(second).look()
-            both = [name for name in names if leads(first, name) and leads(second, name)]
-            assert not both, [
-                (n, first.copy(n).record.state, first.copy(n).generation, second.copy(n).generation) for n in both
-            ]
-
-
-async def test_and_it_is_served_by_both(workers: Workers) -> None:
-    names = [f"node {number}" for number in range(6)]
-    for name in names:
-        workers.service.create(name, "a")
-    async with workers.another() as first:
-        for name in names:
-            await first.read(name)
-        await first.settled()
-        async with workers.another() as second:
-            await second.settled()
-            await lead_of(first).look()
-            await first.settled()
-            hold = workers.service.hold("items")
-            await lead_of(second).look()
-            wrong = []
-            for n in names:
-                state = (await standing(first, n)).record.state
-                if state is not SyncState.LIVE and await first.served_live(n) is not None:
-                    wrong.append((n, state))
-            hold.release()
-            assert not wrong, wrong
+        await first.follow()
+        database = database_of(first)
+        gone = ("f" * 32, JULIET, this_process())
+        await database.write(leases.beat, *gone, hears=True, shares=True, lease=-1)
+        assert len(await database.read(leases.workers)) == 2
+        await lead_of(first)._beat()
+        assert [row.id for row in await database.read(leases.workers)] == [lead_of(first).worker]

@@ -15,7 +15,7 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -175,12 +175,15 @@ async def nodes(romeo: Entity, prosody: Prosody, request: pytest.FixtureRequest)
     await at_once(AT_ONCE, lambda node: romeo.delete(prosody.pubsub, node), made)
 
 
-async def until(what: Any, seconds: float = SECONDS) -> float:
-    """Ask again and again until it holds; returns how long that took."""
+async def until(what: Any, seconds: float = SECONDS, wrong: Sequence[Any] = ()) -> float:
+    """Ask again and again until it holds; returns how long that took. `wrong`: what stood in the way, last."""
     began = time.monotonic()
-    async with asyncio.timeout(seconds):
-        while not await what():
-            continue
+    try:
+        async with asyncio.timeout(seconds):
+            while not await what():
+                continue
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds:g} s; seen last: {wrong}") from None
     return time.monotonic() - began
 
 
@@ -215,11 +218,18 @@ async def test_each_node_is_followed_once_and_taken_over_in_time(
     await until(are_shared_and_live)
     parts = {name: len(led) for name, led in (await fleet.follows()).items()}
 
-    # All answer, from the copy.
-    for worker in others:
-        answers = await worker.ask("read", *nodes)
-        assert all(answer["ids"] == ["first"] for answer in answers.values())
-        assert {(answer["origin"], answer["stale"]) for answer in answers.values()} == {("copy", False)}
+    async def all_read(workers: list[Process], ids: list[str]) -> bool:
+        """From the copies."""
+        for worker in workers:
+            for node, answer in (await worker.ask("read", *nodes)).items():
+                if (answer.get("ids"), answer.get("origin"), answer.get("stale")) != (ids, "copy", False):
+                    wrong[:] = [worker.name, node, answer]
+                    return False
+        return True
+
+    wrong: list[Any] = []
+
+    await until(lambda: all_read(fleet.processes, ["first"]), wrong=wrong)
     for worker in fleet.processes:
         assert await worker.ask("watch", *nodes) == len(nodes)
 
@@ -242,14 +252,7 @@ async def test_each_node_is_followed_once_and_taken_over_in_time(
     hung.signal(signal.SIGCONT)
     await hung.ask("settle")
 
-    async def all_read(workers: list[Process], ids: list[str]) -> bool:
-        for worker in workers:
-            answers = await worker.ask("read", *nodes)
-            if any(answer.get("ids") != ids or answer["origin"] != "copy" for answer in answers.values()):
-                return False
-        return True
-
-    await until(lambda: all_read(fleet.processes, ["first", "second"]))
+    await until(lambda: all_read(fleet.processes, ["first", "second"]), wrong=wrong)
 
     # One is killed.
     killed = rest[-1]
@@ -259,7 +262,7 @@ async def test_each_node_is_followed_once_and_taken_over_in_time(
     fleet.processes.remove(killed)
     took_killed = await until(all_are_followed)
     await at_once(AT_ONCE, lambda node: romeo.publish(prosody.pubsub, node, "third", "after one was killed"), nodes)
-    await until(lambda: all_read(fleet.processes, ["first", "second", "third"]))
+    await until(lambda: all_read(fleet.processes, ["first", "second", "third"]), wrong=wrong)
 
     # No change was lost to whoever watched all the time.
     async def all_seen() -> bool:

@@ -95,9 +95,9 @@ MUTANTS = [
     Mutant(
         "not-subscribed-again",
         "each fresh session subscribes anew: the node may be another one of its name",
-        "engine.py",
-        "        copy.subscribed = copy.stocked = False\n",
-        "        copy.stocked = False\n",
+        "copies.py",
+        "        self.subscribed = self.stocked = False\n",
+        "        self.stocked = False\n",
     ),
     Mutant(
         "fresh-taken-for-resumed",
