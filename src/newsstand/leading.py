@@ -43,6 +43,8 @@ AWAITED = 2.0
 SETTLED = 1_000
 """How many doubts it is remembered of that they are settled."""
 _UNHEARD = "not heard from since the last session"
+_BEGAN = "a new session began"
+_UNTOLD = "what came of its synchronisation could not be stored"
 
 
 def _nothing(copy: Copy) -> None:
@@ -167,12 +169,13 @@ class Leading:
         began, turns, fresh = lease_clock(), context.turns, self._fresh
         own, process, known, lease = transport.own_jid, this_process(), self._known(), int(self._lease * 1e6)
         led = [copy for copy in context.copies if copy.led]
-        # What could not be stored in its time: that it is not live, or in doubt.
-        not_live = [copy.record.id for copy in led if copy.record.state is not SyncState.LIVE]
+        # What could not be stored in its time: that it is not live, or in doubt. What is being stored speaks for itself.
+        resting = [copy for copy in led if not copy.listing and not copy.saving]
+        not_live = [copy.record.id for copy in resting if copy.record.state is not SyncState.LIVE]
         doubtful = [] if fresh else [copy for copy in led if self._is_untold(copy)]
 
         def run(conn: Any) -> tuple[Look, list[list[RaisedDoubt]]]:
-            leases.age(conn, self.worker, "a new session began", None if fresh else not_live)
+            leases.age(conn, self.worker, _BEGAN if fresh else _UNTOLD, None if fresh else not_live)
             raised = [leases.raise_doubts(conn, copy.record.id, [leases.WHOLE]) for copy in doubtful]
             leases.beat(conn, self.worker, own, process, hears=True, shares=self._shares, lease=lease)
             return leases.look(conn, self.worker), raised
@@ -327,6 +330,8 @@ class Leading:
         for copy in copies:
             if copy.closing and not copy.settling:
                 self.still_closing(copy)
+            elif self._is_taken_for_stale(copy, look, asked):
+                await self._context.save(copy)
         if self._begun:
             await self._share()
         for copy in copies:
@@ -368,6 +373,13 @@ class Leading:
                 self._take_counts(copy, record)
                 continue
             self._take_over(copy, record, held, asked)
+
+    def _is_taken_for_stale(self, copy: Copy, look: Look, asked: int) -> bool:
+        """Whether others do not believe a copy of ours that is live: when that was stored, something was in the way."""
+        if not copy.led or copy.record.state is not SyncState.LIVE or copy.listing or copy.ahead or asked < copy.seen:
+            return False
+        row = look.rows.get(copy.record.id)
+        return row is not None and row[1] != SyncState.LIVE.value
 
     def _take_counts(self, copy: Copy, record: NodeRecord) -> None:
         """Of a copy of ours that a program changed."""

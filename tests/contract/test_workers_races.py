@@ -593,3 +593,31 @@ async def test_rows_of_workers_that_ended_without_a_word_go_when_their_time_is_o
         assert len(await database.read(leases.workers)) == 2
         await lead_of(first)._beat()
         assert [row.id for row in await database.read(leases.workers)] == [lead_of(first).worker]
+
+
+async def test_a_beat_while_a_listing_is_stored_does_not_make_it_stale_to_others(workers: Workers) -> None:
+    async with workers.pair() as (first, second):
+        hold = workers.service.hold("items")
+        first.stream.turn(Session.LOST, Session.FRESH)
+        await hold.reached()
+        database = database_of(first)
+        gate = Gate(database)
+        waiting = asyncio.ensure_future(database.write(lambda conn: gate.wait()))
+        await gate.reached.wait()
+        hold.release()  # the listing waits to be stored; the beat waits behind it
+        await asyncio.sleep(0.05)  # nothing tells when it does
+        beat = asyncio.ensure_future(lead_of(first)._beat())
+        await asyncio.sleep(0)
+        gate.open()
+        await asyncio.gather(waiting, beat)
+        await first.settled()
+        await serves(first)
+        await serves(second)
+
+
+async def test_what_others_take_for_stale_and_is_not_they_are_told_again(workers: Workers) -> None:
+    async with workers.pair() as (first, second):
+        await database_of(first).write(leases.age, lead_of(first).worker, "by some accident", None)
+        await asks(second)
+        await lead_of(first).look()
+        await serves(second)

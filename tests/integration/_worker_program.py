@@ -7,6 +7,7 @@ heeds the database's hints of changes). Then a command a line, each answered by 
 `watch NODE…`   from now on their changes are noted
 `changes`       those that were noted, in order
 `follows`       the nodes that it follows, and which of them are live
+`explain NODE`  what it knows of one, for people
 `settle`        once nothing is under way
 `end`
 """
@@ -25,6 +26,7 @@ import newsstand.slixmpp  # noqa: F401 - makes the plugin known
 from newsstand import Analyser, Replica
 from newsstand.errors import NewsstandError
 from newsstand.model import SyncState
+from newsstand.storage import leases
 from newsstand.storage.port import Database
 
 AT_ONCE = 8
@@ -65,6 +67,20 @@ class Worker:
         copies = list(self.replica._open.context.copies)
         return {copy.key.node: copy.record.state is SyncState.LIVE for copy in copies if copy.led and copy.followed}
 
+    async def explain(self, node: str) -> str:
+        context = self.replica._open.context
+        for copy in context.copies:
+            if copy.key.node == node:
+                doubts = await context.database.read(leases.doubts_of, [copy.record.id])
+                told = {
+                    name: value for name, value in vars(copy).items() if value not in (None, False, 0, [], {}, set())
+                }
+                for name in ("cursors", "removed", "changed", "_stored", "payloads", "recent"):
+                    told.pop(name, None)
+                hears = self.replica._open.leading.hears(copy)
+                return f"hears {hears}, raised {self.replica._open.leading._raised.get(copy)}, {doubts}, {told}"
+        return "nothing"
+
     async def settle(self) -> bool:
         await self.replica.settled()
         return True
@@ -95,6 +111,7 @@ async def main() -> None:
         "watch": worker.watch,
         "changes": worker.noted,
         "follows": worker.follows,
+        "explain": worker.explain,
         "settle": worker.settle,
     }
     tell("ready")
