@@ -169,7 +169,7 @@ class Leading:
         began, turns, fresh = lease_clock(), context.turns, self._fresh
         own, process, known, lease = transport.own_jid, this_process(), self._known(), int(self._lease * 1e6)
         led = [copy for copy in context.copies if copy.led]
-        # What could not be stored in its time: that it is not live, or in doubt. What is being stored speaks for itself.
+        # What could not be stored in its time: that it is not live, or in doubt. What is being stored speaks for itself
         resting = [copy for copy in led if not copy.listing and not copy.saving]
         not_live = [copy.record.id for copy in resting if copy.record.state is not SyncState.LIVE]
         doubtful = [] if fresh else [copy for copy in led if self._is_untold(copy)]
