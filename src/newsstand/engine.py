@@ -13,12 +13,12 @@ from newsstand.dropping import Dropping
 from newsstand.errors import Disconnected, LeaseLost, NewsstandError, NotFollowed
 from newsstand.follower import Follower
 from newsstand.housekeeping import Housekeeping
-from newsstand.leading import Leading
+from newsstand.leading import BEGAN, Leading
 from newsstand.model import NodeKey, NodeRecord, SyncState
 from newsstand.parsing import Parsing
 from newsstand.reading import Reading
 from newsstand.selection import Selection
-from newsstand.storage import items, nodes
+from newsstand.storage import items, leases, nodes
 from newsstand.synchroniser import Synchroniser
 from newsstand.transport import Session
 from newsstand.verifying import Verifying
@@ -114,11 +114,11 @@ class Engine:
         copy.heard += 1
         copy.skips_missing = False
         if copy.led:  # else another worker's session goes on
-            copy.begin_anew("a new session began")
+            copy.begin_anew(BEGAN)
 
     def _taken(self, copy: Copy) -> None:
         """We follow this node from now on; if the analysers still want it."""
-        copy.begin_anew("not heard from since the last session")
+        copy.begin_anew(leases.UNHEARD)
         self.parsing.want(copy)
         if self.only_when_asked or self.selection.is_settled(copy):
             self.synchroniser.want(copy)

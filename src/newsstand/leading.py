@@ -42,8 +42,7 @@ AWAITED = 2.0
 """Seconds that the worker which follows a node may take over news that we heard of it, too."""
 SETTLED = 1_000
 """How many doubts it is remembered of that they are settled."""
-_UNHEARD = "not heard from since the last session"
-_BEGAN = "a new session began"
+BEGAN = "a new session began"
 _UNTOLD = "what came of its synchronisation could not be stored"
 
 
@@ -169,13 +168,13 @@ class Leading:
         began, turns, fresh = lease_clock(), context.turns, self._fresh
         own, process, known, lease = transport.own_jid, this_process(), self._known(), int(self._lease * 1e6)
         led = [copy for copy in context.copies if copy.led]
-        # What could not be stored in its time: that it is not live, or in doubt. What is being stored speaks for itself
+        # What could not be stored in its time: that it is not live, or in doubt. Not of what is just being stored.
         resting = [copy for copy in led if not copy.listing and not copy.saving]
         not_live = [copy.record.id for copy in resting if copy.record.state is not SyncState.LIVE]
         doubtful = [] if fresh else [copy for copy in led if self._is_untold(copy)]
 
         def run(conn: Any) -> tuple[Look, list[list[RaisedDoubt]]]:
-            leases.age(conn, self.worker, _BEGAN if fresh else _UNTOLD, None if fresh else not_live)
+            leases.age(conn, self.worker, BEGAN if fresh else _UNTOLD, None if fresh else not_live)
             raised = [leases.raise_doubts(conn, copy.record.id, [leases.WHOLE]) for copy in doubtful]
             leases.beat(conn, self.worker, own, process, hears=True, shares=self._shares, lease=lease)
             return leases.look(conn, self.worker), raised
@@ -254,7 +253,7 @@ class Leading:
         copy.record = dataclasses.replace(record, read_at=read_at)
         copy.generation, copy.leader, copy.seen = held.generation, held.leader, asked
         if not self.has_leader(copy):
-            copy.age(_UNHEARD)
+            copy.age(leases.UNHEARD)
         if (before.revision, before.state) != (record.revision, record.state):
             copy.cursors.known.clear()
             copy.covered.clear()
@@ -316,7 +315,7 @@ class Leading:
                     self._let_go(copy)
         for copy in copies:
             if not copy.led and not copy.ahead and not self.has_leader(copy):
-                copy.age(_UNHEARD)
+                copy.age(leases.UNHEARD)
 
     async def _take_in(self, look: Look, asked: int) -> None:
         copies = self._context.copies
@@ -449,7 +448,7 @@ class Leading:
         for copy in given:
             self._let_go(copy)
             copy.leader, copy.releasing = None, True
-            copy.age(_UNHEARD)
+            copy.age(leases.UNHEARD)
         try:
             ids = [copy.record.id for copy in given]
             await self._context.database.write(leases.give_up, self.worker, ids)
@@ -525,7 +524,6 @@ class Leading:
         if held is None:
             self.drop(copy)
         elif not copy.dropped:
-            here.add(self.worker)
             self._hold(copy, held, doubts)
 
     def _hold(self, copy: Copy, held: Held, doubts: Iterable[RaisedDoubt]) -> None:
@@ -617,7 +615,7 @@ class Leading:
             self.refresh(copy, standing, asked)
             if standing is None or copy.dropped:
                 raise NewsstandError("the copy was dropped meanwhile")
-            if not standing.doubted:
+            if not standing.doubted or not copy.followed:
                 break
             if not self.has_leader(copy):
                 await self.take_now(copy)  # each look around may show that nobody is left

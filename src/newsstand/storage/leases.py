@@ -157,20 +157,24 @@ def beat(
 def fall_silent(conn: Connection, worker: str) -> None:
     """Nothing reaches the worker any more: what it follows is not live to anybody. Its time goes on running."""
     conn.execute(update(_worker).where(_worker.c.id == worker).values(hears=False))
-    _tell_all(conn, conn.execute(_HELD.where(_node.c.leader == worker)).all())
+    _tell_all(conn, _led_by(conn, worker))
 
 
 def end(conn: Connection, worker: str) -> None:
     """The worker is at its end: others may follow what it followed, at once."""
-    held = conn.execute(_HELD.where(_node.c.leader == worker)).all()
+    left = _led_by(conn, worker)
     conn.execute(update(_node).where(_node.c.leader == worker).values(leader=None))
     conn.execute(delete(_worker).where(_worker.c.id == worker))
-    _tell_all(conn, held)
+    _tell_all(conn, left)
 
 
-def _tell_all(conn: Connection, held: Iterable[Sequence[object]]) -> None:
-    for row in held:
-        dialects.tell(conn, int(str(row[0])))
+def _led_by(conn: Connection, worker: str) -> list[int]:
+    return list(conn.execute(select(_node.c.id).where(_node.c.leader == worker)).scalars())
+
+
+def _tell_all(conn: Connection, node_ids: Iterable[int]) -> None:
+    for node_id in node_ids:
+        dialects.tell(conn, node_id)
 
 
 def age(conn: Connection, worker: str, reason: str, node_ids: Collection[int] | None) -> None:
@@ -218,7 +222,7 @@ def _give(conn: Connection, given: Sequence[Held], worker: str) -> list[Held]:
         those = _node.c.id.in_(chunk)
         conn.execute(update(_node).where(those).values(leader=worker, generation=_node.c.generation + 1))
         conn.execute(update(_node).where(those, _HEARD).values(_UNHEARD))
-    _tell_all(conn, given)
+    _tell_all(conn, [held.node_id for held in given])
     return [Held(held.node_id, held.generation + 1, worker) for held in given]
 
 
@@ -227,7 +231,7 @@ def give_up(conn: Connection, worker: str, node_ids: Collection[int]) -> None:
     for chunk in chunks(list(node_ids)):
         mine = _node.c.id.in_(chunk), _node.c.leader == worker
         conn.execute(update(_node).where(*mine).values(leader=None))
-    _tell_all(conn, [(node_id,) for node_id in node_ids])
+    _tell_all(conn, node_ids)
 
 
 def held_by_all(conn: Connection) -> list[Held]:
