@@ -64,10 +64,10 @@ class Verifying:
             raise NotFollowed("another client in this process keeps this account's copies in this database")
         copy.relist = True  # at once: reads ask the service from here on
         # What is noted of rows (digests, counts) is made what they are, so that the listing finds what is wrong.
-        # Another worker that follows the node hears of it by a doubt; of our own the listing says enough.
-        node_id, doubts = copy.record.id, [leases.WHOLE] if self._context.is_led_elsewhere(copy) else []
+        # Whoever follows the node hears of it by the doubt.
+        node_id = copy.record.id
         _, (count, quarantined) = await self._context.database.write(
-            lambda conn: (leases.raise_doubts(conn, node_id, doubts), items.set_right(conn, node_id))
+            lambda conn: (leases.raise_doubts(conn, node_id, [leases.WHOLE]), items.set_right(conn, node_id))
         )
         copy.update(item_count=count, quarantined=quarantined)
         copy.left = False

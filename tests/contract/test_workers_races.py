@@ -17,7 +17,6 @@ from newsstand.errors import DatabaseError, NewsstandError, StanzaError
 from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
 from newsstand.policy import Serve
 from newsstand.processes import this_process
-from newsstand.reconcile import Remove
 from newsstand.storage import answers, items, leases
 from newsstand.transport import Session
 from tests.contract._storage import Gate
@@ -636,15 +635,3 @@ async def test_a_doubt_of_a_node_that_is_closed_keeps_nobody_waiting(workers: Wo
         async with asyncio.timeout(SECONDS):
             with pytest.raises(NewsstandError, match="forbidden"):
                 await lead_of(second).have_settled(copy)
-
-
-async def test_mending_a_copy_of_its_own_a_worker_lists_it_once(workers: Workers) -> None:
-    async with workers.pair() as (first, _):
-        node_id = first.copy().record.id
-        await database_of(first).write(items.apply, node_id, [Remove(("a",))], 1)
-        await lead_of(first).look()
-        assert (await first.replica.verify(SERVICE, NODE, repair=True)).repaired
-        requests = len(workers.service.requests)
-        await lead_of(first).look()
-        await first.settled()
-        assert len(workers.service.requests) == requests
