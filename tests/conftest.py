@@ -16,7 +16,7 @@ from slixmpp import ClientXMPP
 from newsstand.demo.process import ServerMissing
 from newsstand.demo.prosody import Prosody
 from newsstand.demo.server import XmppServer
-from tests.databases import Databases
+from tests.databases import Databases, Guarded
 from tests.fakes.packages import Packages
 from tests.servers.ejabberd import Ejabberd
 from tests.servers.libervia_pubsub import LiberviaPubsub
@@ -104,6 +104,23 @@ async def databases(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[D
     databases = Databases(tmp_path_factory.mktemp("databases"))
     yield databases
     await databases.close()
+
+
+@pytest.fixture(scope="session")
+async def guarded_server() -> AsyncIterator[Guarded]:
+    """See Guarded."""
+    guarded = Guarded()
+    yield guarded
+    await guarded.close()
+
+
+@pytest.fixture
+def guarded(guarded_server: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Guarded:
+    """See Guarded; and no password is found, unless the test sees to it."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return guarded_server
 
 
 @pytest.fixture(scope="session")

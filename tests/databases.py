@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from newsstand.demo.process import ServerMissing
 from newsstand.storage.database import open_database
 from newsstand.storage.schema import VERSION_TABLE
 from tests.servers.pgbouncer import PgBouncer
-from tests.servers.postgresql import PostgreSQL
+from tests.servers.postgresql import GuardedPostgreSQL, PostgreSQL
 
 BACKENDS = ("sqlite", "postgresql")
 POSTGRESQL = os.environ.get("NEWSSTAND_TEST_POSTGRESQL", "plain")
@@ -122,3 +123,81 @@ class Databases:
             if server is not None:
                 await server.kill()  # nobody is there to be told
                 await server.__aexit__(None, None, None)
+
+
+PASSWORD = "s@fe w/rd"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A role, and a database of its server."""
+
+    role: str
+    database: str
+    where: str
+    password: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """Without the password."""
+        return f"postgresql://{self.role}@{self.where}/{self.database}"
+
+    @property
+    def line(self) -> str:
+        """For a password file."""
+        return f"{self.where}:{self.database}:{self.role}:{self.password}\n"
+
+
+class Guarded:
+    """A PostgreSQL that asks for passwords, of one run and one event loop. Started when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._server = GuardedPostgreSQL()
+        self._missing: ServerMissing | None = None
+        self._numbers = itertools.count(1)
+
+    async def new(self, password: str = PASSWORD) -> Login:
+        """A role, and a database without tables that it owns."""
+        number = next(self._numbers)
+        role, name = f"role_{number}", f"guarded_{number}"
+        await self.run(f"CREATE ROLE {role} LOGIN", f"CREATE DATABASE {name} OWNER {role}")
+        login = Login(role, name, self.where, password)
+        await self.change_password(login, password)
+        return login
+
+    @property
+    def where(self) -> str:
+        """Host and port."""
+        return f"{self._server.host}:{self._server.port}"
+
+    async def change_password(self, login: Login, password: str) -> None:
+        """And end its connections."""
+        await self.run(
+            f"ALTER ROLE {login.role} PASSWORD '{password}'",
+            f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{login.role}'",
+        )
+
+    async def run(self, *statements: str, database: str = "postgres") -> list[Any]:
+        """As the superuser. The rows of the last."""
+        await self._start()
+        conn = await asyncpg.connect(self._server.url(database))
+        try:
+            return [await conn.fetch(statement) for statement in statements][-1]
+        finally:
+            await conn.close()
+
+    async def _start(self) -> None:
+        """Where it is not installed the test is skipped, and in continuous integration fails."""
+        if self._missing is None and self._server.pid is None:
+            try:
+                await self._server.start()
+            except ServerMissing as error:
+                self._missing = error
+        if self._missing is not None:
+            if os.environ.get("CI"):
+                raise self._missing
+            pytest.skip(str(self._missing))
+
+    async def close(self) -> None:
+        await self._server.kill()  # nobody is there to be told
+        await self._server.__aexit__(None, None, None)

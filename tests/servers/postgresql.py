@@ -9,12 +9,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from newsstand.demo.process import Server, ServerFailed, ServerMissing, User, end, read_from, spawn
+from newsstand.demo.process import (
+    PortTaken,
+    Server,
+    ServerFailed,
+    ServerMissing,
+    User,
+    end,
+    free_port,
+    read_from,
+    spawn,
+)
 
 PACKAGES = "postgresql"
 _UNPRIVILEGED = "postgres"
 # What is thrown away need not survive a power cut.
 _SETTINGS = ("listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=100")
+# Nobody called `stranger` is let in.
+_ASKING = """
+local all {superuser} trust
+host all stranger all reject
+host all all {host}/32 scram-sha-256
+"""
 
 
 class PostgreSQL(Server):
@@ -63,7 +79,7 @@ class PostgreSQL(Server):
     async def _start(self, folder: Path) -> None:
         data = folder / "data"
         if not data.exists():
-            await self._run("initdb", "-D", str(data), "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8")
+            await self._make_cluster(data)
         settings = [word for setting in self._settings for word in ("-c", setting)]
         process = await self._spawn(
             *(str(self._programs / "postgres"), "-D", str(data), "-k", str(folder), *settings),
@@ -75,6 +91,9 @@ class PostgreSQL(Server):
             # Its eighth line says "ready" when connections are taken; the first is whose file it is.
             if len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready":
                 return
+
+    async def _make_cluster(self, data: Path) -> None:
+        await self._run("initdb", "-D", str(data), "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8")
 
     async def _run(self, program: str, *arguments: str) -> None:
         assert self._folder is not None
@@ -96,3 +115,31 @@ class PostgreSQL(Server):
     def _environment(self, folder: Path) -> dict[str, str]:
         ours = {name: text for name, text in os.environ.items() if not name.startswith("PG")}
         return {**ours, "LC_ALL": "C.UTF-8", "PGHOST": str(folder), "PGUSER": self.superuser}
+
+
+class GuardedPostgreSQL(PostgreSQL):
+    """It listens on a port of loopback, too, where everybody needs a password. On the socket it knows its superuser."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own_settings = self._settings
+        self.port = 0
+
+    def url(self, database: str) -> str:
+        return f"{super().url(database)}&port={self.port}"
+
+    def _choose_ports(self) -> None:
+        self.port = free_port(self.host)
+        self._settings = (*self._own_settings, f"listen_addresses={self.host}", f"port={self.port}")
+
+    async def _make_cluster(self, data: Path) -> None:
+        await super()._make_cluster(data)
+        (data / "pg_hba.conf").write_text(_ASKING.format(superuser=self.superuser, host=self.host), encoding="utf-8")
+
+    async def _start(self, folder: Path) -> None:
+        try:
+            await super()._start(folder)
+        except ServerFailed as error:
+            if "Address already in use" in str(error):
+                raise PortTaken(f"port {self.port}") from error
+            raise

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import configparser
+import errno
 import importlib.util
 import json
 import math
 import re
 import secrets
+import socket
 import time
 from decimal import Decimal
 from typing import Any
@@ -32,6 +35,15 @@ _TO_TRY_AGAIN = ("40001", "40P01")
 _LOCK_NOT_AVAILABLE = "55P03"
 _NO_SUCH_DATABASE = "3D000"
 _NO_TEXT = ("22021", "22P05")
+_NOT_PROVEN = "28P01"
+_NOT_LET_IN = "28000"
+_NO_RIGHT = ("42501", "3F000")
+"""The second is of a role that may not even look into the schema: to it, there is none."""
+_WHERE_FROM = (
+    "a password is taken from ~/.pgpass or the file that $PGPASSFILE names (a line HOST:PORT:DATABASE:USER:PASSWORD, "
+    "in a file that only you can read), or from $PGPASSWORD, which comes before it"
+)
+_UNREACHABLE = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
 
 
 def check_url(url: str) -> URL:
@@ -43,6 +55,9 @@ def check_url(url: str) -> URL:
         raise ConfigurationError(f"the database URL is none; {_EXAMPLE}") from None
     if parsed.drivername not in DRIVERS:
         raise ConfigurationError(f"the driver of {parsed.drivername}:// is not one of ours; {_EXAMPLE}")
+    if parsed.password is not None and "@" in f"{parsed.host}{parsed.database}":
+        # What comes after the first @ was taken for the host, and would be told as such.
+        raise ConfigurationError("the password in the URL holds an @: write %40 for it, or leave it to ~/.pgpass")
     if not parsed.database:
         raise ConfigurationError(f"the URL names no database; {_EXAMPLE}")
     if importlib.util.find_spec("asyncpg") is None:
@@ -68,9 +83,10 @@ def make_engine(url: URL, *, pooled: bool, **options: Any) -> AsyncEngine:
     async def connect() -> Any:
         import asyncpg
 
-        return await asyncpg.connect(
-            dsn, timeout=CONNECT_SECONDS, statement_cache_size=0 if pooled else 1000, server_settings=settings
-        )
+        with translated(url):  # here, because a program's sessions are translated nowhere else
+            return await asyncpg.connect(
+                dsn, timeout=CONNECT_SECONDS, statement_cache_size=0 if pooled else 1000, server_settings=settings
+            )
 
     arguments: dict[str, Any] = {"async_creator_fn": connect}
     if pooled:
@@ -175,6 +191,16 @@ def sqlstate(error: BaseException) -> str:
     return str(getattr(cause, "sqlstate", None) or "")
 
 
+def _words(error: BaseException) -> str:
+    """On one line. Not the details: they quote what was to be stored."""
+    import asyncpg
+
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_SECONDS:g} s"
+    words = error.args[0] if isinstance(error, asyncpg.PostgresError) and error.args else error
+    return " ".join(str(words).split()) or type(error).__name__
+
+
 class translated:
     """Turns the driver's errors into ours; no password is in them."""
 
@@ -195,18 +221,48 @@ class translated:
     def _ours(self, error: Exception) -> Exception | None:
         import asyncpg
 
+        if isinstance(error, configparser.Error):
+            # Its words are lines of the file.
+            return ConfigurationError("the service file ($PGSERVICEFILE) cannot be read: write %% for % in it")
         if not isinstance(error, SQLAlchemyError | asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
             return None
         name, state = name_of(self.url), sqlstate(error)
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-        words = self._without_secrets(str(getattr(cause, "driver_exception", cause) or type(cause).__name__))
+        words = self._without_secrets(_words(getattr(cause, "driver_exception", cause)))
         if state == _LOCK_NOT_AVAILABLE:
             return DatabaseLocked(f"another process holds {name}; end it, or use another database")
         if state in _NO_TEXT or "surrogates not allowed" in words:
             return ConfigurationError("a text holds a NUL or half a surrogate pair, which no database can keep")
         if state == _NO_SUCH_DATABASE:
             return ConfigurationError(f"there is no database {self.url.database!r}: create it first (createdb)")
+        if hint := self._hint(cause, state):
+            words += f"; {hint}"
         return DatabaseError(f"{name}: {words}")
+
+    def _hint(self, cause: BaseException, state: str) -> str | None:
+        """What to do."""
+        if state == _NOT_PROVEN:
+            return _WHERE_FROM
+        if state == _NOT_LET_IN:
+            return "name another role (postgresql://user@host/name), or have the server's pg_hba.conf let this one in"
+        if state in _NO_RIGHT:
+            role = self.url.username or "the role"
+            return (
+                f"the database's owner, or a superuser, gives the right to make tables (GRANT ALL ON SCHEMA public TO "
+                f"{role}), or to use those that another role made (GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}, "
+                "and the same ON ALL SEQUENCES); who made them migrates them"
+            )
+        if self._is_unreachable(cause):
+            return "is the server running there, and are the host and the port right?"
+        return None
+
+    def _is_unreachable(self, cause: BaseException) -> bool:
+        if isinstance(cause, FileNotFoundError | PermissionError):  # of its socket; else of a certificate
+            return str(self.url.host or self.url.query.get("host", "")).startswith("/")
+        # A name with several addresses fails with an OSError that has all their errors in its words.
+        several = type(cause) is OSError and cause.errno is None
+        known = isinstance(cause, OSError) and cause.errno in _UNREACHABLE
+        return several or known or isinstance(cause, TimeoutError | socket.gaierror)
 
     def _without_secrets(self, words: str) -> str:
         given = [self.url.password, *(value for key, value in self.url.query.items() if "pass" in key)]
