@@ -65,12 +65,12 @@ async def test_what_is_refused_is_one_line(cli: Cli, server: str, tmp_path: Path
     assert (await cli("db", "copy", "-")).code == 2
 
 
-async def test_no_password_is_told(cli: Cli) -> None:
-    url = "postgresql://juliet:s%40fe-word@127.0.0.1:1/news"
-    for argv in (("-", url), (url, f"sqlite:///{cli.folder}/new.db")):
+async def test_no_password_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWSSTAND_DATABASE", "postgresql://juliet:s%40fe-word@127.0.0.1:1/news")
+    for argv in ((f"sqlite:///{cli.database}", "-"), ("-", f"sqlite:///{cli.folder}/new.db")):
         run = await cli("db", "copy", *argv, "-v")
         assert run.code == 1
-        assert "news" in run.err
+        assert "'news' on 127.0.0.1" in run.err
         assert not any(secret in run.out + run.err for secret in ("s@fe-word", "s%40fe-word"))
 
 

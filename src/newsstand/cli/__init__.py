@@ -67,6 +67,7 @@ def _logging(verbose: bool) -> Iterator[None]:
     before = root.level, logging.getLogger("newsstand").level
     root.addHandler(handler)
     told = _Told(logging.ERROR)
+    logging.captureWarnings(True)  # the driver's, of a password file that it passes over: the error says so in its line
     if not verbose:
         damage.addHandler(told)
     if verbose:
@@ -76,6 +77,7 @@ def _logging(verbose: bool) -> Iterator[None]:
     try:
         yield
     finally:
+        logging.captureWarnings(False)
         root.removeHandler(handler)
         damage.removeHandler(told)
         root.setLevel(before[0])

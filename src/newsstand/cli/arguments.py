@@ -13,6 +13,7 @@ The database is --database, else $NEWSSTAND_DATABASE, else newsstand/newsstand.d
 The account is --account, else $NEWSSTAND_ACCOUNT; commands that only read take the only one in the database.
 The password comes from --password-file, else from newsstand-password.JID or newsstand-password in
 $CREDENTIALS_DIRECTORY, else from the keyring (`keyring set newsstand JID`), else it is asked for.
+That of a PostgreSQL server comes from ~/.pgpass, $PGPASSFILE or $PGPASSWORD, never from an argument.
 """
 
 
@@ -289,7 +290,7 @@ def _add_db(commands: Any) -> None:
         "if anything differs.",
     )
     copy.add_argument("source", metavar="FROM", help="a database URL; - for $NEWSSTAND_DATABASE, or the usual place")
-    copy.add_argument("target", metavar="TO", help="another; leave passwords to PGPASSFILE (~/.pgpass) or PGPASSWORD")
+    copy.add_argument("target", metavar="TO", help="another; passwords come from ~/.pgpass, never from here")
     copy.add_argument("--json", action="store_true", help="one JSON document")
     copy.set_defaults(find=_does("copying:copy"))
 

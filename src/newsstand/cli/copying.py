@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 from newsstand.cli import output
-from newsstand.cli.places import database_url
+from newsstand.cli.places import database_url, named_url
 from newsstand.cli.progress import bar
 from newsstand.storage import copying
 
@@ -33,7 +33,7 @@ def copy(args: Any) -> int:
 
 
 def _url(given: str) -> str:
-    return database_url(argparse.Namespace(database=None)) if given == "-" else given
+    return database_url(argparse.Namespace(database=None)) if given == "-" else named_url(given)
 
 
 async def _copy(source: str, target: str) -> copying.Copied:

@@ -11,13 +11,15 @@ from typing import Any
 from newsstand.cli.addresses import account_jid
 from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.replica import Replica
-from newsstand.storage.database import check_url, is_file, open_database
+from newsstand.storage.database import check_url, holds_password, is_file, open_database
 
 
 def database_url(args: Any, *, make_folder: bool = False) -> str:
-    """As the help says. With `make_folder`, the folder of the usual place is made, for this user only."""
-    given: str | None = args.database or os.environ.get("NEWSSTAND_DATABASE")
-    if given:
+    """As the help says. With `make_folder`, the folder of the usual place is made, for this user only. Raises
+    ConfigurationError for an argument with a password."""
+    if args.database:
+        return named_url(args.database)
+    if given := os.environ.get("NEWSSTAND_DATABASE"):
         return given
     folder = data_folder()
     if make_folder:
@@ -29,6 +31,16 @@ def database_url(args: Any, *, make_folder: bool = False) -> str:
                 f"cannot make {folder}: {error.strerror}; name another place with --database"
             ) from error
     return f"sqlite:///{folder / 'newsstand.db'}"
+
+
+def named_url(argument: str) -> str:
+    """A URL that was given as an argument. Raises ConfigurationError where a password is in it."""
+    if holds_password(argument):
+        raise ConfigurationError(
+            "other users of this machine can read the password in the URL, because they see a command's arguments: "
+            "leave it to ~/.pgpass, $PGPASSFILE or $PGPASSWORD, or the whole URL to $NEWSSTAND_DATABASE"
+        )
+    return argument
 
 
 def data_folder() -> Path:

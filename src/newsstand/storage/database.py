@@ -11,7 +11,17 @@ from newsstand.errors import ConfigurationError
 from newsstand.storage import opening, sqlite, sqlite_database
 from newsstand.storage.port import Database, Keeper
 
-__all__ = ["Database", "Keeper", "check_url", "find_revision", "is_file", "key_of", "migrate", "open_database"]
+__all__ = [
+    "Database",
+    "Keeper",
+    "check_url",
+    "find_revision",
+    "holds_password",
+    "is_file",
+    "key_of",
+    "migrate",
+    "open_database",
+]
 
 _EXAMPLES = "write sqlite:///path/to/news.db, or postgresql://user@host/name"
 
@@ -31,6 +41,15 @@ def check_url(url: str) -> URL:
 
             return postgresql.check_url(url)
     raise ConfigurationError(f"{backend} databases are not supported; {_EXAMPLES}")
+
+
+def holds_password(url: str) -> bool:
+    """Whether there is one in the URL, which may be one that cannot be opened."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return False
+    return parsed.password is not None or any("password" in key for key in parsed.query)
 
 
 def is_file(url: str) -> bool:
