@@ -17,9 +17,12 @@ import slixmpp
 from markdown_it import MarkdownIt
 
 import newsstand.slixmpp
+from newsstand.cli import main
 from newsstand.demo.prosody import Prosody
 from newsstand.model import Origin
+from newsstand.storage.database import open_database
 from tests.conftest import Connect, log_in, log_out, new_client
+from tests.databases import Guarded
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
@@ -155,6 +158,25 @@ def test_the_entry_point_that_docs_using_shows_is_that_of_the_example_package() 
     (shown,) = (tomllib.loads(t.content) for t in tokens if t.type == "fence" and t.info == "toml")
     whole = tomllib.loads((ROOT / "examples/newsstand-recipes/pyproject.toml").read_text())
     assert shown["project"]["entry-points"] == whole["project"]["entry-points"]
+
+
+async def test_the_passwords_and_the_statements_that_docs_using_shows_let_a_database_move_between_two_servers(
+    guarded: Guarded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs/using.md").read_text().partition("## The database's password")[2]
+    shown = {t.info: t.content for t in MarkdownIt().parse(page) if t.type == "fence"}
+    # One server stands for both, a database on it for each.
+    to_role, to_database = (line for line in shown["sql"].splitlines() if line)
+    await guarded.run(to_role, to_database, to_database.replace("DATABASE news", "DATABASE other"))
+    one, other = (f"{guarded.where}/{name}" for name in ("news", "other"))
+    lines = shown["pgpass"].replace("db.example.org:5432", guarded.where)
+    file = tmp_path / ".pgpass"
+    file.write_text(lines.replace("other.example.org:5432:*", f"{guarded.where}:other").replace("second", "first"))
+    file.chmod(0o600)
+    command = shown["sh"].replace("db.example.org/news", one).replace("other.example.org/news", other).split()
+    await (await open_database(command[3])).close()
+    assert await asyncio.to_thread(main, command[1:]) == 0, capsys.readouterr().err
+    assert "copied from the PostgreSQL database 'news'" in capsys.readouterr().out
 
 
 def test_no_page_has_an_example_that_no_test_runs() -> None:
