@@ -55,7 +55,7 @@ class Engine:
         self.leading.lost = self._lost
         self.leading.went_on = self._went_on
         self.leading.still_closing = self._still_closing
-        self.leading.doubted = self._doubted
+        self.leading.doubting.doubted = self._doubted
 
     async def open(self) -> None:
         """Look around, and go on with what was not parsed. Raises DatabaseError."""

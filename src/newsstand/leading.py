@@ -16,13 +16,13 @@ from typing import Any
 
 from newsstand.context import Context
 from newsstand.copies import Copy, ticket
-from newsstand.errors import ConfigurationError, DatabaseError, NewsstandError
+from newsstand.doubting import AWAITED, Doubting
+from newsstand.errors import NewsstandError
 from newsstand.model import NodeRecord, SyncState
 from newsstand.peers import Peers, here, lease_clock
 from newsstand.processes import this_process
 from newsstand.storage import leases, nodes
 from newsstand.storage.leases import Held, Look, RaisedDoubt, Standing
-from newsstand.ways import Way
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +38,6 @@ HINTED = 0.2
 """Seconds from a hint to the look that it leads to: what comes meanwhile needs no look of its own."""
 SURPLUS = 1.25
 """So many times its part a worker follows before it gives nodes up to others."""
-AWAITED = 2.0
-"""Seconds that the worker which follows a node may take over news that we heard of it, too."""
-SETTLED = 1_000
-"""How many doubts it is remembered of that they are settled."""
 BEGAN = "a new session began"
 _UNTOLD = "what came of its synchronisation could not be stored"
 
@@ -58,6 +54,7 @@ class Leading:
         self._shares = shares
         self.worker = uuid.uuid4().hex
         self._peers = Peers(self.worker)
+        self.doubting = Doubting(context)
         self._begun = False
         self._fresh = False
         """A fresh session began, and the database does not know."""
@@ -66,12 +63,8 @@ class Leading:
         self._valid_until = -math.inf
         """By the lease clock. Until then nobody else can have taken over what we follow."""
         self._failing = False
-        self._raised: dict[Copy, dict[RaisedDoubt, None]] = {}
-        """Doubts in the database that the work on these copies settles."""
-        self._settled: dict[RaisedDoubt, None] = {}
         self._wanted: set[Copy] = set()
         self._taking = False
-        self._asking: set[Copy] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._look_due = math.inf
         self._looking = False
@@ -84,8 +77,6 @@ class Leading:
         """Called when a copy becomes ours to follow."""
         self.lost: Callable[[Copy], None] = _nothing
         """Called when it is that no more: another worker's, or dropped."""
-        self.doubted: Callable[[Copy], None] = _nothing
-        """Called when somebody else doubts a copy of ours."""
         self.still_closing: Callable[[Copy], None] = _nothing
         """Called when a copy was closed, and the database could not be told."""
         context.lease_lost = self._lease_lost
@@ -171,7 +162,7 @@ class Leading:
         # What could not be stored in its time: that it is not live, or in doubt. Not of what is just being stored.
         resting = [copy for copy in led if not copy.listing and not copy.saving]
         not_live = [copy.record.id for copy in resting if copy.record.state is not SyncState.LIVE]
-        doubtful = [] if fresh else [copy for copy in led if self._is_untold(copy)]
+        doubtful = [] if fresh else [copy for copy in led if self.doubting.is_untold(copy)]
 
         def run(conn: Any) -> tuple[Look, list[list[RaisedDoubt]]]:
             leases.age(conn, self.worker, BEGAN if fresh else _UNTOLD, None if fresh else not_live)
@@ -182,7 +173,7 @@ class Leading:
         look, raised = await context.database.write(run)
         asked = ticket()  # not before: our own writes happen in the order of the calls
         for copy, doubts in zip(doubtful, raised, strict=True):
-            self.keep(copy, doubts)
+            self.doubting.keep(copy, doubts)
         if turns != context.turns:
             return
         self._fresh = False
@@ -324,7 +315,7 @@ class Leading:
             await self._load(changed)
         for doubt in look.doubts:
             if (copy := copies.by_id(doubt.node_id)) is not None and copy.led:
-                self._note_doubt(copy, doubt)
+                self.doubting.note(copy, doubt)
         await self._follow_up_awaited()
         for copy in copies:
             if copy.closing and not copy.settling:
@@ -389,7 +380,7 @@ class Leading:
     def _let_go(self, copy: Copy) -> None:
         """It is not ours to follow any more."""
         copy.led = False
-        self._raised.pop(copy, None)
+        self.doubting.end(copy)
         self.lost(copy)
 
     def drop(self, copy: Copy) -> None:
@@ -473,8 +464,9 @@ class Leading:
             if not self._taking:
                 self._taking = True
                 self._context.spawn(self._quietly(self._take_wanted), "following nodes")
-        elif copy.has_doubts() and copy not in self._asking:
-            self._context.spawn(self._quietly(lambda: self._ask(copy)), f"handing over doubts of {copy.key.node}")
+        elif copy.has_doubts() and not self.doubting.is_handing_over(copy):
+            work = self._quietly(lambda: self.doubting.hand_over(copy))
+            self._context.spawn(work, f"handing over doubts of {copy.key.node}")
 
     async def _take_wanted(self) -> None:
         try:
@@ -530,85 +522,14 @@ class Leading:
         copy.generation, copy.leader, copy.led, copy.seen = held.generation, self.worker, True, ticket()
         copy.doubted = False
         copy.awaited.clear()
-        self._raised[copy] = dict.fromkeys(doubts)
+        self.doubting.begin(copy, doubts)
 
-    # Doubts --------------------------------------------------------------------------------------------------------
-
-    def keep(self, copy: Copy, doubts: Iterable[RaisedDoubt]) -> None:
-        """We raised these ourselves, of a copy that we follow."""
-        self._raised.setdefault(copy, {}).update(dict.fromkeys(doubts))
-
-    def _is_untold(self, copy: Copy) -> bool:
-        """Whether others would call a copy of ours live that is in doubt."""
-        return copy.record.state is SyncState.LIVE and copy.doubtful and not self._raised.get(copy)
-
-    async def tell_doubt(self, copy: Copy) -> None:
-        """What is in doubt of a copy of ours that others would call live, they are told. Raises as `Context.write`."""
-        if self._is_untold(copy):
-            copy.raising += 1
-            try:
-                whole = [leases.WHOLE]
-                self.keep(copy, await self._context.write(copy, leases.raise_doubts, copy.record.id, whole))
-            finally:
-                copy.raising -= 1
-
-    def has_doubts(self, copy: Copy) -> bool:
-        """Whether the database knows of some that are still to be settled."""
-        return bool(self._raised.get(copy))
-
-    async def settle(self, copy: Copy) -> None:
-        """What was in doubt of a copy of ours is looked into. Raises as `Context.write`."""
-        doubts = list(self._raised.get(copy, ()))
-        await self._context.write(copy, leases.settle, doubts)
-        for doubt in doubts:
-            self._raised.get(copy, {}).pop(doubt, None)
-            self._settled[doubt] = None
-        while len(self._settled) > SETTLED:
-            del self._settled[next(iter(self._settled))]
-
-    def _note_doubt(self, copy: Copy, doubt: RaisedDoubt) -> None:
-        raised = self._raised.setdefault(copy, {})
-        if doubt in raised or doubt in self._settled or copy.raising:
-            return  # while we raise some ourselves, the next look tells
-        raised[doubt] = None
-        copy.heard += 1  # what was asked for before this moment may be older
-        stays = self._context.ways(copy.key.service).overwritten is Way.STAYS
-        if doubt.item_id != leases.WHOLE and stays:
-            copy.refetch.add(doubt.item_id)
-        else:
-            copy.relist = True  # where an item that was written without our hearing of it stands, a listing shows
-            copy.subscribed = False  # and we may not hear of it because of that; subscribing again changes nothing
-        self.doubted(copy)
-
-    async def _ask(self, copy: Copy) -> None:
-        """Hand what is in doubt to the worker that follows the node. Until the database says so, the copy does."""
-        self._asking.add(copy)
-        copy.asking += 1
-        try:
-            while copy.has_doubts() and not copy.led:
-                whole = copy.relist or copy.check_ids
-                wanted = [leases.WHOLE] if whole else sorted(copy.refetch)
-                refetch = set(copy.refetch)
-                copy.relist = copy.check_ids = False
-                copy.refetch.clear()
-                try:
-                    await self._context.database.write(leases.raise_doubts, copy.record.id, wanted)
-                except (DatabaseError, ConfigurationError):
-                    copy.relist |= whole
-                    copy.refetch |= refetch
-                    raise
-                # It may be ours by now: then we settle it, as a doubt of somebody's.
-                copy.doubted = not copy.led
-                copy.seen = ticket()
-                copy.behind = False
-        finally:
-            copy.asking -= 1
-            self._asking.discard(copy)
+    # What other workers follow ---------------------------------------------------------------------------------------
 
     async def have_settled(self, copy: Copy) -> None:
         """Have the worker that follows the node look into it, and wait for that; or, should that worker end, follow the
         node ourselves. Raises what kept it from becoming live."""
-        await self._ask(copy)
+        await self.doubting.hand_over(copy)
         while not copy.led:
             looked, asked = self.looked, ticket()
             standing = await self._context.database.read(leases.standing, copy.record.id)
@@ -625,8 +546,6 @@ class Leading:
                 raise NewsstandError("the replica is closed")
         if not copy.led and copy.record.state is not SyncState.LIVE:
             raise NewsstandError(f"not synchronised: {copy.record.reason}")
-
-    # News of nodes that others follow ------------------------------------------------------------------------------
 
     async def _follow_up_awaited(self) -> None:
         """What the worker that follows a node did not take in for long, it may not have heard."""

@@ -169,7 +169,7 @@ class Synchroniser:
         rest = 0.0
         try:
             while session == self._context.session_number and self._may_work(copy):
-                await self._leading.tell_doubt(copy)  # before any rest: others must not call it live meanwhile
+                await self._leading.doubting.tell(copy)  # before any rest: others must not call it live meanwhile
                 if copy.record.state is not SyncState.LIVE or copy.relist:
                     rest = max(rest, copy.rest_until - asyncio.get_running_loop().time())
                 if rest > 0:
@@ -178,9 +178,9 @@ class Synchroniser:
                     continue
                 async with self._turn(copy), self._places:
                     if not self._is_lacking(copy):
-                        if not self._leading.has_doubts(copy):
+                        if not self._leading.doubting.has_any(copy):
                             break
-                        await self._leading.settle(copy)
+                        await self._leading.doubting.settle(copy)
                     elif session == self._context.session_number:
                         rest = await self._work_once(copy)
         except LeaseLost as error:
@@ -199,7 +199,7 @@ class Synchroniser:
 
     def has_work(self, copy: Copy) -> bool:
         """Whether something of a copy of ours is to be looked into, or is and others do not know it yet."""
-        return self._is_lacking(copy) or self._leading.has_doubts(copy)
+        return self._is_lacking(copy) or self._leading.doubting.has_any(copy)
 
     def _is_lacking(self, copy: Copy) -> bool:
         unsure = copy.doubtful or copy.cursors.lacking or copy.revalidate
@@ -263,8 +263,8 @@ class Synchroniser:
                 await self.close(copy, f"the service says {error}", refused=error.condition in REFUSED)
             elif copy.followed:
                 await self._fail(copy, error)
-            if self._leading.has_doubts(copy):
-                await self._leading.settle(copy)  # it is not live: that says enough
+            if self._leading.doubting.has_any(copy):
+                await self._leading.doubting.settle(copy)  # it is not live: that says enough
         except (DatabaseError, LeaseLost) as trouble:
             # It stays failed in memory, and is tried again; the database keeps what it had, which at the next
             # start is stale anyway.
@@ -510,7 +510,7 @@ class Synchroniser:
             applied, doubts = await self._context.write(copy, change)
         finally:
             copy.raising -= 1
-        self._leading.keep(copy, doubts)
+        self._leading.doubting.keep(copy, doubts)
         copy.update(revision=applied.revision, item_count=applied.count, quarantined=applied.quarantined)
         copy.removed.extend(applied.removed)
         for item_id in applied.removed:

@@ -77,8 +77,9 @@ class Worker:
                 }
                 for name in ("cursors", "removed", "changed", "_stored", "payloads", "recent"):
                     told.pop(name, None)
-                hears = self.replica._open.leading.hears(copy)
-                return f"hears {hears}, raised {self.replica._open.leading._raised.get(copy)}, {doubts}, {told}"
+                leading = self.replica._open.leading
+                raised = leading.doubting._raised.get(copy)
+                return f"hears {leading.hears(copy)}, raised {raised}, {doubts}, {told}"
         return "nothing"
 
     async def settle(self) -> bool:
