@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import math
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from newsstand.context import Context
@@ -69,6 +69,8 @@ class Leading:
         self._look_due = math.inf
         self._looking = False
         self._look_again = False
+        self._taking_in = asyncio.Lock()
+        self._sharing = asyncio.Lock()
         self.looked = asyncio.Event()
         """Set after each look; each time there is a new one."""
         self.went_on: Callable[[], None] = lambda: None
@@ -170,8 +172,10 @@ class Leading:
             leases.beat(conn, self.worker, own, process, hears=True, shares=self._shares, lease=lease)
             return leases.look(conn, self.worker), raised
 
-        look, raised = await context.database.write(run)
-        asked = ticket()  # not before: our own writes happen in the order of the calls
+        # What an earlier session left to be written comes before the word that nothing of it holds any more.
+        ready, database = self.ready, context.database
+        look, raised = await (database.write_first if ready else database.write)(run)
+        asked = ticket()  # not before: what we wrote until then is known by now
         for copy, doubts in zip(doubtful, raised, strict=True):
             self.doubting.keep(copy, doubts)
         if turns != context.turns:
@@ -182,7 +186,10 @@ class Leading:
         if not self.ready:
             self.ready = True
             self.went_on()
-        await self._take_in(look, asked)
+        if ready and self._taking_in.locked():
+            await self._share(look)  # what is being taken in is as new, nearly
+        else:
+            await self._take_in(look, asked)
 
     async def get_ready(self) -> None:
         """Before work that somebody waits for. Raises DatabaseError."""
@@ -309,10 +316,16 @@ class Leading:
                 copy.age(leases.UNHEARD)
 
     async def _take_in(self, look: Look, asked: int) -> None:
+        await self._share(look)  # first: what nobody follows must not wait for news of the rest
+        async with self._taking_in:
+            await self._take_in_rest(look, asked)
+
+    async def _take_in_rest(self, look: Look, asked: int) -> None:
         copies = self._context.copies
         changed = [held for held in look.held if self._differs(held, look, asked)]
         if changed:
             await self._load(changed)
+            await self._share(look)
         for doubt in look.doubts:
             if (copy := copies.by_id(doubt.node_id)) is not None and copy.led:
                 self.doubting.note(copy, doubt)
@@ -322,8 +335,6 @@ class Leading:
                 self.still_closing(copy)
             elif self._is_taken_for_stale(copy, look, asked):
                 await self._context.save(copy)
-        if self._begun:
-            await self._share()
         for copy in copies:
             if not copy.led and copy.has_doubts():
                 self.want(copy)
@@ -412,15 +423,24 @@ class Leading:
     def _part(self) -> int:
         return math.ceil(sum(map(self._is_ours, self._context.copies)) / self._sharers())
 
-    async def _share(self) -> None:
+    async def _share(self, look: Look) -> None:
         """Take our part of what nobody follows, and leave to others what is more than that, or followed by nobody."""
+        if self._begun:
+            async with self._sharing:
+                await self._share_now({held.node_id: held.leader for held in look.held})
+
+    async def _share_now(self, leaders: Mapping[int, str | None]) -> None:
         led = [copy for copy in self._context.copies if copy.led]
         idle = [copy for copy in led if not copy.followed and copy.work is None and not copy.closing]
         if given := idle + self._find_surplus([copy for copy in led if self._is_ours(copy)]):
             await self._quietly(lambda: self._give_up(given))
         if not self._shares or self._is_silent():
             return
-        orphans = [copy for copy in self._context.copies if self._is_orphan(copy)]
+        orphans = [
+            copy
+            for copy in self._context.copies
+            if self._is_orphan(copy) and self._peers.find(leaders.get(copy.record.id)) is None
+        ]
         room = None if self._sharers() == 1 else max(0, self._part() - len(led) + len(given))
         if orphans and room != 0:  # what was read last first
             await self.take(sorted(orphans, key=lambda copy: -(copy.record.read_at or 0)), room)
@@ -490,8 +510,8 @@ class Leading:
             mine = [held.node_id for held in taken]
             return taken, nodes.load(conn, ids), leases.held_by_id(conn, ids), leases.doubts_of(conn, mine)
 
-        taken, records, now, doubts = await self._context.database.write(run)
-        asked = ticket()  # not before: our own writes happen in the order of the calls
+        taken, records, now, doubts = await self._context.database.write_first(run)
+        asked = ticket()  # not before: what we wrote until then is known by now
         mine, by_id = {held.node_id for held in taken}, {held.node_id: held for held in now}
         found = {record.id: record for record in records}
         for node_id, copy in wanted.items():
@@ -549,11 +569,13 @@ class Leading:
 
     async def _follow_up_awaited(self) -> None:
         """What the worker that follows a node did not take in for long, it may not have heard."""
-        for copy in self._context.copies:
-            if not copy.awaited or copy.led:
-                continue
-            asked = dict(copy.awaited)
-            copy.found(asked, await self._context.database.read(leases.contents, copy.record.id, list(asked)))
+        asked = {copy: dict(copy.awaited) for copy in self._context.copies if copy.awaited and not copy.led}
+        if not asked:
+            return
+        wanted = {copy.record.id: list(awaited) for copy, awaited in asked.items()}
+        contents = await self._context.database.scan(leases.contents_of_all, wanted)
+        for copy, awaited in asked.items():
+            copy.found(awaited, contents.get(copy.record.id, {}))
             overdue = copy.overdue(asyncio.get_running_loop().time() - AWAITED)
             copy.refetch.update(overdue)
             for item_id in overdue:

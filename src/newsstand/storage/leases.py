@@ -6,10 +6,10 @@ takes a node over raises it, so that whatever the one before it still had in han
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, exists, insert, select, tuple_, update
 
 from newsstand.errors import LeaseLost
 from newsstand.model import NodeRecord, SyncState, digest
@@ -286,6 +286,19 @@ def contents(conn: Connection, node_id: int, item_ids: Collection[str]) -> dict[
     for keys in chunks(list(by_key)):
         rows = conn.execute(_CONTENTS, {"b_node": node_id, "b_digests": keys})
         found.update((by_key[key], content) for key, content in rows)
+    return found
+
+
+def contents_of_all(conn: Connection, wanted: Mapping[int, Collection[str]]) -> dict[int, dict[str, bytes]]:
+    """The same, by node, of many nodes."""
+    by_key = {(node_id, digest(item_id)): item_id for node_id, item_ids in wanted.items() for item_id in item_ids}
+    found: dict[int, dict[str, bytes]] = {}
+    for keys in chunks(list(by_key)):
+        rows = select(_item.c.node_id, _item.c.digest, _item.c.content_digest).where(
+            tuple_(_item.c.node_id, _item.c.digest).in_(keys)
+        )
+        for node_id, key, content in conn.execute(rows):
+            found.setdefault(node_id, {})[by_key[node_id, key]] = content
     return found
 
 

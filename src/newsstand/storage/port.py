@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -11,6 +12,14 @@ from sqlalchemy import Connection
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Turn(enum.IntEnum):
+    """When a write is done, of those that wait."""
+
+    FIRST = 0
+    IN_ORDER = 1
+    LAST = 2
 
 
 class Keeper(Protocol):
@@ -55,6 +64,12 @@ class Database(ABC):
         """Run a change set in a transaction of its own kind: when this returns, it is committed, whole; when it
         raises, nothing of it is. Writes happen in the order of the calls, also those whose caller was cancelled
         meanwhile. The statement may be run again from its beginning, after what it did was undone."""
+
+    @abstractmethod
+    async def write_first(
+        self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `write`, before all that wait for their turn: what says that we are at work must not wait for the work."""
 
     @abstractmethod
     def session(self) -> AbstractAsyncContextManager[Any]:

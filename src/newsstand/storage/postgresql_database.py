@@ -18,7 +18,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from newsstand.errors import DatabaseError
 from newsstand.storage import dialects, postgresql, postgresql_opening
-from newsstand.storage.port import Database, P, T
+from newsstand.storage.port import Database, P, T, Turn
 from newsstand.storage.postgresql import translated
 from newsstand.storage.postgresql_writer import PostgresqlWriter
 
@@ -92,6 +92,11 @@ class PostgresqlDatabase(Database):
 
     async def write(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._writer.submit(lambda conn: statement(conn, *args, **kwargs))
+
+    async def write_first(
+        self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._writer.submit(lambda conn: statement(conn, *args, **kwargs), Turn.FIRST)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Any]:

@@ -1,9 +1,11 @@
-"""Writes to PostgreSQL: in the order of the calls, one transaction each, one at a time."""
+"""Writes to PostgreSQL: in the order of the calls, one at a time."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,10 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from newsstand.errors import DatabaseError
 from newsstand.storage import schema
+from newsstand.storage.port import Turn
 from newsstand.storage.postgresql import should_try_again, translated
 
 T = TypeVar("T")
 
+GROUP = 64
+"""How many writes that wait together share a transaction."""
+GROUP_SECONDS = 0.1
+"""After so long a transaction takes no more in: while it lasts, nobody else can write."""
 ATTEMPTS = 8
 """Of a transaction that fails only because of others that run at the same time."""
 PAUSE = 0.01
@@ -25,59 +32,113 @@ PAUSE = 0.01
 
 
 class _Job(NamedTuple):
+    """In the order in which they are done."""
+
+    turn: Turn
+    number: int
     run: Callable[[Connection], Any]
     future: asyncio.Future[Any]
 
 
 class PostgresqlWriter:
-    """Belongs to the event loop in which it was made."""
+    """Belongs to the event loop in which it was made. What waits together is committed together: where several workers
+    write, each waits for the others once for all that it has, not once for each."""
 
     def __init__(self, engine: AsyncEngine, url: URL) -> None:
         self._engine = engine
         self._url = url
-        self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
+        self._jobs: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()
+        self._numbers = itertools.count()
         self._closed = False
         self._work_task = asyncio.get_running_loop().create_task(self._work(), name="newsstand-write")
 
-    def submit(self, job: Callable[[Connection], T]) -> asyncio.Future[T]:
+    def submit(self, job: Callable[[Connection], T], turn: Turn = Turn.IN_ORDER) -> asyncio.Future[T]:
         """Its result, once it is committed. A future that is cancelled before is not told; the job runs all the
         same. Raises DatabaseError when the writer is closed."""
         if self._closed:
             raise DatabaseError("the database is closed")
+        return self._put(job, turn)
+
+    def _put(self, job: Callable[[Connection], T], turn: Turn) -> asyncio.Future[T]:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put_nowait(_Job(job, future))
+        self._jobs.put_nowait(_Job(turn, next(self._numbers), job, future))
         return future
 
     async def close(self) -> None:
         """Do what waits, then end."""
         if not self._closed:
             self._closed = True
-            self._jobs.put_nowait(None)
+            self._put(lambda conn: None, Turn.LAST)
         await asyncio.shield(self._work_task)
         await self._engine.dispose()
 
     async def _work(self) -> None:
-        while (job := await self._jobs.get()) is not None:
-            try:
-                with translated(self._url):
-                    result = await self._run(job.run)
-            except BaseException as error:  # belongs to whoever asked for the write
-                if not job.future.done():
-                    job.future.set_exception(_told(error))
-                if isinstance(error, asyncio.CancelledError):
-                    self._abandon()
-                    raise
-            else:
-                if not job.future.done():
-                    job.future.set_result(result)
+        while (job := await self._jobs.get()).turn is not Turn.LAST:
+            group = [job]
+            if not await self._do_together(group):
+                for each in group:
+                    await self._do(each)
 
-    def _abandon(self) -> None:
+    def _next_of(self, turn: Turn) -> _Job | None:
+        """One that waits and may be done together with those of this turn."""
+        if self._jobs.empty():
+            return None
+        job = self._jobs.get_nowait()
+        if job.turn is turn:
+            return job
+        self._jobs.put_nowait(job)
+        return None
+
+    async def _do_together(self, group: list[_Job]) -> bool:
+        """In one transaction, with those that wait or come meanwhile, which join the group. False where something
+        was in the way, and nothing was stored: each is to be done alone then, so that only what is wrong fails."""
+        committing = False
+        results: list[Any] = []
+        try:
+            with translated(self._url):
+                async with self._engine.connect() as conn, conn.begin() as transaction:
+                    await conn.exec_driver_sql(schema.LOCK_WRITING)
+                    began = time.monotonic()
+                    for job in group:
+                        results.append(await conn.run_sync(job.run))
+                        full = len(group) >= GROUP or time.monotonic() - began > GROUP_SECONDS
+                        last = len(results) == len(group)
+                        if last and not full and (more := self._next_of(job.turn)) is not None:
+                            group.append(more)
+                    committing = True
+                    await transaction.commit()
+        except asyncio.CancelledError as error:
+            self._abandon(group, error)
+            raise
+        except BaseException as error:  # belongs to whoever asked for the writes
+            if not committing:
+                return False
+            for job in group:  # whether they were stored, nobody knows
+                _fail(job, error)
+        else:
+            for job, result in zip(group, results, strict=True):
+                _tell(job, result)
+        return True
+
+    async def _do(self, job: _Job) -> None:
+        try:
+            with translated(self._url):
+                result = await self._run(job.run)
+        except asyncio.CancelledError as error:
+            self._abandon([job], error)
+            raise
+        except BaseException as error:  # belongs to whoever asked for the write
+            _fail(job, error)
+        else:
+            _tell(job, result)
+
+    def _abandon(self, under_way: list[_Job], error: BaseException) -> None:
         """The event loop is being ended: nobody is left in the dark."""
         self._closed = True
+        for job in under_way:
+            _fail(job, error)
         while not self._jobs.empty():
-            job = self._jobs.get_nowait()
-            if job is not None and not job.future.done():
-                job.future.set_exception(DatabaseError("the database was closed"))
+            _fail(self._jobs.get_nowait(), DatabaseError("the database was closed"))
 
     async def _run(self, job: Callable[[Connection], Any]) -> Any:
         for attempt in range(1, ATTEMPTS + 1):
@@ -101,6 +162,13 @@ class PostgresqlWriter:
         return await conn.run_sync(job)
 
 
-def _told(error: BaseException) -> Exception:
+def _tell(job: _Job, result: Any) -> None:
+    if not job.future.done():
+        job.future.set_result(result)
+
+
+def _fail(job: _Job, error: BaseException) -> None:
     """SystemExit and the like must end neither the task nor the event loop."""
-    return error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
+    told = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
+    if not job.future.done():
+        job.future.set_exception(told)

@@ -19,7 +19,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from newsstand.errors import DatabaseError
 from newsstand.storage import opening
-from newsstand.storage.port import Database, Instant, P, T
+from newsstand.storage.port import Database, Instant, P, T, Turn
 from newsstand.storage.sqlite import make_engine, path_of, translated
 from newsstand.storage.writer import Writer
 
@@ -99,6 +99,11 @@ class SqliteDatabase(Database):
 
     async def write(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.wrap_future(self._writer.submit(lambda conn: statement(conn, *args, **kwargs)))
+
+    async def write_first(
+        self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await asyncio.wrap_future(self._writer.submit(lambda conn: statement(conn, *args, **kwargs), Turn.FIRST))
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Any]:

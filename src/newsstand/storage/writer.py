@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Connection, Engine
 
 from newsstand.errors import DatabaseError
+from newsstand.storage.port import Turn
 from newsstand.storage.sqlite import translated
 
 T = TypeVar("T")
@@ -21,6 +23,10 @@ GROUP = 64
 
 
 class _Job(NamedTuple):
+    """In the order in which they are done."""
+
+    turn: Turn
+    number: int
     run: Callable[[Connection], Any]
     future: Future[Any]
 
@@ -37,7 +43,8 @@ class Writer:
     def __init__(self, engine: Engine, path: Path) -> None:
         self._engine = engine
         self._path = path
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
+        self._numbers = itertools.count()
         self._conn = engine.connect()
         # Without it a job could be put behind the end of the queue, and its caller would wait for ever.
         self._closing = threading.Lock()
@@ -45,14 +52,14 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="newsstand-write", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Callable[[Connection], T]) -> Future[T]:
+    def submit(self, job: Callable[[Connection], T], turn: Turn = Turn.IN_ORDER) -> Future[T]:
         """Its result, once it is committed. A future that is cancelled before is not told; the job runs all the
         same. Raises DatabaseError when the writer is closed."""
         future: Future[T] = Future()
         with self._closing:
             if self._closed:
                 raise DatabaseError("the database is closed")
-            self._jobs.put(_Job(job, future))
+            self._jobs.put(_Job(turn, next(self._numbers), job, future))
         return future
 
     def close(self) -> None:
@@ -60,25 +67,32 @@ class Writer:
         with self._closing:
             if not self._closed:
                 self._closed = True
-                self._jobs.put(None)
+                self._jobs.put(_Job(Turn.LAST, next(self._numbers), lambda conn: None, Future()))
         self._thread.join()
         self._conn.close()
         self._engine.dispose()
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._jobs.get()).turn is not Turn.LAST:
             group = [job]
-            while len(group) < GROUP and not self._jobs.empty():
-                more = self._jobs.get()
-                if more is None:
-                    self._jobs.put(None)
-                    break
+            while len(group) < GROUP and (more := self._next_of(job.turn)) is not None:
                 group.append(more)
             while group:
                 outcomes = self._run(group)
                 group = group[len(outcomes) :]
                 for outcome in outcomes:
                     _tell(outcome)
+
+    def _next_of(self, turn: Turn) -> _Job | None:
+        """One that waits and may be done together with those of this turn."""
+        try:
+            job = self._jobs.get_nowait()
+        except queue.Empty:
+            return None
+        if job.turn is turn:
+            return job
+        self._jobs.put(job)
+        return None
 
     def _run(self, group: list[_Job]) -> list[_Outcome]:
         """One transaction. It ends early, and nothing of it was stored, where a failure took it along (a full disk
