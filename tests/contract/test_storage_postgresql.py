@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import traceback
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
+from sqlalchemy.util import await_only
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
 from newsstand.model import NodeRecord
@@ -114,6 +117,26 @@ async def test_connections_that_the_server_closed_are_made_anew(database: Databa
     await database.scan(end_the_others)
     await apply(database, node, put("b"))
     assert await database.read(items.held_ids, node.id) == ["a", "b"]
+
+
+async def test_what_a_broken_commit_left_open_is_told_to_all_and_not_done_again(database: Database) -> None:
+    done: list[str] = []
+
+    def job(name: str) -> Callable[[Connection], None]:
+        return lambda _: done.append(name)
+
+    def end(conn: Connection) -> None:
+        pid = conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        await_only(database.read(lambda other: other.exec_driver_sql(f"SELECT pg_terminate_backend({pid})").all()))
+
+    writer: Any = database
+    engine = writer._writer._engine.sync_engine
+    event.listen(engine, "commit", end, once=True)
+    outcomes = await asyncio.gather(*(database.write(job(name)) for name in "abc"), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [DatabaseError] * 3
+    assert done == ["a", "b", "c"]
+    await database.write(job("d"))
+    assert done == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize(

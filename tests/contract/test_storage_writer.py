@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
@@ -54,21 +55,33 @@ async def held_up(database: Database) -> AsyncIterator[None]:
         await holding
 
 
-def commits_of(database: SqliteDatabase) -> list[int]:
+def commits_of(database: Database) -> list[int]:
     """Grows by one with each commit of the writer."""
     commits: list[int] = []
-    event.listen(database._writer._engine, "commit", lambda _: commits.append(1))
+    writer: Any = database
+    engine = writer._writer._engine
+    event.listen(getattr(engine, "sync_engine", engine), "commit", lambda _: commits.append(1))
     return commits
 
 
-async def test_what_waits_together_is_committed_together_in_order(file_database: SqliteDatabase) -> None:
-    commits = commits_of(file_database)
-    async with held_up(file_database):
-        writes = [asyncio.ensure_future(file_database.write(add_node(f"n{i}"))) for i in range(GROUP)]
+async def test_what_waits_together_is_committed_together_in_order(database: Database) -> None:
+    commits = commits_of(database)
+    async with held_up(database):
+        writes = [asyncio.ensure_future(database.write(add_node(f"n{i}"))) for i in range(GROUP)]
     saved = await asyncio.gather(*writes)
-    assert await names(file_database) == [f"n{i}" for i in range(GROUP)]
+    assert await names(database) == [f"n{i}" for i in range(GROUP)]
     assert [record.id for record in saved] == sorted(record.id for record in saved)
-    assert len(commits) == 2
+    # Where all workers on a server wait for whoever writes, a group is short in time, too.
+    assert len(commits) == 2 if isinstance(database, SqliteDatabase) else len(commits) < GROUP / 4
+
+
+async def test_what_comes_first_does_not_wait_for_what_waits(database: Database) -> None:
+    async with held_up(database):
+        writes = [asyncio.ensure_future(database.write(add_node(f"n{i}"))) for i in range(3)]
+        await asyncio.sleep(0)
+        urgent = [asyncio.ensure_future(database.write_first(add_node(name))) for name in ("first", "second")]
+    await asyncio.gather(*writes, *urgent)
+    assert await names(database) == ["first", "second", "n0", "n1", "n2"]
 
 
 async def test_no_group_is_longer_than_its_limit(file_database: SqliteDatabase) -> None:
