@@ -46,7 +46,7 @@ mutants: setup  ## planted faults, each of which the convergence machine must fi
 
 soak: setup  ## what takes longer: eight processes that start at once, eight workers and 1,000 nodes (docs/soak.md)
 	NEWSSTAND_ROUNDS=$(or $(ROUNDS),50) $(PYTHON) -m pytest -q -rP tests/migration/test_starts.py -k at_once
-	NEWSSTAND_WORKERS=8 NEWSSTAND_NODES=1000 $(PYTHON) -m pytest -q -rP tests/integration/test_workers.py
+	NEWSSTAND_WORKERS=8 NEWSSTAND_NODES=1000 NEWSSTAND_LEASE=15 $(PYTHON) -m pytest -q -rP tests/integration/test_workers.py
 
 check: setup  ## what to run before a commit: style, types, imports, unit tests; under a minute
 	$(PYTHON) -m ruff check $(SOURCES)

@@ -63,6 +63,7 @@ class Leading:
         self._valid_until = -math.inf
         """By the lease clock. Until then nobody else can have taken over what we follow."""
         self._failing = False
+        self._beating = False
         self._wanted: set[Copy] = set()
         self._taking = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -144,6 +145,9 @@ class Leading:
         if self._context.closed or not self._begun:
             return
         self._at("beat", self._lease / BEATS, lambda: self._context.spawn(self._beat(), "going on"))
+        if self._beating and self.ready:
+            return  # one waits for the database: a second one would only wait behind it
+        self._beating = True
         try:
             await self._put_off()
         except NewsstandError as error:
@@ -152,6 +156,8 @@ class Leading:
             self._failing = True
         else:
             self._failing = False
+        finally:
+            self._beating = False
 
     async def _put_off(self) -> None:
         """Say that we are at work, and take in what the others do. Raises DatabaseError."""
@@ -425,7 +431,7 @@ class Leading:
 
     async def _share(self, look: Look) -> None:
         """Take our part of what nobody follows, and leave to others what is more than that, or followed by nobody."""
-        if self._begun:
+        if self._begun and not self._sharing.locked():  # else it is being done, of what is as new, nearly
             async with self._sharing:
                 await self._share_now({held.node_id: held.leader for held in look.held})
 
@@ -505,21 +511,19 @@ class Leading:
         if not ids:
             return
 
-        def run(conn: Any) -> tuple[list[Held], list[NodeRecord], list[Held], list[RaisedDoubt]]:
+        def run(conn: Any) -> tuple[list[Held], list[NodeRecord], list[RaisedDoubt]]:
             taken = leases.take(conn, self.worker, ids, self._peers.is_alive, most)
             mine = [held.node_id for held in taken]
-            return taken, nodes.load(conn, ids), leases.held_by_id(conn, ids), leases.doubts_of(conn, mine)
+            return taken, nodes.load(conn, mine), leases.doubts_of(conn, mine)
 
-        taken, records, now, doubts = await self._context.database.write_first(run)
+        taken, records, doubts = await self._context.database.write_first(run)
         asked = ticket()  # not before: what we wrote until then is known by now
-        mine, by_id = {held.node_id for held in taken}, {held.node_id: held for held in now}
-        found = {record.id: record for record in records}
-        for node_id, copy in wanted.items():
-            if node_id not in found or copy.dropped or copy.led or copy.closing:
-                continue
-            self._take_over(copy, found[node_id], by_id[node_id], asked)
-            if node_id in mine:
-                self._hold(copy, by_id[node_id], [doubt for doubt in doubts if doubt.node_id == node_id])
+        by_id = {held.node_id: held for held in taken}
+        for record in records:
+            copy = wanted[record.id]
+            if not (copy.dropped or copy.led or copy.closing):
+                self._take_over(copy, record, by_id[record.id], asked)
+                self._hold(copy, by_id[record.id], [doubt for doubt in doubts if doubt.node_id == record.id])
                 self.taken(copy)
 
     async def take_now(self, copy: Copy) -> None:
