@@ -28,6 +28,8 @@ class Node:
     publishers: dict[str, str] = field(default_factory=dict)
     stamps: dict[str, int] = field(default_factory=dict)
     """When each item took its place: a cursor that is no item id."""
+    published: dict[str, int] = field(default_factory=dict)
+    """When each item was last written, by the service's clock."""
     _clock: int = 0
 
     @property
@@ -38,7 +40,7 @@ class Node:
     def owners(self) -> set[str]:
         return {account for account, affiliation in self.affiliations.items() if affiliation == "owner"}
 
-    def put(self, item_id: str, text: str, new: Way, overwritten: Way) -> None:
+    def put(self, item_id: str, text: str, new: Way, overwritten: Way, now: int) -> None:
         """Publish or overwrite an item."""
         way = overwritten if item_id in self.items else new
         if way is Way.STAYS:
@@ -49,12 +51,18 @@ class Node:
             self.items = {**rest, **last} if way is Way.LAST else {**last, **rest}
             self._clock += 1
             self.stamps[item_id] = self._clock
+        self.published[item_id] = now
         self.payloads.pop(item_id, None)
         self.publishers.pop(item_id, None)
 
+    def expired(self, now: int) -> list[str]:
+        """The items that are older than `pubsub#item_expire`."""
+        seconds = self.config.get("item_expire", "max")
+        return [] if seconds == "max" else [i for i in self.items if now - self.published[i] > int(seconds)]
+
     def remove(self, item_id: str) -> None:
         del self.items[item_id]
-        for of_items in (self.payloads, self.publishers, self.stamps):
+        for of_items in (self.payloads, self.publishers, self.stamps, self.published):
             of_items.pop(item_id, None)
 
     def item(self, namespace: str, item_id: str) -> Element:

@@ -61,6 +61,8 @@ class Service:
         self.streams: list[Stream] = []
         self.accounts: dict[str, Service] = {}
         """The services of accounts, by their bare JIDs."""
+        self.now = 0
+        """Its clock, in seconds; the services of accounts go by it. Only `pass_time` moves it."""
         self.mischief = Mischief()
         self.requests: list[Request] = []
         """All that ever came, in order."""
@@ -86,7 +88,7 @@ class Service:
         """A node that holds these items. Nobody is told."""
         node = self.nodes[name] = Node(limit=limit)
         for item_id in item_ids:
-            node.put(item_id, f"first {item_id}", self.new, self.overwritten)
+            node.put(item_id, f"first {item_id}", self.new, self.overwritten, self.now)
         return node
 
     def publish(
@@ -102,7 +104,7 @@ class Service:
     ) -> None:
         """Publish or overwrite an item. Past the node's limit the oldest is evicted."""
         node = self.nodes[name]
-        node.put(item_id, text, self.new, self.overwritten)
+        node.put(item_id, text, self.new, self.overwritten, self.now)
         if payload is not None:
             node.payloads[item_id] = copy.deepcopy(payload)
         if publisher is not None:
@@ -128,6 +130,21 @@ class Service:
             joined = ["".join(evicted)] if Quirk.RETRACTS_JOINED in self.quirks else evicted
             for item_id in joined:
                 self._tell(name, retracted(name, item_id))
+
+    def pass_time(self, seconds: int) -> None:
+        """What expires by itself does, and nobody is told."""
+        for service in (self, *self.accounts.values()):
+            service.now += seconds
+        if Quirk.EXPIRED_ITEMS_STAY not in self.quirks:
+            self.delete_expired()
+
+    def delete_expired(self) -> None:
+        """The administrator has what has expired deleted, on the services of accounts, too. Nobody is told."""
+        for service in (self, *self.accounts.values()):
+            ignored = Quirk.ITEM_EXPIRE_IGNORED if service.owner is None else Quirk.PEP_ITEM_EXPIRE_IGNORED
+            for node in service.nodes.values() if ignored not in service.quirks else ():
+                for item_id in node.expired(service.now):
+                    node.remove(item_id)
 
     def retract(self, name: str, item_id: str, *, told: bool = True) -> None:
         self.nodes[name].remove(item_id)

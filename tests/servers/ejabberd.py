@@ -11,13 +11,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from newsstand.demo.process import PortTaken, ServerMissing, find_executable, free_port, read_from
+from newsstand.demo.process import PortTaken, ServerFailed, ServerMissing, find_executable, free_port, read_from
 from newsstand.demo.server import XmppServer
 
 PACKAGES = "ejabberd erlang-p1-sqlite3"
 _TABLES = Path("/usr/share/ejabberd/sql/lite.sql")
 _IN_USE = re.compile(r"(?i)already in use|eaddrinuse")
 
+# What an administrator does with ejabberdctl goes through the API here: ejabberdctl needs a node with a name. Any user
+# of the machine can call it, so it knows this one command.
 _CONFIGURATION = """\
 hosts: [{domain}]
 loglevel: info
@@ -34,6 +36,11 @@ listen:
     access: all
     shaper: none
     starttls: false
+  - port: {api_port}
+    ip: "127.0.0.1"
+    module: ejabberd_http
+    request_handlers:
+      /api: mod_http_api
 {component_listener}
 acl:
   maker: {{user: [{admins}]}}
@@ -41,6 +48,11 @@ acl:
 access_rules:
   local: {{allow: local}}
   pubsub_createnode: {{allow: maker}}
+api_permissions:
+  expiry:
+    from: mod_http_api
+    who: {{ip: 127.0.0.1/32}}
+    what: delete_expired_pubsub_items
 modules:
   mod_adhoc: {{}}
   mod_blocking: {{}}
@@ -69,6 +81,15 @@ _COMPONENT_LISTENER = """\
     hosts:
       {jid}: {{password: {secret}}}
 """
+
+_CALL = """\
+POST /api/{command} HTTP/1.1\r
+Host: {host}\r
+Content-Type: application/json\r
+Content-Length: 2\r
+Connection: close\r
+\r
+{{}}"""
 
 # The accounts are in a file, because arguments can be read by any user of the machine.
 _BOOT = """\
@@ -138,7 +159,7 @@ class Ejabberd(XmppServer):
         )
         async for _ in self._polls(process):
             if _IN_USE.search(read_from(log, seen)):
-                raise PortTaken(f"port {self.port} or one of {list(self._component_ports.values())}")
+                raise PortTaken(f"one of {[self.port, self._api_port, *self._component_ports.values()]}")
             if ready.exists():
                 break
         async with asyncio.timeout(self.start_seconds):
@@ -166,6 +187,7 @@ class Ejabberd(XmppServer):
             db=self.db,
             sql=sql if self.db == "sql" else "",
             port=self.port,
+            api_port=self._api_port,
             stanza_size_limit=self._stanza_size_limit,
             component_listener="".join(map(self._component_listener, self.components)),
             admins=", ".join(json.dumps(self.jid(name)) for name in self.admins),
@@ -179,11 +201,31 @@ class Ejabberd(XmppServer):
             secret=json.dumps(self.component_secret(jid)),
         )
 
+    async def delete_expired_items(self) -> bool:
+        """As the administrator does, with `ejabberdctl delete_expired_pubsub_items`; False where ejabberd says that it
+        failed, after some of them perhaps. ejabberd 23 has only PEP nodes in mind, not those of its pubsub service."""
+        answer = await self._call("delete_expired_pubsub_items")
+        head, _, code = answer.partition("\r\n\r\n")
+        if not head.startswith("HTTP/1.1 200 ") or code not in ("0", "1"):
+            raise ServerFailed(f"{self.title} does not know how to delete expired items: {answer}")
+        return code == "0"
+
+    async def _call(self, command: str) -> str:
+        """What the API answers to a command without arguments."""
+        reader, writer = await asyncio.open_connection(self.host, self._api_port)
+        try:
+            writer.write(_CALL.format(command=command, host=self.host).encode())
+            return (await reader.read()).decode(errors="replace")
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
     def component_port_of(self, jid: str) -> int:
         return self._component_ports[jid]
 
     def _choose_ports(self) -> None:
         super()._choose_ports()
+        self._api_port = free_port(self.host)
         self._component_ports = {jid: free_port(self.host) for jid in self.components}
 
     def _first_output(self, folder: Path) -> str:

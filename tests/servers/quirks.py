@@ -61,6 +61,12 @@ class Quirk(enum.StrEnum):
     """A lowered `max_items` holds from the next publish on."""
     LOWER_LIMIT_REFUSED = "lower-limit-refused"
     """`max_items` cannot be lowered below what the node holds."""
+    ITEM_EXPIRE_IGNORED = "item-expire-ignored"
+    """`item_expire` is taken, and nothing ever expires."""
+    PEP_ITEM_EXPIRE_IGNORED = "pep-item-expire-ignored"
+    """The same on PEP."""
+    EXPIRED_ITEMS_STAY = "expired-items-stay"
+    """What has expired, on PEP, is there until the administrator has it deleted."""
 
     # Events
     RETRACT_SILENT_WITHOUT_NOTIFY = "retract-silent-without-notify"
@@ -106,7 +112,9 @@ _EJABBERD = frozenset(
         Quirk.DISCO_ITEMS_CUT,
         Quirk.EVENTS_OVERTAKE_ANSWERS,
         Quirk.EVICTS_PER_PUBLISHER,
+        Quirk.EXPIRED_ITEMS_STAY,
         Quirk.IDS_IN_NODE_ORDER,
+        Quirk.ITEM_EXPIRE_IGNORED,
         Quirk.LAST_ITEM_ON_SUBSCRIBE,
         Quirk.LIMITED_SET_SHOWN,
         Quirk.OPAQUE_CURSORS,
@@ -128,8 +136,10 @@ QUIRKS: dict[str, frozenset[Quirk]] = {
             Quirk.DISCO_NEWEST_FIRST,
             Quirk.EMPTY_NAMESPACE_LOST,
             Quirk.EVICTION_SILENT,
+            Quirk.ITEM_EXPIRE_IGNORED,
             Quirk.NO_RSM,
             Quirk.OUTCAST_STILL_HEARS,
+            Quirk.PEP_ITEM_EXPIRE_IGNORED,
             Quirk.PEP_RETRACT_SILENT_WITHOUT_NOTIFY,
             Quirk.RETRACT_SILENT_WITHOUT_NOTIFY,
         }
@@ -150,6 +160,7 @@ QUIRKS: dict[str, frozenset[Quirk]] = {
             Quirk.EVENTS_OUT_OF_ORDER,
             Quirk.EVENTS_OVERTAKE_ANSWERS,
             Quirk.EVICTION_SILENT,
+            Quirk.ITEM_EXPIRE_IGNORED,
             Quirk.LAST_ITEM_LOOKS_NEW,
             Quirk.LAST_ITEM_ON_SUBSCRIBE,
             Quirk.LOWER_LIMIT_REFUSED,
@@ -157,6 +168,7 @@ QUIRKS: dict[str, frozenset[Quirk]] = {
             Quirk.OUTCAST_STILL_HEARS,
             Quirk.OWN_EVENT_AFTER_ANSWER,
             Quirk.OWNER_HEARS_UNSUBSCRIBED,
+            Quirk.PEP_ITEM_EXPIRE_IGNORED,
             Quirk.PEP_RETRACT_SILENT_WITHOUT_NOTIFY,
             Quirk.PUBLISHED_ID_UNTOLD,
             Quirk.PUBLISHER_SHOWN,

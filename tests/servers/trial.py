@@ -20,12 +20,19 @@ class Service:
         jid: str,
         quirks: frozenset[Quirk],
         log_in: Callable[[str], Awaitable[Entity]],
+        pass_time: Callable[[], None],
+        delete_expired: Callable[[], Awaitable[bool]],
     ) -> None:
         self.name = name
         self.jid = jid
         self.quirks = quirks
         self.log_in = log_in
         """Begins a session of its own, which the caller closes."""
+        self.pass_time = pass_time
+        """Time passes, by the service's clock: a moment at least."""
+        self.delete_expired = delete_expired
+        """The administrator has what has expired deleted; whether that went well. Where there is no such command,
+        nothing happens."""
         self._entities: dict[str, Entity] = {}
 
     async def entity(self, account: str) -> Entity:

@@ -14,6 +14,7 @@ from tests.conftest import SERVERS, Servers, log_in, log_out, new_client
 from tests.contract.services._trial import Trial
 from tests.fakes.service import Service as FakeService
 from tests.fakes.service import Stream
+from tests.servers.ejabberd import Ejabberd
 from tests.servers.entities import Entity
 from tests.servers.quirks import QUIRKS
 from tests.servers.trial import Service
@@ -55,7 +56,13 @@ async def _real(name: str, servers: Servers) -> Service:
         await entity.caught_up(server.pubsub)  # by now the presence has been sent, too
         return entity
 
-    return Service(name, server.pubsub, QUIRKS[name], log_account_in)
+    async def delete_expired() -> bool:
+        return await server.delete_expired_items() if isinstance(server, Ejabberd) else True
+
+    def pass_time() -> None:
+        """Time passes by itself."""
+
+    return Service(name, server.pubsub, QUIRKS[name], log_account_in, pass_time, delete_expired)
 
 
 def _fake(name: str) -> Service:
@@ -73,7 +80,11 @@ def _fake(name: str) -> Service:
 
         return Entity(stream, close, stream.cut)
 
-    return Service(name, fake.jid, quirks, log_in)
+    async def delete_expired() -> bool:
+        fake.delete_expired()
+        return True
+
+    return Service(name, fake.jid, quirks, log_in, lambda: fake.pass_time(1), delete_expired)
 
 
 @pytest.fixture

@@ -231,6 +231,37 @@ async def _lower_limit_refused(trial: Trial) -> bool:
     return False
 
 
+@shows(Quirk.ITEM_EXPIRE_IGNORED)
+async def _item_expire_ignored(trial: Trial) -> bool:
+    await trial.create("a", item_expire="0")
+    trial.service.pass_time()
+    await trial.service.delete_expired()
+    return await trial.ids() == ["a"]
+
+
+@shows(Quirk.PEP_ITEM_EXPIRE_IGNORED)
+async def _pep_item_expire_ignored(trial: Trial) -> bool:
+    stayed, deleted = await expires_on_pep(trial)
+    return stayed and not deleted
+
+
+@shows(Quirk.EXPIRED_ITEMS_STAY)
+async def _expired_items_stay(trial: Trial) -> bool:
+    stayed, deleted = await expires_on_pep(trial)
+    return stayed and deleted
+
+
+async def expires_on_pep(trial: Trial) -> tuple[bool, bool]:
+    """Whether an item that has expired stays, and whether the administrator's command then deletes it."""
+    pep = trial.romeo.jid
+    await trial.romeo.create(pep, trial.node, access_model="open", item_expire="0")
+    await trial.romeo.publish(pep, trial.node, "a", "text")
+    trial.service.pass_time()
+    stayed = await trial.juliet.ids(pep, trial.node) == ["a"]
+    await trial.service.delete_expired()
+    return stayed, await trial.juliet.ids(pep, trial.node) == []
+
+
 @shows(Quirk.RETRACT_OF_OWN_ONLY)
 async def _retract_of_own_only(trial: Trial) -> bool:
     await trial.create("a")
