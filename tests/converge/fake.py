@@ -21,9 +21,11 @@ from tests.converge.world import SETTINGS, Program, Reading, View, World, conten
 from tests.fakes.requests import Request
 from tests.fakes.service import NOTE, SIMPLE, Service, Stream, soon
 from tests.servers.entities import Entity
-from tests.servers.quirks import QUIRKS
+from tests.servers.quirks import QUIRKS, Quirk
 
 DOMAIN = "example.org"
+_NOT_PLAYED = frozenset({Quirk.ITEM_EXPIRE_IGNORED, Quirk.PEP_ITEM_EXPIRE_IGNORED})
+"""Here items expire on every service: where a real one does not know how to, its next version may."""
 
 
 class FakeWorld(World):
@@ -31,7 +33,7 @@ class FakeWorld(World):
 
     def __init__(self, flavour: str, seed: int) -> None:
         self.name = "fake"
-        self.quirks = SIMPLE if flavour == "plain" else QUIRKS[flavour]
+        self.quirks = SIMPLE if flavour == "plain" else QUIRKS[flavour] - _NOT_PLAYED
         self._fake = Service(quirks=self.quirks, creators=frozenset({self.jid("romeo")}))
         self.service = self._fake.jid
         for account in ("romeo", "juliet", "nurse"):
@@ -41,8 +43,14 @@ class FakeWorld(World):
         def steps(request: Request) -> int:
             return chance.randrange(5)
 
+        def before(request: Request) -> int:
+            """Items are published a second after each other: some expire before the others."""
+            if request.kind == "publish":
+                self._fake.pass_time(1)
+            return steps(request)
+
         for service in (self._fake, *self._fake.accounts.values()):
-            service.before = service.after = steps
+            service.before, service.after = before, steps
         self.romeo, self.second = self._entity("romeo"), self._entity("romeo")
         self.oracles = {account: self._entity(account) for account in ("juliet", "nurse")}
         self._programs: list[FakeProgram] = []
@@ -69,6 +77,11 @@ class FakeWorld(World):
     async def restart(self, *, kill: bool) -> None:
         for program in self._programs:
             await program.end_session()
+
+    async def delete_expired(self) -> bool:
+        self._fake.pass_time(1)
+        self._fake.delete_expired()
+        return True
 
     def shorten_listings(self, count: int) -> None:
         for service in (self._fake, *self._fake.accounts.values()):

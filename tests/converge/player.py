@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import shutil
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tests.servers.entities import Entity, publish_payload, retract_payload
 from tests.servers.quirks import Quirk
 
 ATTEMPTS = 5
-"""At making a node before anything is played."""
+"""At what must be done, for anything to be played."""
 _numbers = itertools.count()
 _UNNOTICED = {"read", "check", "drop", "double", "hold", "reorder", "forge"}
 """They change no node."""
@@ -78,7 +79,7 @@ class Player:
 
     async def _begin(self) -> None:
         for number in range(NODES):
-            await self._begin_node(number)
+            await self._insist(functools.partial(self.create, number, self.schedule.limits[number]))
             for item in range(self.schedule.filled[number]):
                 await self._publish(number, f"i{item}", f"first {item}")
         await self.open_programs()
@@ -90,12 +91,12 @@ class Player:
                 await program.read(service, node)
             await program.replica.settled()
 
-    async def _begin_node(self, number: int) -> None:
-        """Schedules that begin at the same moment may get into each other's way: ejabberd's Mnesia gives up one of two
-        transactions that wait for each other, and says so by an error of type "wait"."""
+    async def _insist(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Schedules that are played beside each other may get into each other's way: ejabberd's Mnesia gives up one of
+        two transactions that wait for each other, and says so by an error of type "wait"."""
         for left in reversed(range(ATTEMPTS)):
             try:
-                await self.create(number, self.schedule.limits[number])
+                await ask()
                 break
             except StanzaError as error:
                 if error.type != "wait" or not left:
@@ -221,6 +222,19 @@ class Player:
     async def _limit(self, number: int, limit: int) -> None:
         self.untold(number)
         await self._wants(self.world.romeo.configure(*self.nodes[number], max_items=str(limit)))
+
+    async def _expire(self, number: int, seconds: int) -> None:
+        """What is older than this goes, and nobody is told. The node asks for that for a moment only: the
+        administrator's command is for all nodes of the service, and other schedules give it at any time."""
+        ignored = Quirk.PEP_ITEM_EXPIRE_IGNORED if number == PEP_NODE else Quirk.ITEM_EXPIRE_IGNORED
+        if ignored in self.world.quirks:
+            self.outcome.refused += 1
+            return
+        self.untold(number)
+        node, romeo = self.nodes[number], self.world.romeo
+        if await self._wants(romeo.configure(*node, item_expire=str(seconds))):
+            self.outcome.refused += not await self.world.delete_expired()
+            await self._insist(lambda: romeo.configure(*node, item_expire="max"))
 
     async def _access(self, number: int, model: str) -> None:
         self.untold(number)

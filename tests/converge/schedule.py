@@ -31,7 +31,7 @@ FAULTS = frozenset(
 )
 _WRITES = {
     **{"publish": 24, "publish_same": 3, "retract": 8, "retract_silently": 4, "purge": 3, "delete": 2, "limit": 5},
-    **{"access": 3, "outcast": 3, "demote": 2, "race": 6, "own_publish": 7, "own_retract": 5},
+    **{"expire": 5, "access": 3, "outcast": 3, "demote": 2, "race": 6, "own_publish": 7, "own_retract": 5},
     **{"read": 14, "news": 6, "check": 6},
 }
 _FAULTS = {
@@ -133,6 +133,8 @@ class _Author:
         if who in self._cut and chance.random() < 0.4:
             self._cut.discard(who)
             return Operation("reconnect", node, {"who": who})
+        if kind == "expire" and chance.random() < 0.5:
+            node = PEP_NODE  # some services let items expire nowhere else
         operation = Operation(kind, node, self._args(kind, who, item_id))
         self._remember(operation, who)
         return operation
@@ -172,6 +174,7 @@ class _Author:
             "retract_silently": {"id": item_id},
             "own_retract": {"id": item_id},
             "limit": {"limit": chance.choice([2, 3, 5, 20, 1000])},
+            "expire": {"seconds": chance.choice([0, 1, 1, 2])},
             "access": {"model": chance.choice(["open", "open", "whitelist"])},
             "race": {"id": item_id, "texts": [f"{text}a", f"{text}b"], "told_backwards": chance.random() < 0.5},
             "read": {"who": who, **chance.choice(how)},

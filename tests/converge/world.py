@@ -183,6 +183,11 @@ class World(abc.ABC):
     async def close(self) -> None: ...
 
     @abc.abstractmethod
+    async def delete_expired(self) -> bool:
+        """All that has expired is deleted, by itself or because the administrator says so; False where that failed,
+        and perhaps did some of it. Only for worlds where items expire."""
+
+    @abc.abstractmethod
     def shorten_listings(self, count: int) -> None:
         """The next listings lack most items; where nobody can make them so, nothing happens."""
 
