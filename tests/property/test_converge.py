@@ -1,4 +1,4 @@
-"""Twelve fixed schedules of the convergence machine, at each service (docs/coherence.md; more with `make converge`).
+"""Twenty fixed schedules of the convergence machine, at each service (docs/coherence.md; more with `make converge`).
 None of them ends the server, which other tests use."""
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from tests.converge.player import Outcome
 from tests.converge.running import open_stage
 from tests.converge.schedule import Schedule, generate
 
-SCHEDULES = 12
-LENGTH = 8
-"""Operations of each: a third of what `make converge` plays, so that the whole stays short."""
+SCHEDULES = 20
+LENGTH = 25
+"""Operations of each, as `make converge` plays them."""
 TIMEOUT = 300.0
 
 
