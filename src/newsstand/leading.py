@@ -68,6 +68,7 @@ class Leading:
         self._taking = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._look_due = math.inf
+        self._looked_before: Look | None = None
         self._looking = False
         self._look_again = False
         self._taking_in = asyncio.Lock()
@@ -166,7 +167,7 @@ class Leading:
             return
         began, turns, fresh = lease_clock(), context.turns, self._fresh
         own, process, known, lease = transport.own_jid, this_process(), self._known(), int(self._lease * 1e6)
-        led = [copy for copy in context.copies if copy.led]
+        before, led = self._looked_before, [copy for copy in context.copies if copy.led]
         # What could not be stored in its time: that it is not live, or in doubt. Not of what is just being stored.
         resting = [copy for copy in led if not copy.listing and not copy.saving]
         not_live = [copy.record.id for copy in resting if copy.record.state is not SyncState.LIVE]
@@ -176,7 +177,7 @@ class Leading:
             leases.age(conn, self.worker, BEGAN if fresh else _UNTOLD, None if fresh else not_live)
             raised = [leases.raise_doubts(conn, copy.record.id, [leases.WHOLE]) for copy in doubtful]
             leases.beat(conn, self.worker, own, process, hears=True, shares=self._shares, lease=lease)
-            return leases.look(conn, self.worker), raised
+            return leases.look(conn, self.worker, before), raised
 
         # What an earlier session left to be written comes before the word that nothing of it holds any more.
         ready, database = self.ready, context.database
@@ -289,7 +290,7 @@ class Leading:
         self._looking, self._look_again = True, False
         try:
             known, asked = self._known(), ticket()
-            look = await self._context.database.scan(leases.look, self.worker)
+            look = await self._context.database.scan(leases.look, self.worker, self._looked_before)
             self._take_in_leases(look, known, asked)
             await self._take_in(look, asked)
         finally:
@@ -305,7 +306,7 @@ class Leading:
 
     def _take_in_leases(self, look: Look, known: set[int], asked: int) -> None:
         """At once: what is another's is not ours, and what is gone nobody's. `known`: the nodes that we knew before."""
-        copies = self._context.copies
+        copies, self._looked_before = self._context.copies, look
         self._peers.saw_all(look.workers)
         there = {held.node_id for held in look.held}
         for node_id in known - there:

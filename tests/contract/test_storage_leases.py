@@ -12,7 +12,7 @@ from newsstand.processes import this_process
 from newsstand.storage import leases, nodes
 from newsstand.storage.database import Database
 from newsstand.storage.leases import WHOLE, Held, WorkerRow
-from tests.contract._storage import make_node
+from tests.contract._storage import NOW, apply, make_node, put
 
 ACCOUNT = "juliet@example.org"
 SECOND = 1_000_000
@@ -165,6 +165,37 @@ async def test_looking_around_shows_all_nodes_and_the_doubts_of_the_own(database
     assert sorted(look.held) == [Held(node.id, 1, FIRST_WORKER), Held(other.id, 0, None)]
     assert look.rows[other.id] == (other.revision, other.state.value, None)
     assert look.doubts == mine
+
+
+async def test_a_look_that_builds_on_an_earlier_one_sees_the_same(database: Database, node: NodeRecord) -> None:
+    other = await make_node(database, name="another")
+
+    async def in_states(first: SyncState, second: SyncState) -> None:
+        for record, state in zip(await database.read(nodes.load, [node.id, other.id]), (first, second), strict=True):
+            await database.write(nodes.save, _in_state(record, state))
+
+    before = await database.scan(leases.look, FIRST_WORKER)
+    for change in (
+        lambda: beat(database, FIRST_WORKER),
+        lambda: take(database, FIRST_WORKER, node.id, other.id),
+        lambda: in_states(SyncState.LIVE, SyncState.STALE),
+        lambda: in_states(SyncState.STALE, SyncState.LIVE),  # they change places
+        lambda: database.write(nodes.note_read, node.id, NOW),
+        lambda: apply(database, node, put("a")),
+        lambda: database.write(leases.raise_doubts, node.id, [WHOLE]),
+        lambda: database.write(leases.seize, SECOND_WORKER, node.id),
+        lambda: database.write(leases.give_up, SECOND_WORKER, [node.id]),
+        lambda: database.write(leases.end, FIRST_WORKER),
+        lambda: database.write(nodes.remove, other.id),
+        lambda: make_node(database, name="another"),
+    ):
+        await change()
+        now = await database.scan(leases.look, FIRST_WORKER)
+        then = await database.scan(leases.look, FIRST_WORKER, before)
+        assert (then.held, then.rows, then.doubts) == (now.held, now.rows, now.doubts)
+        again = await database.scan(leases.look, FIRST_WORKER, then)
+        assert again.held is then.held
+        before = then
 
 
 async def test_of_a_fresh_session_nothing_that_the_worker_follows_is_live(database: Database, node: NodeRecord) -> None:

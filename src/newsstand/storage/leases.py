@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, tuple_, update
 
 from newsstand.errors import LeaseLost
 from newsstand.model import NodeRecord, SyncState, digest
@@ -68,9 +68,15 @@ class RaisedDoubt(NamedTuple):
     number: int
 
 
+Outline = list[tuple[Any, ...]]
+"""Of all nodes, in a few numbers. Where two of them are equal, no node came or went, no lease changed hands, and no
+revision rose between them, for ids are never given again, and generations and revisions never fall."""
+
+
 class Look(NamedTuple):
     """What a worker needs to know of the others."""
 
+    outline: Outline
     workers: list[WorkerRow]
     held: list[Held]
     """Of every node."""
@@ -95,6 +101,22 @@ _WORKERS = select(
     _worker.c.hears,
     _worker.c.shares,
     _worker.c.until,
+)
+_NODES = select(_node.c.id, _node.c.generation, _node.c.leader, _node.c.revision, _node.c.state, _node.c.read_at)
+_OUTLINE = (
+    select(
+        _node.c.leader,
+        _node.c.state,
+        func.count(),
+        func.max(_node.c.id),
+        # Which nodes these are: two that change places leave the rest as it was.
+        func.sum(_node.c.id * _node.c.id % 1_000_003),
+        func.sum(_node.c.generation),
+        func.sum(_node.c.revision % (1 << 32)),  # they begin at a multiple of it (nodes.first_revision)
+        func.max(_node.c.read_at),
+    )
+    .group_by(_node.c.leader, _node.c.state)
+    .order_by(_node.c.leader, _node.c.state)
 )
 _CONTENTS = select(_item.c.digest, _item.c.content_digest).where(
     _item.c.node_id == bindparam("b_node"), _item.c.digest.in_(bindparam("b_digests", expanding=True))
@@ -302,21 +324,22 @@ def contents_of_all(conn: Connection, wanted: Mapping[int, Collection[str]]) -> 
     return found
 
 
-def look(conn: Connection, worker: str) -> Look:
-    """Around, on one snapshot."""
-    columns = (_node.c.id, _node.c.generation, _node.c.leader, _node.c.revision, _node.c.state, _node.c.read_at)
-    rows = conn.execute(select(*columns)).all()
+def look(conn: Connection, worker: str, before: Look | None = None) -> Look:
+    """Around, on one snapshot. `before`: an earlier look, whose nodes are not read again where nothing happened to any
+    of them: most looks are so, and there may be many nodes."""
+    outline = [tuple(row) for row in conn.execute(_OUTLINE)]
+    if before is not None and outline == before.outline:
+        held, rows = before.held, before.rows
+    else:
+        nodes_now = conn.execute(_NODES).all()
+        held = [Held(row.id, row.generation, row.leader) for row in nodes_now]
+        rows = {row.id: (row.revision, row.state, row.read_at) for row in nodes_now}
     raised = (
         select(_doubt.c.node_id, _doubt.c.item_id, _doubt.c.number)
         .join(_node, _node.c.id == _doubt.c.node_id)
         .where(_node.c.leader == worker)
     )
-    return Look(
-        workers(conn),
-        [Held(row.id, row.generation, row.leader) for row in rows],
-        {row.id: (row.revision, row.state, row.read_at) for row in rows},
-        [RaisedDoubt(*row) for row in conn.execute(raised)],
-    )
+    return Look(outline, workers(conn), held, rows, [RaisedDoubt(*row) for row in conn.execute(raised)])
 
 
 # Doubts ----------------------------------------------------------------------------------------------------------
