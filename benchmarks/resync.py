@@ -17,7 +17,7 @@ from newsstand.demo.prosody import Prosody
 from newsstand.demo.server import XmppServer
 from newsstand.mending import Mending
 from newsstand.model import SyncState
-from newsstand.synchroniser import Synchroniser
+from newsstand.relisting import Relisting
 from tests.servers.ejabberd import Ejabberd
 
 ITEMS = 10_000
@@ -112,7 +112,7 @@ async def _session(
     client = await log_in(server, "juliet", database, available=False)
     meter = Meter(client)
     replica = client.plugin["newsstand"].replica
-    with meter.measuring(Synchroniser, "_list") as listed, meter.measuring(Mending, "take_stock") as stock:
+    with meter.measuring(Relisting, "relist") as listed, meter.measuring(Mending, "take_stock") as stock:
         client.send_presence()
         await replica.session_began()
         if work is not None:

@@ -10,8 +10,8 @@ import pytest
 
 from newsstand.errors import Disconnected, ListingError
 from newsstand.model import SyncState
+from newsstand.relisting import ATTEMPTS
 from newsstand.storage.database import Database
-from newsstand.synchroniser import ATTEMPTS
 from newsstand.transport import Session
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.service import SERVICE, Request, Service, soon
