@@ -19,7 +19,7 @@ from newsstand.model import NodeRecord
 from newsstand.storage import dialects, items, nodes, postgresql_opening, schema
 from newsstand.storage.database import Database, check_url, find_revision, migrate, open_database
 from newsstand.storage.mapping import Base
-from tests.contract._storage import apply, make_node, put
+from tests.contract._storage import Gate, apply, make_node, put
 
 HEAD = schema.revisions()[-1]
 
@@ -137,6 +137,84 @@ async def test_what_a_broken_commit_left_open_is_told_to_all_and_not_done_again(
     assert done == ["a", "b", "c"]
     await database.write(job("d"))
     assert done == ["a", "b", "c", "d"]
+
+
+async def test_what_the_server_did_not_commit_for_the_sake_of_others_is_done_again(database: Database) -> None:
+    """At SERIALIZABLE it says so in the commit, too."""
+    for statement in (
+        "CREATE SEQUENCE attempts",
+        "CREATE FUNCTION clash() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('attempts') < 3 THEN "
+        "RAISE EXCEPTION USING ERRCODE = '40001'; END IF; RETURN NULL; END $$",
+        "CREATE CONSTRAINT TRIGGER clashes AFTER INSERT ON newsstand_node DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION clash()",
+    ):
+        await database.write(Connection.exec_driver_sql, statement)
+    await asyncio.gather(*(make_node(database, name) for name in "abc"))
+    found = await database.scan(lambda conn: list(nodes.iter_nodes(conn)))
+    assert sorted(record.key.node for record in found) == ["a", "b", "c"]
+
+
+async def test_what_comes_first_does_not_wait_for_what_is_done_again_one_by_one(database: Database) -> None:
+    done: list[str] = []
+    urgent: list[asyncio.Task[None]] = []
+
+    def job(name: str) -> Callable[[Connection], None]:
+        return lambda _: done.append(name)
+
+    def ask(_: Connection) -> None:
+        done.append("asks")
+        if done.count("asks") == 2:
+            urgent.append(asyncio.ensure_future(database.write_first(job("first"))))
+
+    def fail(_: Connection) -> None:
+        done.append("fails")
+        raise RuntimeError("on purpose")
+
+    writes = [database.write(statement) for statement in (ask, job("a"), job("b"), fail)]
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    await asyncio.gather(*urgent)
+    assert [type(outcome) for outcome in outcomes] == [type(None)] * 3 + [RuntimeError]
+    assert done == ["asks", "a", "b", "fails", "asks", "first", "a", "b", "fails"]
+
+
+async def test_nobody_is_left_without_an_answer_where_the_event_loop_ends_while_all_is_done_again(
+    url: str,
+) -> None:
+    database: Any = await open_database(url)
+    gate, tried = Gate(database), []
+
+    def wait_the_second_time(_: Connection) -> None:
+        tried.append(1)
+        if len(tried) == 2:
+            gate.wait()
+
+    def fail(_: Connection) -> None:
+        raise RuntimeError("on purpose")
+
+    statements = (wait_the_second_time, fail, lambda _: None)
+    writes = [asyncio.ensure_future(database.write(statement)) for statement in statements]
+    await gate.reached.wait()
+    database._writer._work_task.cancel()
+    try:
+        async with asyncio.timeout(5.0):
+            outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        assert all(isinstance(outcome, Exception) for outcome in outcomes)
+        with pytest.raises(DatabaseError, match="closed"):
+            await database.write(fail)
+    finally:
+        await database.close()
+
+
+async def test_who_writes_when_the_event_loop_is_being_ended_is_told_and_can_close(url: str) -> None:
+    """Where a program closes in a task's end, the loop has cancelled what writes as well."""
+    database: Any = await open_database(url)
+    await asyncio.sleep(0)
+    database._writer._work_task.cancel()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5.0):
+        with pytest.raises(DatabaseError, match="closed"):
+            await database.write(lambda _: None)
+        await database.close()
 
 
 @pytest.mark.parametrize(

@@ -69,15 +69,19 @@ class PostgresqlWriter:
         if not self._closed:
             self._closed = True
             self._put(lambda conn: None, Turn.LAST)
-        await asyncio.shield(self._work_task)
+        await asyncio.wait({self._work_task})
         await self._engine.dispose()
 
     async def _work(self) -> None:
-        while (job := await self._jobs.get()).turn is not Turn.LAST:
-            group = [job]
-            if not await self._do_together(group):
-                for each in group:
-                    await self._do(each)
+        group: list[_Job] = []
+        try:
+            while (job := await self._jobs.get()).turn is not Turn.LAST:
+                group = [job]
+                if not await self._do_together(group):
+                    await self._do_one_by_one(group)
+        except asyncio.CancelledError as error:
+            self._abandon(group, error)
+            raise
 
     def _next_of(self, turn: Turn) -> _Job | None:
         """One that waits and may be done together with those of this turn."""
@@ -106,9 +110,12 @@ class PostgresqlWriter:
                         if last and not full and (more := self._next_of(job.turn)) is not None:
                             group.append(more)
                     committing = True
-                    await transaction.commit()
-        except asyncio.CancelledError as error:
-            self._abandon(group, error)
+                    try:
+                        await transaction.commit()
+                    except DBAPIError as error:
+                        committing = not should_try_again(error)  # then the server says that it did not
+                        raise
+        except asyncio.CancelledError:
             raise
         except BaseException as error:  # belongs to whoever asked for the writes
             if not committing:
@@ -120,12 +127,20 @@ class PostgresqlWriter:
                 _tell(job, result)
         return True
 
+    async def _do_one_by_one(self, group: list[_Job]) -> None:
+        """In their order. What comes first does not wait for all of them, and joins the group."""
+        in_order = group[0].turn is not Turn.FIRST
+        for job in list(group):
+            while in_order and (first := self._next_of(Turn.FIRST)) is not None:
+                group.append(first)
+                await self._do(first)
+            await self._do(job)
+
     async def _do(self, job: _Job) -> None:
         try:
             with translated(self._url):
                 result = await self._run(job.run)
-        except asyncio.CancelledError as error:
-            self._abandon([job], error)
+        except asyncio.CancelledError:
             raise
         except BaseException as error:  # belongs to whoever asked for the write
             _fail(job, error)
