@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 STORAGE := $(addprefix tests/contract/test_storage_,$(addsuffix .py,items leases nodes parsed postgresql search sessions writer)) \
-	tests/contract/test_several_workers.py tests/contract/test_workers_races.py
+	tests/contract/test_several_workers.py tests/contract/test_workers_backlog.py tests/contract/test_workers_races.py
 SOURCES := src tests examples $(wildcard benchmarks)
 
 # The tests wait more than they work: three processes keep two cores busy. A file's tests stay in one process, which

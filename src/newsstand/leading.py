@@ -148,7 +148,6 @@ class Leading:
         self._at("beat", self._lease / BEATS, lambda: self._context.spawn(self._beat(), "going on"))
         if self._beating and self.ready:
             return  # one waits for the database: a second one would only wait behind it
-        self._beating = True
         try:
             await self._put_off()
         except NewsstandError as error:
@@ -157,8 +156,6 @@ class Leading:
             self._failing = True
         else:
             self._failing = False
-        finally:
-            self._beating = False
 
     async def _put_off(self) -> None:
         """Say that we are at work, and take in what the others do. Raises DatabaseError."""
@@ -181,7 +178,11 @@ class Leading:
 
         # What an earlier session left to be written comes before the word that nothing of it holds any more.
         ready, database = self.ready, context.database
-        look, raised = await (database.write_first if ready else database.write)(run)
+        self._beating = True
+        try:
+            look, raised = await (database.write_first if ready else database.write)(run)
+        finally:
+            self._beating = False  # what it leads to may wait for long, and the next beat not for that
         asked = ticket()  # not before: what we wrote until then is known by now
         for copy, doubts in zip(doubtful, raised, strict=True):
             self.doubting.keep(copy, doubts)
