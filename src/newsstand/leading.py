@@ -441,7 +441,9 @@ class Leading:
         led = [copy for copy in self._context.copies if copy.led]
         idle = [copy for copy in led if not copy.followed and copy.work is None and not copy.closing]
         if given := idle + self._find_surplus([copy for copy in led if self._is_ours(copy)]):
-            await self._quietly(lambda: self._give_up(given))
+            self._let_go_of(given)
+            # Not waited for: it has its turn among all writes, and what nobody follows is taken before them.
+            self._context.spawn(self._leave_to_others(given), "giving nodes up")
         if not self._shares or self._is_silent():
             return
         orphans = [
@@ -463,17 +465,34 @@ class Leading:
         return surplus[: len(ours) - part]
 
     async def _give_up(self, given: Collection[Copy]) -> None:
-        """Until the database knows, they are nobody's. Raises DatabaseError."""
+        """Raises DatabaseError."""
+        self._let_go_of(given)
+        await self._tell_given_up(given)
+
+    def _let_go_of(self, given: Collection[Copy]) -> None:
+        """Until the database knows, they are nobody's."""
         for copy in given:
             self._let_go(copy)
             copy.leader, copy.releasing = None, True
             copy.age(leases.UNHEARD)
+
+    async def _tell_given_up(self, given: Collection[Copy]) -> None:
+        """Raises DatabaseError."""
         try:
             ids = [copy.record.id for copy in given]
             await self._context.database.write(leases.give_up, self.worker, ids)
         finally:
             for copy in given:
                 copy.releasing, copy.seen = False, ticket()
+
+    async def _leave_to_others(self, given: Collection[Copy]) -> None:
+        try:
+            await self._tell_given_up(given)
+        except NewsstandError as error:
+            log.info("the other workers could not be left what is theirs: %s", error)
+            for copy in given:
+                if copy.doubtful:  # they call it live, and something happened to it that only we would have stored
+                    self.want(copy)
 
     async def release(self, copy: Copy) -> None:
         """There is nothing to follow any more: whoever wants it again may. What the database cannot be told now, the

@@ -15,7 +15,7 @@ from newsstand.storage import leases
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import Worker, table
 from tests.contract._storage import Gate
-from tests.contract._workers import Workers, database_of, lead_of, serves
+from tests.contract._workers import Workers, database_of, die, lead_of, leads, serves, until
 from tests.fakes.hold import SECONDS, Hold
 from tests.fakes.program import Program
 
@@ -66,3 +66,36 @@ async def test_the_lease_is_put_off_while_what_a_beat_led_to_waits_to_be_stored(
         await first
         await lead.look()
         await serves(only)
+
+
+async def test_what_nobody_follows_any_more_is_taken_over_while_what_is_given_up_waits(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for node in [*NODES, "other"]:
+        workers.service.create(node, "a")
+    hold, held = Hold(), asyncio.Event()
+    async with workers.another() as first:
+        for node in NODES:
+            await first.follow(node)
+        database = database_of(first)
+        write = database.write
+
+        async def writing(statement: Any, *args: Any, **kwargs: Any) -> Any:
+            if statement is leases.give_up:
+                held.set()
+                await hold.wait()
+            return await write(statement, *args, **kwargs)
+
+        monkeypatch.setattr(database, "write", writing)
+        async with workers.another() as second:
+            await second.follow("other")
+            looking = asyncio.ensure_future(until(held.is_set, first))
+            await hold.reached()
+            die(second)
+            try:
+                await until(lambda: leads(first, "other"), first)
+            finally:
+                hold.release()
+            await looking
+        await until(lambda: all(leads(first, node) for node in NODES), first)
+        await first.serves_live("other")
