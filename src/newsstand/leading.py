@@ -421,7 +421,7 @@ class Leading:
         return wanted and self._context.serves(copy.key.account)
 
     def _is_orphan(self, copy: Copy) -> bool:
-        return not copy.led and self._is_ours(copy) and not self.has_leader(copy)
+        return not copy.led and not copy.saving and self._is_ours(copy) and not self.has_leader(copy)
 
     def _sharers(self) -> int:
         """How many workers share our accounts' nodes, we among them."""
@@ -537,14 +537,16 @@ class Leading:
             mine = [held.node_id for held in taken]
             return taken, nodes.load(conn, mine), leases.doubts_of(conn, mine)
 
-        taken, records, doubts = await self._context.database.write_first(run)
+        # Not before the word that we are at work, or nobody would believe it; nor before what is remembered of them.
+        first = self.ready and not any(copy.saving for copy in wanted.values())
+        database = self._context.database
+        taken, records, doubts = await (database.write_first if first else database.write)(run)
         asked = ticket()  # not before: what we wrote until then is known by now
-        by_id = {held.node_id: held for held in taken}
-        for record in records:
-            copy = wanted[record.id]
-            if not (copy.dropped or copy.led or copy.closing):
-                self._take_over(copy, record, by_id[record.id], asked)
-                self._hold(copy, by_id[record.id], [doubt for doubt in doubts if doubt.node_id == record.id])
+        by_id, found = {held.node_id: held for held in taken}, {record.id: record for record in records}
+        for node_id, copy in wanted.items():  # in their order: so they are synchronised
+            if node_id in found and not (copy.dropped or copy.led or copy.closing):
+                self._take_over(copy, found[node_id], by_id[node_id], asked)
+                self._hold(copy, by_id[node_id], [doubt for doubt in doubts if doubt.node_id == node_id])
                 self.taken(copy)
 
     async def take_now(self, copy: Copy) -> None:

@@ -11,13 +11,15 @@ import pytest
 from sqlalchemy import Connection, select
 
 from newsstand.context import Context
+from newsstand.model import SyncState
 from newsstand.storage import leases
+from newsstand.storage import nodes as statements
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import Worker, table
 from tests.contract._storage import Gate
-from tests.contract._workers import Workers, database_of, die, lead_of, leads, serves, until
+from tests.contract._workers import Workers, database_of, die, lead_of, leads, serves, standing, until
 from tests.fakes.hold import SECONDS, Hold
-from tests.fakes.program import Program
+from tests.fakes.program import NODE, Program, at_work
 
 NODES = [f"node {number}" for number in range(4)]
 WORKER = table(Worker)
@@ -99,3 +101,74 @@ async def test_what_nobody_follows_any_more_is_taken_over_while_what_is_given_up
             await looking
         await until(lambda: all(leads(first, node) for node in NODES), first)
         await first.serves_live("other")
+
+
+async def test_nobody_follows_a_node_before_it_has_said_that_it_is_at_work(workers: Workers) -> None:
+    async with workers.another() as first:
+        await first.follow()
+    async with workers.database() as database:
+        gate = Gate(database)
+        strangers: list[leases.Held] = []
+
+        def look_at_leaders(conn: Connection) -> None:
+            there = {row.id for row in leases.workers(conn)}
+            strangers.extend(held for held in leases.held_by_all(conn) if held.leader not in {None, *there})
+
+        holding = hold_up(database, gate)
+        await gate.reached.wait()
+        looked = queue(database, look_at_leaders)
+        await asyncio.sleep(0)
+        async with at_work(database, workers.service) as only:
+            await asyncio.sleep(0)  # its first beat waits
+            look = asyncio.ensure_future(lead_of(only).look())
+            await asyncio.sleep(0.2)  # nothing tells when it has come to take the node over
+            gate.open()
+            await asyncio.gather(holding, looked, look)
+            assert strangers == []
+            await until(lambda: leads(only), only)
+            await only.serves_live()
+
+
+async def test_what_is_being_remembered_of_a_node_is_not_overtaken_by_what_takes_it_over(workers: Workers) -> None:
+    async with workers.another() as only:
+        await only.follow()
+        workers.service.delete(NODE)
+        await only.settled()
+        assert only.copy().record.state is SyncState.GONE
+        await lead_of(only).look()
+        assert (await standing(only)).held.leader is None
+        workers.service.create(NODE, "n")
+        database, lead = database_of(only), lead_of(only)
+        gates = [Gate(database), Gate(database)]
+        holding = [hold_up(database, gate) for gate in gates]
+        await gates[0].reached.wait()
+        await only.read()
+        await until(lambda: only.copy().followed, only)  # it is judged anew, and that waits to be stored
+        look = asyncio.ensure_future(lead.look())
+        await asyncio.sleep(0.2)  # nothing tells when it has come to take the node over
+        gates[0].open()
+        await gates[1].reached.wait()
+        await asyncio.sleep(0.05)
+        assert only.copy().followed
+        gates[1].open()
+        await asyncio.gather(*holding, look)
+        await only.settled()
+        await only.serves_live()
+
+
+async def test_what_was_read_last_is_synchronised_first_where_much_is_taken_over(workers: Workers) -> None:
+    order = [NODES[2], NODES[0], NODES[3], NODES[1]]
+    for node in NODES:
+        workers.service.create(node, "a")
+    async with workers.another() as first:
+        for node in NODES:
+            await first.follow(node)
+        now = first.replica._open.context.clock()
+        for number, node in enumerate(reversed(order), 1):
+            await database_of(first).write(statements.note_read, first.copy(node).record.id, now + number)
+    workers.service.requests.clear()
+    async with workers.another(parallel=1) as second:
+        await second.settled()
+        assert all(leads(second, node) for node in NODES)
+        asked = [request.node for request in workers.service.requests if request.kind == "items"]
+        assert list(dict.fromkeys(asked)) == order
