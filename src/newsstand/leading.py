@@ -583,9 +583,9 @@ class Leading:
             self.refresh(copy, standing, asked)
             if standing is None or copy.dropped:
                 raise NewsstandError("the copy was dropped meanwhile")
-            if not standing.doubted or not copy.followed:
+            if not standing.doubted or not copy.followed or copy.left:
                 break
-            if not self.has_leader(copy):
+            if self._is_ours(copy) and not self.has_leader(copy):
                 await self.take_now(copy)  # each look around may show that nobody is left
                 continue
             await looked.wait()

@@ -172,3 +172,24 @@ async def test_what_was_read_last_is_synchronised_first_where_much_is_taken_over
         assert all(leads(second, node) for node in NODES)
         asked = [request.node for request in workers.service.requests if request.kind == "items"]
         assert list(dict.fromkeys(asked)) == order
+
+
+async def test_who_waits_for_a_node_that_is_just_given_up_lets_that_be_stored(workers: Workers) -> None:
+    async with workers.another(lease=100 * SECONDS) as only:
+        await only.follow()
+        lead, database, copy = lead_of(only), database_of(only), only.copy()
+        gate = Gate(database)
+        holding = hold_up(database, gate)
+        raising = queue(database, lambda conn: leases.raise_doubts(conn, copy.record.id, [leases.WHOLE]))
+        await gate.reached.wait()
+        giving_up = asyncio.ensure_future(lead._give_up([copy]))
+        gate.open()
+        await asyncio.gather(holding, raising)
+        waiting = asyncio.ensure_future(lead.have_settled(copy))  # its row says that it is ours, and in doubt
+        async with asyncio.timeout(SECONDS):
+            await giving_up
+            await lead.look()
+            await waiting
+        assert copy.led
+        await only.replica.settled()
+        await serves(only)
