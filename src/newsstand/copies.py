@@ -164,6 +164,9 @@ class Copy:
     seen: int = 0
     """The ticket of what is remembered of it."""
 
+    failed_at: float = -math.inf
+    """By the loop's clock, when its synchronisation failed last."""
+
     def __init__(self, record: NodeRecord) -> None:
         self.record = record
         self.covered: dict[str, int] = {}
@@ -242,6 +245,12 @@ class Copy:
         if self.listing or self.pages is not None or self.has_doubts():
             return True
         return not self.led and (self.doubted or self.asking > 0 or bool(self.awaited))
+
+    @property
+    def at_rest(self) -> bool:
+        """Live, and nothing is on its way into it, as far as is known."""
+        arriving = self.inbox or self.writing or self.behind or self.doubtful
+        return self.record.state is SyncState.LIVE and not arriving
 
     def has_doubts(self) -> bool:
         """Of our own, which are not looked into, nor handed to anybody."""

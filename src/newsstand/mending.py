@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from xml.etree.ElementTree import Element
@@ -14,7 +15,7 @@ from newsstand.errors import DatabaseError, ListingError, StanzaError
 from newsstand.model import SeenItem, SyncState
 from newsstand.reconcile import Applied, Place, Put, Remove, Step, is_much_shorter, plan_listing, plan_stock
 from newsstand.refusals import MISSING
-from newsstand.storage import items
+from newsstand.storage import items, leases
 from newsstand.ways import Way
 
 CHECK_REST = 20
@@ -183,6 +184,31 @@ class Mending:
             copy.cover([item.id for item in seen], now)
             if steps is not None and copy.followed:
                 copy.update(verified_at=now)
+
+    async def compare(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
+        """What the service just answered verifies what it covers of a live copy; or casts doubt on all of it, for then
+        something was not told."""
+        now, heard = self._context.clock(), copy.heard
+        seen = [item for item in map(protocol.read_item, answered) if item.id and item.quarantine is None]
+        ids = [item.id for item in seen]
+        contents = await self._context.database.read(leases.contents, copy.record.id, ids)
+        wrong = [item for item in seen if contents.get(item.id) != item.content_digest]
+        differs = [item for item in wrong if not await self._says_the_same(copy, item)]
+        in_order = not shows_all or ids == await self._context.database.scan(items.held_ids, copy.record.id)
+        if copy.heard != heard or not copy.at_rest:
+            return  # the copy is of another moment by now
+        if differs or (not in_order and len(seen) == len(answered)):
+            copy.relist = True
+            copy.subscribed = False  # it was not told: subscribing again changes nothing, or brings that back
+        elif not wrong:
+            copy.cover(ids, now)
+            if shows_all and in_order:
+                copy.update(verified_at=now)
+
+    async def _says_the_same(self, copy: Copy, item: SeenItem) -> bool:
+        """A publisher, or how an item is wrapped, may be shown in one answer and not in another."""
+        stored = await self._context.database.read(items.xml_by_ids, copy.record.id, [item.id])
+        return any(item.says_the_same(dataclasses.replace(item, xml=xml)) for xml in stored)
 
     async def revalidate(self, copy: Copy) -> float:
         """Ask whether the account may still read the node, which raises if not, and compare what that brings and the

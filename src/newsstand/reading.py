@@ -42,6 +42,14 @@ class Looked(NamedTuple):
     rsm: Rsm | None
 
 
+class Moment(NamedTuple):
+    """Of a copy: two that are equal mean that nothing was heard or stored between, and that it did not change hands."""
+
+    heard: int
+    revision: int
+    led: bool
+
+
 class Reply(NamedTuple):
     """What the copy says to a program's read."""
 
@@ -115,7 +123,10 @@ class Reading:
             holds_all=self._holds_all(copy, request, ways, looked),
             knows_cursors=self._knows_cursors(copy, request, ways, looked),
         )
-        return decide(request, where, ways, policy or Policy.ASK_WHEN_STALE, max_age, part=asked_for_part)
+        decision = decide(request, where, ways, policy or Policy.ASK_WHEN_STALE, max_age, part=asked_for_part)
+        if policy is Policy.SERVE_STALE and isinstance(decision, Serve) and decision.stale:
+            self._synchroniser.try_again(copy)
+        return decision
 
     def _look_at_once(self, copy: Copy) -> None:
         """Where another worker may follow a node, the database says how its copy stands; as far as it can be asked at
@@ -252,7 +263,7 @@ class Reading:
             return same
         return same and now is not None and (now.record.revision, now.doubted) == (record.revision, copy.doubted)
 
-    async def _is_so_still(self, copy: Copy, before: tuple[int, int, bool], found: Sized, serve: Serve) -> bool:
+    async def _is_so_still(self, copy: Copy, before: Moment, found: Sized, serve: Serve) -> bool:
         """Whether, once rows were read, what a read was decided by holds still. `before`: see `_moment`. Raises
         DatabaseError."""
         if serve.stale:
@@ -263,9 +274,8 @@ class Reading:
             return True
         return self._stands_so(copy, await self._context.database.read(leases.standing, copy.record.id))
 
-    def _moment(self, copy: Copy) -> tuple[int, int, bool]:
-        """Another one whenever something was heard, stored, or changed hands."""
-        return copy.heard, copy.record.revision, copy.led
+    def _moment(self, copy: Copy) -> Moment:
+        return Moment(copy.heard, copy.record.revision, copy.led)
 
     async def find_reply(self, request: ItemsRequest, serve: Serve) -> Reply | None:
         """What the copy says, on any database; None where it cannot answer after all. Raises DatabaseError."""
@@ -336,6 +346,7 @@ class Reading:
         now = asyncio.get_running_loop().time()
         if not anew and (refusal := self._context.refusals.find(request, now)) is not None:
             raise refusal.error
+        moment = self.moment(request)
         try:
             if not self._context.online or not self._context.speaks_for(request.key.account):
                 raise Disconnected("there is no session with the service, and no copy to stand in")
@@ -349,11 +360,12 @@ class Reading:
             if answers_so or instead is None or (answer := await self.answer(request, instead)) is None:
                 raise
             return answer
-        self.observe(request, iq)
+        self.observe(request, iq, moment)
         listed = protocol.read_items(iq)
         found = [Item(request.key, s.id, s.xml, None, s.publisher, 0, 0, 0) for s in listed.items]
         whole = not request.item_ids and request.max_items is None and listed.rsm is None
-        return Answer(items=found, rsm=listed.rsm, origin=Origin.SERVICE, complete=whole)
+        now = self._context.clock()
+        return Answer(items=found, rsm=listed.rsm, origin=Origin.SERVICE, verified_at=now, complete=whole)
 
     def note_error(self, request: ItemsRequest, error: StanzaError, stanza: Element | None = None) -> None:
         """The service answered a read of the program with an error."""
@@ -361,8 +373,16 @@ class Reading:
         whole = not request.item_ids
         self._synchroniser.note_error(request.key, error, missing=whole and error.condition in MISSING)
 
-    def observe(self, request: ItemsRequest, iq: Element) -> None:
-        """The service answered a read of the program."""
+    def moment(self, request: ItemsRequest) -> Moment | None:
+        """Taken before the service is asked: whether its answer can be compared with the copy, `observe` sees by it.
+        None where there is nothing to compare it with."""
+        copy = self._context.copies.find(request.key)
+        if copy is None or not self._leading.hears(copy) or not copy.led or not copy.at_rest:
+            return None
+        return self._moment(copy)
+
+    def observe(self, request: ItemsRequest, iq: Element, moment: Moment | None) -> None:
+        """The service answered a read of the program, which asked at this moment."""
         answered = protocol.find_items(iq)
         copy = self._context.copies.find(request.key)
         if copy is not None:
@@ -375,8 +395,11 @@ class Reading:
             return
         if copy is not None and self._leading.has_leader(copy):
             return  # what its copy holds is that worker's affair
-        if copy is not None and answered is not None and copy.record.state is not SyncState.LIVE:
+        if copy is not None and answered is not None:
             whole = not request.item_ids and request.max_items is None and protocol.read_ends(iq).rsm is None
-            self._synchroniser.take_in(copy, list(answered), shows_all=whole)
+            if copy.record.state is not SyncState.LIVE:
+                self._synchroniser.take_in(copy, list(answered), shows_all=whole)
+            elif moment is not None and self.moment(request) == moment:
+                self._synchroniser.compare(copy, list(answered), shows_all=whole)
         if not self._only_when_asked:
             self._selection.observe(request.key, [] if answered is None else list(answered))

@@ -36,7 +36,7 @@ from newsstand.model import (
     WriteRequest,
 )
 from newsstand.policy import Decision, Fetch, Refuse, Serve
-from newsstand.reading import Reply
+from newsstand.reading import Moment, Reply
 from newsstand.storage import search
 from newsstand.storage.database import Database
 from newsstand.transport import Transport
@@ -349,10 +349,14 @@ class Replica:
         """What an answer from the copy is made of."""
         return self._open.reading.vouch(request, serve)
 
-    def observe(self, request: ItemsRequest, result: Element) -> None:
-        """The service answered a program's read with this `<iq/>`."""
+    def moment(self, request: ItemsRequest) -> Moment | None:
+        """Taken before the service is asked, for `observe`."""
+        return None if self._engine is None else self._engine.reading.moment(request)
+
+    def observe(self, request: ItemsRequest, result: Element, moment: Moment | None) -> None:
+        """The service answered a program's read, sent at this moment, with this `<iq/>`."""
         if protocol.find_items(result) is not None and self._engine is not None:
-            self._engine.reading.observe(request, result)
+            self._engine.reading.observe(request, result, moment)
 
     def find_set(self, request: ItemsRequest) -> Rsm | None:
         """The `<set/>` that the service would send along with the answer, unasked."""

@@ -265,6 +265,7 @@ class Synchroniser:
         pause *= self._context.random.uniform(0.75, 1.25)
         if copy.pages is None:
             copy.taken(len(copy.inbox))
+        copy.failed_at = asyncio.get_running_loop().time()
         try:
             await self._context.save(
                 copy,
@@ -283,6 +284,13 @@ class Synchroniser:
         if copy.work is not None:
             self._retries[copy] = asyncio.get_running_loop().call_later(1.0, self._retry, copy)
         else:
+            self.want(copy)
+
+    def try_again(self, copy: Copy) -> None:
+        """A program is content with a copy that failed, so nothing of its own asks the service: which may be well again
+        long before the next attempt is due."""
+        rested = asyncio.get_running_loop().time() - copy.failed_at >= self._context.settings.retry_first
+        if copy.record.state is SyncState.FAILED and rested:
             self.want(copy)
 
     def _forget_retry(self, copy: Copy) -> None:
@@ -352,6 +360,20 @@ class Synchroniser:
     def take_in(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
         """See `Mending.take_in`."""
         self._mending.take_in(copy, answered, shows_all=shows_all)
+
+    def compare(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
+        """The service answered a read of the program about a live copy, and nothing happened to that meanwhile: they
+        must agree. `shows_all`: these are all of the node's items."""
+        if len(answered) <= listing.SMALL:
+            work = self._compare(copy, list(answered), shows_all=shows_all)
+            self._context.spawn(work, f"comparing {copy.key.node}")
+
+    async def _compare(self, copy: Copy, answered: list[Element], *, shows_all: bool) -> None:
+        try:
+            await self._mending.compare(copy, answered, shows_all=shows_all)
+        except DatabaseError as error:
+            log.info("an answer could not be compared with the copy of %r: %s", copy.key.node, error)
+        self.want(copy)
 
     def parse(self, copy: Copy) -> None:
         """See to it that what is stored and not parsed gets parsed."""

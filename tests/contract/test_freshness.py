@@ -9,7 +9,7 @@ import pytest
 
 from newsstand import Analyser, Policy
 from newsstand.errors import ConfigurationError, NotInCopy, StanzaError
-from newsstand.model import Answer, Origin, RsmQuery
+from newsstand.model import Answer, Origin, RsmQuery, SyncState
 from newsstand.storage.database import Database
 from newsstand.transport import Session
 from tests.fakes.program import NODE, Program, at_work, contents
@@ -97,6 +97,97 @@ async def test_what_is_older_than_allowed_is_asked_for(program: Program) -> None
     assert (await read(program, max_age=0)).origin is Origin.SERVICE
     with pytest.raises(NotInCopy, match="not verified within"):
         await read(program, Policy.ONLY_COPY, 0)
+
+
+async def test_what_the_service_answers_says_when_it_was_so(program: Program) -> None:
+    before = program.copy().record.verified_at
+    answer = await read(program, Policy.ONLY_SERVICE)
+    assert before is not None
+    assert answer.verified_at is not None
+    assert answer.verified_at > before
+
+
+async def test_a_passing_answer_verifies_a_live_copy(program: Program) -> None:
+    before = program.copy().record.verified_at
+    answer = await read(program, max_age=0)
+    assert answer.origin is Origin.SERVICE
+    await program.settled()
+    after = program.copy().record.verified_at
+    assert before is not None
+    assert after is not None
+    assert after > before
+    assert (await read(program)).verified_at == after
+    await program.serves_live()
+
+
+async def test_an_answer_for_some_items_verifies_those(program: Program) -> None:
+    before = program.copy().record.verified_at
+    await program.replica.get_items(SERVICE, NODE, item_ids=["b"], policy=Policy.ONLY_SERVICE)
+    await program.settled()
+    assert before is not None
+    of_one = await program.replica.get_items(SERVICE, NODE, item_ids=["b"])
+    assert of_one.origin is Origin.COPY
+    assert of_one.verified_at is not None
+    assert of_one.verified_at > before
+    assert (await read(program)).verified_at == before
+
+
+@pytest.mark.parametrize("how", ["overwritten", "new", "retracted", "moved"])
+async def test_a_passing_answer_that_says_something_else_casts_doubt_on_a_live_copy(program: Program, how: str) -> None:
+    match how:
+        case "overwritten":
+            program.service.publish(NODE, "b", "another text", told=False)
+        case "new":
+            program.service.publish(NODE, "d", "another item", told=False)
+        case "retracted":
+            program.service.retract(NODE, "b", told=False)
+        case _:
+            items = program.service.nodes[NODE].items
+            items["a"] = items.pop("a")
+    program.service.streams.remove(program.stream)
+    assert contents(await read(program, Policy.ONLY_SERVICE)) == program.service.contents(NODE)
+    program.service.streams.append(program.stream)
+    await program.serves_live()
+
+
+@pytest.mark.parametrize("overtaken", [True, False])
+async def test_an_answer_that_news_overtook_is_compared_with_nothing(
+    program: Program, overtaken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[bool] = []
+    synchroniser = program.replica._open.synchroniser
+    monkeypatch.setattr(synchroniser, "compare", lambda *_, shows_all: compared.append(shows_all))
+    hold = program.service.hold("items", answered=True)
+    reading = asyncio.ensure_future(read(program, Policy.ONLY_SERVICE))
+    await hold.reached()
+    if overtaken:
+        program.service.publish(NODE, "b", "newer than the answer")
+        await program.replica.quiet(program.copy().key)
+    hold.release()
+    await reading
+    assert bool(compared) is not overtaken
+    await program.serves_live()
+
+
+async def test_a_copy_that_failed_is_tried_again_for_whoever_is_content_with_it(database: Database) -> None:
+    service = Service()
+    service.create(NODE, "a", "b", "c")
+    async with at_work(database, service, retry_first=3600.0) as program:
+        await program.follow()
+        program.stream.turn(Session.LOST)
+        program.service.refuse("items", "internal-server-error", "wait")
+        program.stream.turn(Session.FRESH)
+        await program.settled()
+        copy = program.copy()
+        assert copy.record.state is SyncState.FAILED
+        program.service.allow("items")
+        requests = len(program.service.requests)
+        assert (await read(program, Policy.SERVE_STALE)).stale
+        await program.settled()
+        assert len(program.service.requests) == requests, "it failed a moment ago"
+        copy.failed_at -= 3600
+        assert (await read(program, Policy.SERVE_STALE)).stale
+        await program.serves_live()
 
 
 async def test_where_the_service_cannot_answer_an_older_copy_stands_in(program: Program) -> None:

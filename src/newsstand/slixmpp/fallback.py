@@ -13,6 +13,7 @@ from slixmpp.stanza import Iq
 from newsstand.errors import DatabaseError
 from newsstand.model import ItemsRequest
 from newsstand.policy import Fetch, Refuse, Serve
+from newsstand.reading import Moment
 from newsstand.slixmpp.transport import stanza_error
 
 if TYPE_CHECKING:
@@ -39,12 +40,14 @@ class Fallback:
         self._timeout = timeout
         self._future: asyncio.Future[Any] = trigger.xmpp.loop.create_future()
         self._settled = False
+        self._moment: Moment | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._reading = False
         self._otherwise: Callable[[], None] | None = None
         """What to do where the copy, which is being read, cannot answer; None: wait for the service."""
 
     def begin(self) -> asyncio.Future[Any]:
+        self._moment = self._trigger.replica.moment(self._request)
         inner = Iq.send(self._iq, self._on_reply, self._timeout)
         inner.add_done_callback(self._on_end)
         allowed = SLIXMPP_TIMEOUT if self._timeout is None else self._timeout
@@ -78,7 +81,7 @@ class Fallback:
             else:
                 self._future.set_result(reply)
         if kind != "error":
-            self._trigger.replica.observe(self._request, reply.xml)
+            self._trigger.replica.observe(self._request, reply.xml, self._moment)
         if self._callback is not None:
             self._callback(reply)
 

@@ -23,6 +23,7 @@ from newsstand.errors import DatabaseError, StanzaError
 from newsstand.model import NS_PUBSUB, ItemsRequest, Provenance, Rsm, WriteRequest
 from newsstand.policy import Fetch, Serve
 from newsstand.protocol import bare, read_request, write_rsm
+from newsstand.reading import Moment
 from newsstand.replica import Replica
 from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
@@ -130,14 +131,15 @@ class Trigger:
 
     def _ask(self, iq: Iq, request: ItemsRequest, callback: Any, timeout: Any) -> asyncio.Future[Any]:
         """The service."""
+        moment = self.replica.moment(request)
         future = Iq.send(iq, callback, timeout)
-        future.add_done_callback(lambda done: self._observe(request, done))
+        future.add_done_callback(lambda done: self._observe(request, moment, done))
         return future
 
-    def _observe(self, request: ItemsRequest, done: asyncio.Future[Any]) -> None:
+    def _observe(self, request: ItemsRequest, moment: Moment | None, done: asyncio.Future[Any]) -> None:
         match _outcome(done):
             case Element() as result:
-                self.replica.observe(request, result)
+                self.replica.observe(request, result, moment)
             case StanzaError() as error:
                 self.replica.note_error(request, error, _error_of(done).iq.xml)
             case _:
