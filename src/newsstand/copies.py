@@ -124,6 +124,10 @@ class Copy:
     """By the loop's clock, when the service last answered about it: so long ago the account could read it."""
     revalidate: bool = False
     """It is to be asked for again, though nothing is in doubt."""
+    confirmed_at: float = 0.0
+    """By the loop's clock, when the service last said that we are subscribed to it."""
+    confirm: bool = False
+    """Whether we still are is to be asked, though nothing speaks against it."""
     skips_missing: bool = False
     """The service was seen, in this session, to answer a read of this node without an item that is not there."""
 

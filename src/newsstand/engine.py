@@ -155,7 +155,7 @@ class Engine:
         """We do not follow it any more."""
         self.synchroniser.forget(copy)
         copy.forget_doubts()
-        copy.listing = copy.subscribed = copy.revalidate = False
+        copy.listing = copy.subscribed = copy.confirm = copy.revalidate = False
 
     async def _take_up(self) -> None:
         """Synchronise what is ours."""

@@ -62,15 +62,17 @@ class Housekeeping:
         self._timer = self._glance = None
 
     def glance(self) -> None:
-        """Have the live nodes asked for of which the service was silent for long, and set the clock for the next look,
-        so that none waits longer than it may."""
+        """Have the live nodes asked for of which the service was silent for long, and whether we are still subscribed
+        where it did not say so for long; and set the clock for the next look, so that none waits longer than it may."""
         loop, allowed = asyncio.get_running_loop(), self._context.settings.revalidate
         pause = allowed / GLANCES
+        long_ago = loop.time() - allowed + pause
         for copy in self._context.copies:
             if not copy.led or copy.record.state is not SyncState.LIVE:
                 continue
-            if copy.answered_at < loop.time() - allowed + pause:
-                copy.revalidate = True
+            copy.revalidate |= copy.answered_at < long_ago
+            copy.confirm |= copy.confirmed_at < long_ago
+            if copy.revalidate or copy.confirm:
                 self._synchroniser.want(copy)
         self._glance = loop.call_later(pause, self.glance)
 

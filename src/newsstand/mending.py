@@ -212,7 +212,9 @@ class Mending:
 
     async def revalidate(self, copy: Copy) -> float:
         """Ask whether the account may still read the node, which raises if not, and compare what that brings and the
-        ids. The copy answers meanwhile: nothing speaks against it."""
+        ids. The copy answers meanwhile: nothing speaks against it. Where it differs, something was not told: it may
+        be another node of that name, though the service says that we are subscribed to it; so it is subscribed to
+        again, and listed."""
         copy.revalidate = False
         await copy.quiet()
         heard = copy.heard
@@ -220,10 +222,15 @@ class Mending:
         copy.answered_at = asyncio.get_running_loop().time()
         await copy.quiet()
         same = [await self._holds(copy, item) for item in answer.items]
-        if heard == copy.heard and not all(same):
+        rest, differs = 0.0, heard == copy.heard and not all(same)
+        if not differs:
+            heard, count = copy.heard, copy.record.item_count
+            rest = await self.check_ids(copy)
+            differs = heard == copy.heard and (copy.relist or copy.record.item_count != count)
+        if differs:
             copy.relist = True
-            return 0.0
-        return await self.check_ids(copy)
+            copy.subscribed = False
+        return rest
 
     async def _holds(self, copy: Copy, item: SeenItem) -> bool:
         stored = await self._context.database.read(items.xml_by_ids, copy.record.id, [item.id])

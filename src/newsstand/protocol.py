@@ -161,6 +161,13 @@ def unsubscribe_request(node: str, jid: str) -> Element:
     return pubsub
 
 
+def subscriptions_request(node: str) -> Element:
+    """XEP-0060, 5.6: the account's own, to this node."""
+    pubsub = Element(_PUBSUB)
+    SubElement(pubsub, f"{{{NS_PUBSUB}}}subscriptions", {"node": node})
+    return pubsub
+
+
 def disco_items_request(node: str) -> Element:
     """XEP-0060, 5.5: the ids of a node."""
     return Element(f"{{{NS_DISCO_ITEMS}}}query", {"node": node})
@@ -309,6 +316,17 @@ def read_subscription(iq: Element) -> Subscription:
             return Subscription.PENDING
         case _:
             return Subscription.NONE
+
+
+def names_subscription(iq: Element, key: NodeKey) -> bool:
+    """Whether an answer to `subscriptions_request` names the account's subscription as one that is in force. Some
+    services leave out the node that was asked for."""
+    return any(
+        found.get("node", key.node) == key.node
+        and found.get("jid") == key.account
+        and found.get("subscription") == "subscribed"
+        for found in iq.iterfind(f"{_PUBSUB}/{{{NS_PUBSUB}}}subscriptions/{{{NS_PUBSUB}}}subscription")
+    )
 
 
 def read_published_ids(iq: Element) -> tuple[str, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from newsstand import listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
-from newsstand.errors import NotFollowed, ServiceError, StanzaError
+from newsstand.errors import NotFollowed, ServiceError, StanzaError, Timeout
 from newsstand.model import Subscription, SyncState, Verdict
 from newsstand.refusals import MISSING
 
@@ -19,6 +20,8 @@ class Subscriptions:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._say_nothing: set[str] = set()
+        """Services from which nobody learns, as was seen, whether a subscription is still there."""
 
     async def begin(self, copy: Copy) -> None:
         """Subscribe, if that was not done in this session. Before a listing, so that nothing falls between; again in
@@ -47,7 +50,50 @@ class Subscriptions:
         if subscription is not Subscription.SUBSCRIBED:
             await self.end(copy)
             raise NotFollowed(f"the subscription is {subscription.value}, so no notifications would come")
+        self._confirmed(copy)
         await self._context.save(copy, subscription=subscription)
+
+    async def confirm(self, copy: Copy) -> None:
+        """See whether the subscription is still there, of a copy that is live: services may drop it, or replace the
+        node, without a word. One that is not is made again, and the node listed: what happened meanwhile, nobody told.
+        Where the service does not say, the node is subscribed to again, which repairs what comes; whether something
+        was missed is not known then. Raises as `begin`."""
+        copy.confirm = False
+        named = await self._is_named(copy)
+        if named:
+            self._confirmed(copy)
+            return
+        copy.subscribed = False
+        if named is None:
+            await self.begin(copy)
+            return
+        log.info("the subscription to %r of %s was lost", copy.key.node, copy.key.service)
+        copy.relist = True
+        copy.order = None  # a gap: the news since that order are not all known
+        copy.update(access_model=None)  # it may be another node: look before subscribing to it
+        await self.begin(copy)
+        if await self._is_named(copy) is False:
+            # It would be listed each time.
+            self._say_nothing.add(copy.key.service)
+
+    def _confirmed(self, copy: Copy) -> None:
+        copy.confirm = False
+        copy.confirmed_at = asyncio.get_running_loop().time()
+
+    async def _is_named(self, copy: Copy) -> bool | None:
+        """Whether the service names our subscription; None where it does not say. Only of this node: some services
+        cannot list all that an account has."""
+        key = copy.key
+        if key.service in self._say_nothing:
+            return None
+        try:
+            iq = await self._context.ask("get", key, protocol.subscriptions_request(key.node))
+        except StanzaError:
+            return None  # what that means, subscribing shows
+        except Timeout:
+            self._say_nothing.add(key.service)  # not to be waited for each time
+            return None
+        return protocol.names_subscription(iq, key)
 
     async def _look(self, copy: Copy) -> None:
         """Look at the access model before the first subscription: to subscribe to a node of model authorize would

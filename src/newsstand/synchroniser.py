@@ -189,7 +189,7 @@ class Synchroniser:
         return self._is_lacking(copy) or self._leading.doubting.has_any(copy)
 
     def _is_lacking(self, copy: Copy) -> bool:
-        unsure = copy.doubtful or copy.cursors.lacking or copy.revalidate
+        unsure = copy.doubtful or copy.cursors.lacking or copy.confirm or copy.revalidate
         return copy.record.state is not SyncState.LIVE or unsure
 
     async def _work_once(self, copy: Copy) -> float:
@@ -202,6 +202,8 @@ class Synchroniser:
             await self._mending.refetch(copy)
         elif copy.check_ids:
             return await self._mending.check_ids(copy)
+        elif copy.confirm:
+            await self.subscriptions.confirm(copy)
         elif copy.revalidate:
             return await self._mending.revalidate(copy)
         else:

@@ -3,7 +3,9 @@ may go unasked."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -14,8 +16,10 @@ from newsstand.model import SyncState
 from newsstand.storage import items
 from newsstand.storage.database import Database
 from newsstand.ways import Way
+from tests.fakes.hold import SECONDS
 from tests.fakes.program import NODE, Program, at_work, contents
 from tests.fakes.service import JULIET, SERVICE, Service
+from tests.servers.quirks import QUIRKS
 
 
 @pytest.fixture
@@ -90,7 +94,7 @@ async def test_a_read_that_is_refused_closes_the_copy_at_once(program: Program) 
 
 
 async def next_look(program: Program) -> None:
-    """The service is asked about the node, by the clock, and all that comes of it is done."""
+    """The service is asked for the node's items, by the clock, and all that comes of it is done."""
     hold = program.service.hold("items")
     await hold.reached()
     hold.release()
@@ -187,6 +191,133 @@ async def test_what_nobody_told_is_found_by_asking_and_mended(database: Database
         answer = await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_COPY)
         assert contents(answer) == service.contents(NODE)
         await program.serves_live()
+
+
+@asynccontextmanager
+async def following(database: Database, service: Service) -> AsyncIterator[Program]:
+    """A program that is soon to look whether anything was untold of the node that it follows."""
+    service.create(NODE, "a", "b", "c")
+    async with at_work(database, service, revalidate=0.2) as program:
+        await program.follow()
+        yield program
+
+
+async def goes_on(program: Program) -> None:
+    """News arrive, and the copy holds them."""
+    await program.serves_live()
+    assert program.service.is_subscribed(NODE)
+    heard = program.copy().heard
+    program.service.publish(NODE, "a", "news")
+    assert program.copy().heard > heard
+    await program.serves_live()
+
+
+LOSSES = ("forgotten", "another node")
+
+
+def lose_subscription(service: Service, how: str) -> None:
+    """And overwrite an old item, of which nobody is told."""
+    if how == "forgotten":
+        service.forget_subscription(NODE)
+    else:
+        service.delete(NODE, told=False)
+        service.create(NODE, "a", "b", "c")
+    service.publish(NODE, "a", "changed in silence", told=False)
+
+
+async def asked_about_subscription(program: Program) -> None:
+    """The service is asked by the clock whether we are subscribed, and all that comes of it is done."""
+    hold = program.service.hold("subscriptions")
+    await hold.reached()
+    hold.release()
+    await program.settled()
+
+
+@pytest.mark.parametrize("how", LOSSES)
+async def test_a_subscription_that_was_lost_without_a_word_is_found_in_time(database: Database, how: str) -> None:
+    service = Service(overwritten=Way.STAYS)
+    async with following(database, service) as program:
+        lose_subscription(service, how)
+        await asked_about_subscription(program)
+        await goes_on(program)
+
+
+@pytest.mark.parametrize("how", LOSSES)
+async def test_where_the_service_does_not_say_whether_we_are_subscribed_we_subscribe_again(
+    database: Database, how: str
+) -> None:
+    service = Service(overwritten=Way.STAYS)
+    service.refuse("subscriptions", "feature-not-implemented")
+    async with following(database, service) as program:
+        service.publish(NODE, "c", "the newest")
+        await program.serves_live()
+        lose_subscription(service, how)
+        # It shows, in the newest item, that something was missed.
+        service.publish(NODE, "c", "changed in silence, too", told=False)
+        await asked_about_subscription(program)
+        assert service.is_subscribed(NODE)
+        await next_look(program)
+        await goes_on(program)
+
+
+async def test_a_node_that_differs_is_subscribed_to_again_though_the_service_says_that_we_are(
+    database: Database,
+) -> None:
+    service = Service(quirks=QUIRKS["prosody"])
+    async with following(database, service) as program:
+        service.delete(NODE, told=False)
+        service.create(NODE, "a", "c")
+        await next_look(program)
+        await goes_on(program)
+
+
+async def test_a_service_that_never_names_a_subscription_is_not_believed_to_have_lost_it(database: Database) -> None:
+    service = Service()
+    service.mischief.hide_subscriptions()
+    async with following(database, service) as program:
+        await asked_about_subscription(program)
+        await program.serves_live()
+        asked, listed = service.counted("subscriptions"), service.counted("items")
+        hold = service.hold("subscribe")  # next time
+        await hold.reached()
+        hold.release()
+        await program.settled()
+        assert service.counted("subscriptions") == asked
+        assert service.counted("items") <= listed + 2, "the newest item; not the whole node"
+        await goes_on(program)
+
+
+async def test_a_service_that_does_not_answer_whether_we_are_subscribed_is_asked_once(database: Database) -> None:
+    service = Service()
+    service.silence("subscriptions")
+    async with following(database, service) as program:
+        service.forget_subscription(NODE)
+        await next_look(program)
+        await next_look(program)
+        assert service.counted("subscriptions") == 1
+        await goes_on(program)
+
+
+async def test_who_is_refused_the_subscription_that_was_lost_asks_the_service(database: Database) -> None:
+    service = Service()
+    async with following(database, service) as program:
+        lose_subscription(service, "forgotten")
+        service.refuse("subscribe", "not-allowed")
+        await asked_about_subscription(program)
+        await program.asks_service()
+
+
+async def test_a_lost_subscription_to_a_node_that_is_read_past_the_copy_all_the_time_is_found(
+    database: Database,
+) -> None:
+    service = Service()
+    async with following(database, service) as program:
+        lose_subscription(service, "forgotten")
+        async with asyncio.timeout(SECONDS):
+            while not service.is_subscribed(NODE):
+                await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
+                await asyncio.sleep(0.01)
+        await goes_on(program)
 
 
 async def test_a_node_that_is_asked_for_anyway_is_not_asked_for_again(database: Database) -> None:

@@ -40,7 +40,9 @@ def answer(service: Service, request: Request) -> Element:
             node = _find(service, request.node)
             if request.account not in node.subscribers:
                 raise StanzaError("cancel", "unexpected-request", "not-subscribed")
-            node.subscribers.discard(request.account)
+            service.forget_subscription(request.node, request.account)
+        case "subscriptions":
+            _subscriptions(service, request, iq)
         case _:
             _own(service, request)
     return iq
@@ -241,9 +243,20 @@ def _subscribe(service: Service, request: Request, iq: Element) -> None:
     _check_may_read(service, node, request.account)
     if request.account not in node.subscribers:
         node.subscribers.add(request.account)
+        service.recorded.add((request.node, request.account))
         if Quirk.LAST_ITEM_ON_SUBSCRIBE in service.quirks:
             service.tell_last(request.node, request.account)
     add_pubsub(iq, "subscription", node=request.node, jid=request.account, subscription="subscribed")
+
+
+def _subscriptions(service: Service, request: Request, iq: Element) -> None:
+    node = _find(service, request.node)
+    found = add_pubsub(iq, "subscriptions", node=request.node)
+    recorded = (request.node, request.account) in service.recorded
+    outlived = recorded and Quirk.SUBSCRIPTION_OUTLIVES_NODE in service.quirks
+    if (request.account in node.subscribers or outlived) and not service.mischief.hides_subscriptions:
+        attributes = {"jid": request.account, "subscription": "subscribed"}
+        SubElement(found, f"{{{NS_PUBSUB}}}subscription", attributes)
 
 
 def _own(service: Service, request: Request) -> None:
@@ -274,7 +287,7 @@ def _own(service: Service, request: Request) -> None:
                 jid, affiliation = found.get("jid", ""), found.get("affiliation", "none")
                 node.affiliations[jid] = affiliation
                 if affiliation == "outcast" and Quirk.OUTCAST_STILL_HEARS not in quirks:
-                    node.subscribers.discard(jid)
+                    service.forget_subscription(request.node, jid)
         case _:
             raise StanzaError("cancel", "feature-not-implemented")
 
@@ -288,5 +301,9 @@ def _configure(service: Service, node: Node, request: Request) -> None:
             raise StanzaError("modify", "not-acceptable")
         if Quirk.TRIMS_AT_NEXT_PUBLISH not in service.quirks:
             service.trim(request.node, request.account)
+    if Quirk.CLOSING_UNSUBSCRIBES in service.quirks and node.access_model == "whitelist":
+        for account in list(node.subscribers):
+            if node.affiliations.get(account) not in ("owner", "publisher", "member"):
+                service.forget_subscription(request.node, account)
     if Quirk.CONFIGURATION_SILENT not in service.quirks:
         service.tell_configured(request.node)

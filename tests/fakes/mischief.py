@@ -23,6 +23,7 @@ class Mischief:
         self._cuts: set[str] = set()
         self._pages: str | None = None
         self._short = 0
+        self.hides_subscriptions = False
         self.pages = 0
         """How many pages were sent, of those that lie."""
 
@@ -70,6 +71,10 @@ class Mischief:
     def shorten(self, count: int = 1) -> None:
         """The next listings of items are cut to one item, and say that this is all."""
         self._short = count
+
+    def hide_subscriptions(self) -> None:
+        """Whoever asks for its subscriptions is told of none."""
+        self.hides_subscriptions = True
 
     # How it is done
 

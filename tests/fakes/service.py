@@ -59,6 +59,8 @@ class Service:
         self.owner = owner
         self.nodes: dict[str, Node] = {}
         self.streams: list[Stream] = []
+        self.recorded: set[tuple[str, str]] = set()
+        """Nodes, and who subscribed to them; some services say so when the node is another one by now."""
         self.accounts: dict[str, Service] = {}
         """The services of accounts, by their bare JIDs."""
         self.now = 0
@@ -169,7 +171,12 @@ class Service:
     def end_subscription(self, name: str, account: str = JULIET) -> None:
         """As an owner may; whom it concerns is told (XEP-0060, 8.8.4)."""
         self._tell(name, event("subscription", name, jid=account, subscription="none"))
+        self.forget_subscription(name, account)
+
+    def forget_subscription(self, name: str, account: str = JULIET) -> None:
+        """Nobody is told."""
         self.nodes[name].subscribers.discard(account)
+        self.recorded.discard((name, account))
 
     def contents(self, name: str) -> list[tuple[str, str]]:
         """Ids and texts, in order; of a node that is not there: nothing."""

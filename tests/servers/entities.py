@@ -198,6 +198,13 @@ class Entity:
         subscription = answer.find(f".//{{{NS_PUBSUB}}}subscription")
         return None if subscription is None else subscription.get("subscription")
 
+    async def subscription(self, service: str, node: str) -> str | None:
+        """What the service says that it is by now; None: there is none."""
+        answer = await self.iq("get", service, _pubsub("subscriptions", node)[0])
+        found = [one for one in answer.iter(f"{{{NS_PUBSUB}}}subscription") if one.get("node", node) == node]
+        assert {one.get("jid") for one in found} <= {self.jid}
+        return found[0].get("subscription") if found else None
+
     async def unsubscribe(self, service: str, node: str) -> None:
         await self.iq("set", service, _pubsub("unsubscribe", node, jid=self.jid)[0])
 

@@ -83,6 +83,10 @@ class Quirk(enum.StrEnum):
     """Owners are told of what is published without a subscription."""
     OUTCAST_STILL_HEARS = "outcast-still-hears"
     """A subscriber who becomes an outcast is refused items, and goes on being told of them."""
+    CLOSING_UNSUBSCRIBES = "closing-unsubscribes"
+    """Whoever may not read a node any more because its access model became whitelist is unsubscribed, and not told."""
+    SUBSCRIPTION_OUTLIVES_NODE = "subscription-outlives-node"
+    """Who was subscribed to a node that was deleted and created again is said to be still, and hears nothing."""
     PEP_RETRACT_SILENT_WITHOUT_NOTIFY = "pep-retract-silent-without-notify"
     """On PEP, a retract that does not ask for `notify` is told to nobody."""
     PEP_PURGE_SILENT = "pep-purge-silent"
@@ -132,6 +136,7 @@ _EJABBERD = frozenset(
 QUIRKS: dict[str, frozenset[Quirk]] = {
     "prosody": frozenset(
         {
+            Quirk.CLOSING_UNSUBSCRIBES,
             Quirk.CONFIGURATION_SILENT,
             Quirk.DISCO_NEWEST_FIRST,
             Quirk.EMPTY_NAMESPACE_LOST,
@@ -142,6 +147,7 @@ QUIRKS: dict[str, frozenset[Quirk]] = {
             Quirk.PEP_ITEM_EXPIRE_IGNORED,
             Quirk.PEP_RETRACT_SILENT_WITHOUT_NOTIFY,
             Quirk.RETRACT_SILENT_WITHOUT_NOTIFY,
+            Quirk.SUBSCRIPTION_OUTLIVES_NODE,
         }
     ),
     "ejabberd-mnesia": _EJABBERD | {Quirk.RSM_UNANNOUNCED},

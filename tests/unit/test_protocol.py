@@ -8,7 +8,17 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from newsstand import protocol, xmltext
-from newsstand.model import NS_DISCO_INFO, NS_DISCO_ITEMS, NS_EVENT, NS_PUBSUB, NS_RSM, Rsm, SeenItem, Subscription
+from newsstand.model import (
+    NS_DISCO_INFO,
+    NS_DISCO_ITEMS,
+    NS_EVENT,
+    NS_PUBSUB,
+    NS_RSM,
+    NodeKey,
+    Rsm,
+    SeenItem,
+    Subscription,
+)
 from newsstand.protocol import as_listed, read_item, read_items, shows_publisher
 
 ME = "romeo@montague.example"
@@ -105,6 +115,24 @@ def test_published_ids_are_those_that_the_service_gave() -> None:
 )
 def test_what_a_subscribe_request_brought(inner: str, expected: Subscription) -> None:
     assert protocol.read_subscription(iq(inner, "type='result'")) is expected
+
+
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        (f"<subscription node='news' jid='{ME}' subscription='subscribed'/>", True),
+        (f"<subscription jid='{ME}' subscription='subscribed' subid='1'/>", True),
+        (f"<subscription jid='{ME}' subscription='none'/><subscription jid='{ME}' subscription='subscribed'/>", True),
+        ("", False),
+        (f"<subscription node='news' jid='{ME}' subscription='pending'/>", False),
+        (f"<subscription node='news' jid='{ME}'/>", False),
+        (f"<subscription node='other' jid='{ME}' subscription='subscribed'/>", False),
+        (f"<subscription node='news' jid='{ME}/orchard' subscription='subscribed'/>", False),
+    ],
+)
+def test_whether_the_accounts_own_subscription_is_named(inner: str, expected: bool) -> None:
+    named = iq(pubsub(f"<subscriptions node='news'>{inner}</subscriptions>"), "type='result'")
+    assert protocol.names_subscription(named, NodeKey(ME, SERVICE, "news")) is expected
 
 
 def disco_items(inner: str) -> Element:

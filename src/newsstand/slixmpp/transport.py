@@ -89,8 +89,13 @@ class SlixmppTransport:
         iq = Iq(self.xmpp, sto=to, stype=type, sfrom=ifrom)  # not the stream's factory: the trigger stays out
         iq.xml.append(payload)
         lost = self._lost_future()
+
+        def hand_on(answer: Iq) -> None:
+            if on_answer is not None and answer["type"] == "result":  # slixmpp calls it for errors as well
+                on_answer()
+
         try:
-            reply = iq.send(callback=lambda _: on_answer() if on_answer else None, timeout=timeout)
+            reply = iq.send(callback=hand_on, timeout=timeout)
         except NotConnectedError as error:
             raise Disconnected("there is no stream") from error
         try:

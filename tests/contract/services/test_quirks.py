@@ -346,6 +346,25 @@ async def _outcast_still_hears(trial: Trial) -> bool:
     return await trial.heard() != []
 
 
+@shows(Quirk.CLOSING_UNSUBSCRIBES)
+async def _closing_unsubscribes(trial: Trial) -> bool:
+    await trial.create("a")
+    await trial.subscribed()
+    for model in ("whitelist", "open"):
+        await trial.romeo.configure(trial.jid, trial.node, access_model=model)
+    return await trial.juliet.subscription(trial.jid, trial.node) is None
+
+
+@shows(Quirk.SUBSCRIPTION_OUTLIVES_NODE)
+async def _subscription_outlives_node(trial: Trial) -> bool:
+    await trial.create("a")
+    await trial.subscribed()
+    await trial.romeo.delete(trial.jid, trial.node)
+    await trial.create("a")
+    assert "item" not in {event.kind for event in await trial.heard()}
+    return await trial.juliet.subscription(trial.jid, trial.node) == "subscribed"
+
+
 @shows(Quirk.PEP_RETRACT_SILENT_WITHOUT_NOTIFY)
 async def _pep_retract_silent(trial: Trial) -> bool:
     heard = await hears_of_pep(trial, lambda: trial.romeo.retract(trial.romeo.jid, trial.node, "a", notify=False))
