@@ -83,6 +83,11 @@ class FakeWorld(World):
         self._fake.delete_expired()
         return True
 
+    async def lose_subscriptions(self, service: str, node: str) -> None:
+        found = self._fake.find(service)
+        for account in self.oracles if node in found.nodes else ():
+            found.forget_subscription(node, self.jid(account))
+
     def shorten_listings(self, count: int) -> None:
         for service in (self._fake, *self._fake.accounts.values()):
             service.mischief.shorten(count)

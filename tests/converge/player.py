@@ -256,6 +256,25 @@ class Player:
         if (await self.world.look("juliet", *node)).refusal != before.refusal:
             self.untold(number, "juliet")
 
+    async def _lose(self, number: int, id: str, texts: list[str]) -> None:
+        """The subscriptions are lost, and an item is written that nobody hears of. The programs find that when they
+        look, without a fresh session, and hear what comes then."""
+        node = self.nodes[number]
+        well = [who for who in ACCOUNTS if self._hears_well(who) and not self.judge.past[who, number].untold]
+        self.untold(number)
+        await self._wants(self.world.lose_subscriptions(*node))
+        await self._publish(number, id, texts[0])
+        for who in well:
+            await self.programs[who].let_look()
+            self.judge.past[who, number].untold = False
+        await self.notice_node(number)
+        for who in well:
+            await self._catch_up(who, number)
+        await self._publish(number, id, texts[1])
+        await self.notice_node(number)
+        for who in well:
+            await self._catch_up(who, number)
+
     async def _race(self, number: int, id: str, texts: list[str], told_backwards: bool = False) -> None:
         backwards = [who for who in ACCOUNTS if told_backwards and self._hears_well(who)]
         for who in backwards:

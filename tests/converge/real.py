@@ -98,6 +98,11 @@ class RealWorld(World):
         assert isinstance(self.server, Ejabberd), "items expire, and nobody knows how to have them deleted"
         return await self.server.delete_expired_items()
 
+    async def lose_subscriptions(self, service: str, node: str) -> None:
+        """Some services unsubscribe whoever may not read a node for a moment."""
+        for model in ("whitelist", "open"):
+            await self.romeo.configure(service, node, access_model=model)
+
     def shorten_listings(self, count: int) -> None:
         """A real server does not."""
 

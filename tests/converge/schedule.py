@@ -31,7 +31,7 @@ FAULTS = frozenset(
 )
 _WRITES = {
     **{"publish": 24, "publish_same": 3, "retract": 8, "retract_silently": 4, "purge": 3, "delete": 2, "limit": 5},
-    **{"expire": 5, "access": 3, "outcast": 3, "demote": 2, "race": 6, "own_publish": 7, "own_retract": 5},
+    **{"expire": 5, "access": 3, "outcast": 3, "demote": 2, "lose": 3, "race": 6, "own_publish": 7, "own_retract": 5},
     **{"read": 14, "news": 6, "check": 6},
 }
 _FAULTS = {
@@ -173,6 +173,7 @@ class _Author:
             "retract": {"id": item_id},
             "retract_silently": {"id": item_id},
             "own_retract": {"id": item_id},
+            "lose": {"id": item_id, "texts": [f"{text}a", f"{text}b"]},
             "limit": {"limit": chance.choice([2, 3, 5, 20, 1000])},
             "expire": {"seconds": chance.choice([0, 1, 1, 2])},
             "access": {"model": chance.choice(["open", "open", "whitelist"])},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import functools
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -129,6 +130,16 @@ class Program(abc.ABC):
             pass
         return None
 
+    async def let_look(self) -> None:
+        """So much time passes that the program looks, in the session that goes on, whether anything was untold."""
+        await self.replica.session_began()
+        await self.replica.settled()  # what is under way is not what looks
+        opened = self.replica._open
+        for copy in opened.context.copies:
+            copy.answered_at = copy.confirmed_at = -math.inf
+        opened.housekeeping.make_round()
+        await self.replica.settled()
+
     async def stored(self, service: str, node: str) -> tuple[int, Contents] | None:
         """What the database holds, and of which revision it says that it is; None where there is no such copy."""
         if (record := self.record(service, node)) is None:
@@ -186,6 +197,10 @@ class World(abc.ABC):
     async def delete_expired(self) -> bool:
         """All that has expired is deleted, by itself or because the administrator says so; False where that failed,
         and perhaps did some of it. Only for worlds where items expire."""
+
+    @abc.abstractmethod
+    async def lose_subscriptions(self, service: str, node: str) -> None:
+        """Those of the programs' accounts, without a word, where the service can be brought to. Raises StanzaError."""
 
     @abc.abstractmethod
     def shorten_listings(self, count: int) -> None:

@@ -179,5 +179,12 @@ MUTANTS = [
         "    revision += 1\n",
         "    revision += bool(changed or moved)\n",
     ),
+    Mutant(
+        "lost-subscription-overlooked",
+        "a subscription that was lost without a word is found in the session that goes on",
+        "subscriptions.py",
+        "        named = await self._is_named(copy)\n",
+        "        named = True\n",
+    ),
 ]
 """All of them are found by the convergence machine on the fake service."""
