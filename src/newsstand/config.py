@@ -36,7 +36,8 @@ class Settings:
     """How long the service may take over a program's read before a stale copy answers."""
     revalidate: float = 900.0
     """A live node of which the service answered nothing for so long is asked for: whether we still may read it, and
-    whether it holds what the copy holds. Neither is always told."""
+    whether it holds what the copy holds. As often, each is asked for whether we are still subscribed to it. None of
+    this is always told."""
     remember_errors: float = 4.0
     """How long at most an error stands for the service's answer to the same read, when it came several times: that a
     node or an item is missing, or may not be read. What comes once is not remembered; the second time it stands for a
