@@ -13,7 +13,7 @@ from newsstand.context import Context
 from newsstand.copies import Copy, Pages
 from newsstand.errors import Disconnected, ListingError, StanzaError, Timeout
 from newsstand.model import Notification, Published, SeenItem, SyncState, digest
-from newsstand.reconcile import Applied, plan_listing
+from newsstand.reconcile import Applied, is_much_shorter, plan_listing
 from newsstand.storage import items, nodes
 from newsstand.subscriptions import Subscriptions
 from newsstand.ways import Way, Ways, learn_from_disco, learn_from_order
@@ -89,7 +89,7 @@ class Relisting:
                 copy.pages = pages  # if the session is resumed, nothing was lost
             raise
         ids, by_disco = listed.ids, False
-        if not listed.paged:
+        if not listed.paged or await self._lacks_much(copy, listed):
             ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)
         now = asyncio.get_running_loop().time()
         copy.took = now - began  # what the database takes is not the service's affair
@@ -116,6 +116,13 @@ class Relisting:
         if not undisturbed:
             copy.order = None
         return listed.ids
+
+    async def _lacks_much(self, copy: Copy, listed: listing.Listed) -> bool:
+        """Whether so much of the copy is missing in a listing by several answers, which agree with each other, that it
+        must not be taken out on their word alone."""
+        there = set(listed.ids)
+        held = await self._context.database.scan(items.held_ids, copy.record.id)
+        return is_much_shorter(len(held), sum(id_ not in there for id_ in held))
 
     async def _store(self, copy: Copy, listed: listing.Listed, shows: bool | None, turns: int) -> None:
         """Make the copy equal to a listing that was begun when the session had made so many turns."""

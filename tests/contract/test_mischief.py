@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
-from newsstand.errors import Disconnected, ListingError
+from newsstand.errors import Disconnected, ListingError, Timeout
 from newsstand.model import SyncState
 from newsstand.relisting import ATTEMPTS
 from newsstand.storage.database import Database
@@ -18,6 +20,10 @@ from tests.fakes.service import SERVICE, Request, Service, soon
 from tests.servers.quirks import QUIRKS, Quirk
 
 IDS = [f"i{number}" for number in range(6)]
+MANY = [f"i{number}" for number in range(20)]
+FEW = 5
+"""So many of them are left by what is much shorter: two pages."""
+PAGE = 4
 
 
 @pytest.fixture(params=["without-quirks", *QUIRKS])
@@ -28,6 +34,42 @@ async def program(request: pytest.FixtureRequest, database: Database) -> AsyncIt
     async with at_work(database, service, retry_first=30.0) as program:
         await program.follow()
         yield program
+
+
+@pytest.fixture(params=["without-quirks", *(name for name in QUIRKS if Quirk.NO_RSM not in QUIRKS[name])])
+async def paged(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[Program]:
+    """It follows a node of many items, which its service lists by pages."""
+    async with _at_many(request, database, page_size=PAGE) as program:
+        yield program
+
+
+@pytest.fixture(params=["prosody", "ejabberd-sql", "libervia-pubsub"])
+async def by_ids(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[Program]:
+    """The same, where no listing arrives any more: it is listed by batches of ids."""
+    async with _at_many(request, database) as program:
+
+        def before(request: Request) -> int:
+            if _is_listing(request):
+                raise Timeout("too large to arrive")
+            return 0
+
+        program.service.before = before
+        yield program
+
+
+@asynccontextmanager
+async def _at_many(request: pytest.FixtureRequest, database: Database, **settings: Any) -> AsyncIterator[Program]:
+    service = Service(quirks=QUIRKS.get(request.param, frozenset()))
+    service.create("small", "a", "b", "c")
+    service.create(NODE, *MANY)
+    async with at_work(database, service, retry_first=30.0, **settings) as program:
+        await program.follow("small")  # by a single answer, which shows how the service orders a list of ids
+        await program.follow()
+        yield program
+
+
+def _is_listing(request: Request) -> bool:
+    return request.kind == "items" and not len(request.action) and request.action.get("max_items") is None
 
 
 def publish(program: Program, *ids: str) -> None:
@@ -132,6 +174,79 @@ async def test_short_listings_delete_nothing_however_many(program: Program) -> N
     await program.serves_live()
 
 
+async def test_one_short_listing_by_pages_deletes_nothing(paged: Program) -> None:
+    paged.service.mischief.shorten(left=FEW, of=NODE)
+    begin_session(paged)
+    await paged.serves_live()
+    assert paged.copy().record.item_count == len(MANY)
+
+
+async def test_short_listings_by_pages_delete_nothing_however_many(paged: Program) -> None:
+    paged.service.mischief.shorten(100, left=FEW, of=NODE)
+    begin_session(paged)
+    await paged.settled()
+    assert await paged.served_live() is None
+    assert paged.copy().record.state is SyncState.FAILED
+    assert paged.copy().record.item_count == len(MANY)
+    paged.service.mischief.stop()
+    begin_session(paged)
+    await paged.serves_live()
+
+
+async def test_a_short_listing_by_pages_deletes_nothing_where_ids_are_refused(paged: Program) -> None:
+    paged.service.refuse("ids", "forbidden", "auth")
+    paged.service.mischief.shorten(left=FEW, of=NODE)
+    begin_session(paged)
+    await paged.serves_live()
+    assert paged.copy().record.item_count == len(MANY)
+
+
+@pytest.mark.parametrize("left", [0, FEW])
+async def test_one_short_list_of_ids_that_the_items_are_asked_for_by_deletes_nothing(
+    by_ids: Program, left: int
+) -> None:
+    by_ids.service.mischief.shorten_ids(left=left, of=NODE)
+    begin_session(by_ids)
+    await by_ids.serves_live()
+    assert by_ids.copy().record.item_count == len(MANY)
+
+
+@pytest.mark.parametrize("left", [0, FEW])
+async def test_a_node_that_became_much_shorter_is_followed_by_pages(paged: Program, left: int) -> None:
+    await _shortens_really(paged, left)
+
+
+@pytest.mark.parametrize("left", [0, FEW])
+async def test_a_node_that_became_much_shorter_is_followed_by_ids(by_ids: Program, left: int) -> None:
+    await _shortens_really(by_ids, left)
+
+
+async def _shortens_really(program: Program, left: int) -> None:
+    for item_id in MANY[left:]:
+        program.service.retract(NODE, item_id, told=False)
+    await program.replica.synchronise(SERVICE, NODE)
+    assert program.copy().record.state is SyncState.LIVE
+    assert await program.served_live() in (None, program.service.contents(NODE))
+    assert program.copy().record.item_count == left
+
+
+async def test_news_that_come_while_a_short_listing_is_looked_up_are_not_lost(paged: Program) -> None:
+    for item_id in MANY[FEW:]:
+        paged.service.retract(NODE, item_id, told=False)
+    asked = paged.service.counted("ids")
+
+    def before(request: Request) -> int:
+        if request.kind == "ids" and paged.service.counted("ids") == asked + 1:
+            paged.service.publish(NODE, "new", "while its ids are asked for")
+            paged.service.retract(NODE, MANY[0])
+        return 0
+
+    paged.service.before = before
+    await paged.replica.synchronise(SERVICE, NODE)
+    assert paged.service.counted("ids") > asked
+    await paged.serves_live()
+
+
 async def test_a_refused_subscription_leaves_nothing_live(program: Program) -> None:
     program.service.refuse("subscribe", "internal-server-error", "wait")
     begin_session(program)
@@ -176,8 +291,7 @@ def disturb_listings(service: Service, *, times: int) -> None:
     listings = itertools.count(1)
 
     def before(request: Request) -> int:
-        whole = request.kind == "items" and not len(request.action) and request.action.get("max_items") is None
-        if whole and (number := next(listings)) <= times:
+        if _is_listing(request) and (number := next(listings)) <= times:
             soon(3, lambda: service.publish(NODE, "new", f"text {number}"))
         return 0
 

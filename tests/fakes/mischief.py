@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from xml.etree.ElementTree import Element, SubElement
 
-from newsstand.model import NS_EVENT, NS_PUBSUB, NS_RSM
+from newsstand.model import NS_DISCO_ITEMS, NS_EVENT, NS_PUBSUB, NS_RSM
+from tests.fakes.requests import Request
 
 Deliver = Callable[[Element], None]
 
@@ -22,7 +23,12 @@ class Mischief:
         self._held: list[tuple[Deliver, Element]] = []
         self._cuts: set[str] = set()
         self._pages: str | None = None
-        self._short = 0
+        self._short = self._short_ids = 0
+        """How many lists are to be cut yet."""
+        self._left = 1
+        self._of: str | None = None
+        self._shown: dict[tuple[str, str], int] = {}
+        """By account and node: how many items the pages of a listing that is being cut have shown."""
         self.hides_subscriptions = False
         self.pages = 0
         """How many pages were sent, of those that lie."""
@@ -68,9 +74,15 @@ class Mischief:
         """Every page brings items never seen before, and claims that there is more."""
         self._pages = "endless"
 
-    def shorten(self, count: int = 1) -> None:
-        """The next listings of items are cut to one item, and say that this is all."""
-        self._short = count
+    def shorten(self, count: int = 1, *, left: int = 1, of: str | None = None) -> None:
+        """The next listings of items, of this node if one is named, are cut to so many items, on as many pages as these
+        take, and say that this is all. What is asked for by id or by number comes as it is."""
+        self._short, self._left, self._of = count, left, of
+        self._shown.clear()
+
+    def shorten_ids(self, count: int = 1, *, left: int = 1, of: str | None = None) -> None:
+        """The same of the next lists of a node's ids (disco#items)."""
+        self._short_ids, self._left, self._of = count, left, of
 
     def hide_subscriptions(self) -> None:
         """Whoever asks for its subscriptions is told of none."""
@@ -102,17 +114,26 @@ class Mischief:
             return True
         return False
 
-    def twist(self, answer: Element) -> Element:
+    def twist_ids(self, answer: Element, request: Request) -> Element:
+        """An answer to disco#items."""
+        query = answer.find(f"{{{NS_DISCO_ITEMS}}}query")
+        if self._short_ids and query is not None and request.node and self._of in (None, request.node):
+            self._short_ids -= 1
+            del query[self._left :]
+        return answer
+
+    def twist(self, answer: Element, request: Request) -> Element:
         """An answer to a request for items."""
         pubsub = answer.find(f"{{{NS_PUBSUB}}}pubsub")
         items = answer.find(f"{{{NS_PUBSUB}}}pubsub/{{{NS_PUBSUB}}}items")
         if pubsub is None or items is None:
             return answer
-        if self._short:
-            self._short -= 1
-            del items[1:]
+        if self._cuts_short(request):
+            listing = request.account, request.node
+            del items[max(0, self._left - self._shown[listing]) :]
+            self._shown[listing] += len(items)
             for count in pubsub.iter(f"{{{NS_RSM}}}count"):
-                count.text = str(len(items))
+                count.text = str(min(self._left, int(count.text or 0)))
         if self._pages is None:
             return answer
         for rsm in pubsub.findall(f"{{{NS_RSM}}}set"):
@@ -128,3 +149,16 @@ class Mischief:
         SubElement(rsm, f"{{{NS_RSM}}}last").text = f"{prefix}2"
         SubElement(rsm, f"{{{NS_RSM}}}count").text = "1000000000"
         return answer
+
+    def _cuts_short(self, request: Request) -> bool:
+        """Whether it asks for a listing that is cut, or for another page of one."""
+        if len(request.action) or "max_items" in request.action.attrib or self._of not in (None, request.node):
+            return False
+        listing = request.account, request.node
+        if request.rsm is not None and request.rsm.findtext(f"{{{NS_RSM}}}after"):
+            return listing in self._shown
+        self._shown.pop(listing, None)
+        if self._short:
+            self._short -= 1
+            self._shown[listing] = 0
+        return listing in self._shown

@@ -256,7 +256,9 @@ class Service:
             raise error
         found = answer(self, request)
         if request.kind == "items":
-            found = self.mischief.twist(found)
+            found = self.mischief.twist(found, request)
+        if request.kind == "ids":
+            found = self.mischief.twist_ids(found, request)
         if self.mischief.cuts(request.kind):
             stream.cut()
         if Quirk.EVENTS_OVERTAKE_ANSWERS in self.quirks and request.kind == "items":

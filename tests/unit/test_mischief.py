@@ -125,6 +125,16 @@ async def test_it_shortens_listings(reader: Reader) -> None:
     assert (await reader.items(reader.service.jid, NODE)).ids == ["a", "b", "c"]
 
 
+async def test_it_shortens_listings_on_all_their_pages(reader: Reader) -> None:
+    reader.service.mischief.shorten(left=2)
+    first = await reader.items(reader.service.jid, NODE, page=1)
+    second = await reader.items(reader.service.jid, NODE, page=1, after=first.last)
+    assert (first.ids, first.count, second.ids, second.count) == (["a"], 2, ["b"], 2)
+    first = await reader.items(reader.service.jid, NODE, page=2)
+    second = await reader.items(reader.service.jid, NODE, page=2, after=first.last)
+    assert (first.ids, first.count, second.ids, second.count) == (["a", "b"], 3, ["c"], 3)
+
+
 async def test_a_component_has_the_accounts_of_its_domain(reader: Reader) -> None:
     gateway = Stream(reader.service, "gateway.example.org", is_component=True)
     gateway.turn(Session.FRESH)
