@@ -16,7 +16,7 @@ from newsstand.relisting import ATTEMPTS
 from newsstand.storage.database import Database
 from newsstand.transport import Session
 from tests.fakes.program import NODE, Program, at_work
-from tests.fakes.service import SERVICE, Request, Service, soon
+from tests.fakes.service import JULIET, SERVICE, Request, Service, soon
 from tests.servers.quirks import QUIRKS, Quirk
 
 IDS = [f"i{number}" for number in range(6)]
@@ -175,14 +175,14 @@ async def test_short_listings_delete_nothing_however_many(program: Program) -> N
 
 
 async def test_one_short_listing_by_pages_deletes_nothing(paged: Program) -> None:
-    paged.service.mischief.shorten(left=FEW, of=NODE)
+    paged.service.mischief.shorten(left=FEW, of=(JULIET, NODE))
     begin_session(paged)
     await paged.serves_live()
     assert paged.copy().record.item_count == len(MANY)
 
 
 async def test_short_listings_by_pages_delete_nothing_however_many(paged: Program) -> None:
-    paged.service.mischief.shorten(100, left=FEW, of=NODE)
+    paged.service.mischief.shorten(100, left=FEW, of=(JULIET, NODE))
     begin_session(paged)
     await paged.settled()
     assert await paged.served_live() is None
@@ -195,7 +195,7 @@ async def test_short_listings_by_pages_delete_nothing_however_many(paged: Progra
 
 async def test_a_short_listing_by_pages_deletes_nothing_where_ids_are_refused(paged: Program) -> None:
     paged.service.refuse("ids", "forbidden", "auth")
-    paged.service.mischief.shorten(left=FEW, of=NODE)
+    paged.service.mischief.shorten(left=FEW, of=(JULIET, NODE))
     begin_session(paged)
     await paged.serves_live()
     assert paged.copy().record.item_count == len(MANY)
@@ -205,7 +205,7 @@ async def test_a_short_listing_by_pages_deletes_nothing_where_ids_are_refused(pa
 async def test_one_short_list_of_ids_that_the_items_are_asked_for_by_deletes_nothing(
     by_ids: Program, left: int
 ) -> None:
-    by_ids.service.mischief.shorten_ids(left=left, of=NODE)
+    by_ids.service.mischief.shorten_ids(left=left, of=(JULIET, NODE))
     begin_session(by_ids)
     await by_ids.serves_live()
     assert by_ids.copy().record.item_count == len(MANY)

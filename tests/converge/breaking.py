@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from newsstand.errors import DatabaseError, NotInCopy
 from newsstand.model import NS_EVENT
+from newsstand.reconcile import is_much_shorter
 from newsstand.storage.sqlite import BUSY_SECONDS
 from tests.contract._storage import path_of
 from tests.converge.faults import Faults
@@ -229,10 +230,50 @@ def _snapshot(conn: Any, there: Path, here: Path) -> None:
             shutil.copy(file, f"{here}{suffix}")
 
 
-async def short_listing(player: Player, number: int, who: str, count: int) -> None:
-    """The service lists too little, once or twice, when the next session asks."""
-    player.world.shorten_listings(count)
-    await reconnect(player, number, who)
-    await player.programs[who].replica.settled()
+async def short_listing(player: Player, number: int, who: str, count: int, left: int = 1, more: int = 0) -> None:
+    """The service lists too little, once or twice, when the next session asks. Nobody else looks meanwhile: what a
+    service says wrongly is nothing that it held."""
+    program = player.programs[who]
+    if await _can_be_much_shorter(player, number, who, left, more):
+        player.world.shorten_listings(count, left, of=(program.account, player.nodes[number][1]))
+    else:
+        player.world.shorten_listings(count)
+    if program.connected:
+        await program.end_session()
+    await program.begin_session()
+    await program.replica.session_began()
+    await program.replica.settled()
     player.world.shorten_listings(0)
+    await player.notice(who)
     await _look_held(player, who)
+    await player._read(number, who)
+
+
+async def short_ids(player: Player, number: int, who: str, id: str, text: str, left: int = 1, more: int = 0) -> None:
+    """The service names too few ids when it is asked what fell out for an item that is new."""
+    program = player.programs[who]
+    if not await _can_be_much_shorter(player, number, who, left, more):
+        return
+    player.world.shorten_ids(1, left, of=(program.account, player.nodes[number][1]))
+    await player._publish(number, f"{id}-{text}", text)
+    await program.replica.settled()
+    player.world.shorten_ids(0, left)
+    await player.notice_node(number)
+    await player._read(number, who)
+
+
+async def _can_be_much_shorter(player: Player, number: int, who: str, left: int, more: int) -> bool:
+    """Publish so many more items, and see whether so few that are left would be much shorter than the copy. Only of one
+    that holds what the service holds: where little is missing, a single list may be believed."""
+    if not player.world.is_fake:
+        return False
+    program, node = player.programs[who], player.nodes[number]
+    if not player._hears_well(who) or player.judge.past[who, number].untold:
+        await reconnect(player, number, who)
+    for extra in range(more):
+        await player._publish(number, f"more{extra}", f"more {extra}")
+        await player.notice_node(number)
+    await program.replica.settled()
+    held = [item[0] for item in await program.held(*node) or ()]
+    there = [item[0] for item in (await player.world.look(who, *node)).items]
+    return held == there and is_much_shorter(len(held), len(held) - left)

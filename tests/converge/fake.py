@@ -88,9 +88,13 @@ class FakeWorld(World):
         for account in self.oracles if node in found.nodes else ():
             found.forget_subscription(node, self.jid(account))
 
-    def shorten_listings(self, count: int) -> None:
+    def shorten_listings(self, count: int, left: int = 1, *, of: tuple[str, str] | None = None) -> None:
         for service in (self._fake, *self._fake.accounts.values()):
-            service.mischief.shorten(count)
+            service.mischief.shorten(count, left=left, of=of)
+
+    def shorten_ids(self, count: int, left: int, *, of: tuple[str, str] | None = None) -> None:
+        for service in (self._fake, *self._fake.accounts.values()):
+            service.mischief.shorten_ids(count, left=left, of=of)
 
     async def close(self) -> None:
         for entity in (self.romeo, self.second, *self.oracles.values()):

@@ -103,8 +103,11 @@ class RealWorld(World):
         for model in ("whitelist", "open"):
             await self.romeo.configure(service, node, access_model=model)
 
-    def shorten_listings(self, count: int) -> None:
+    def shorten_listings(self, count: int, left: int = 1, *, of: tuple[str, str] | None = None) -> None:
         """A real server does not."""
+
+    def shorten_ids(self, count: int, left: int, *, of: tuple[str, str] | None = None) -> None:
+        """Nor this."""
 
     async def close(self) -> None:
         for entity in (self.romeo, self.second, *self.oracles.values()):

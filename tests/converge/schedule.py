@@ -26,7 +26,17 @@ FORGERS = ("stranger", "other_service", "error")
 FAULTS = frozenset(
     {
         *("cut", "cut_listing", "reconnect", "drop", "double", "hold", "reorder", "restart"),
-        *("lock", "lock_long", "disk_full", "crash", "short_listing", "cut_first", "write_amid_listing", "forge"),
+        *(
+            "lock",
+            "lock_long",
+            "disk_full",
+            "crash",
+            "short_listing",
+            "short_ids",
+            "cut_first",
+            "write_amid_listing",
+            "forge",
+        ),
     }
 )
 _WRITES = {
@@ -36,7 +46,15 @@ _WRITES = {
 }
 _FAULTS = {
     **{"cut": 3, "cut_listing": 2, "reconnect": 2, "drop": 2, "double": 3, "hold": 2, "reorder": 2},
-    **{"lock": 1, "disk_full": 1, "crash": 2, "short_listing": 5, "cut_first": 2, "write_amid_listing": 3},
+    **{
+        "lock": 1,
+        "disk_full": 1,
+        "crash": 2,
+        "short_listing": 5,
+        "short_ids": 3,
+        "cut_first": 2,
+        "write_amid_listing": 3,
+    },
     **{"forge": 3},
 }
 
@@ -166,6 +184,7 @@ class _Author:
         ]
         after = chance.choice([0, chance.randrange(400), chance.randrange(4000)])
         written = {"id": item_id, "text": text}
+        short = {"left": chance.choice([1, 4, 5, 6]), "more": chance.choice([0, 10, 10])}
         known: dict[str, dict[str, Any]] = {
             "publish": written,
             "own_publish": written,
@@ -193,6 +212,7 @@ class _Author:
             "restart": {"kill": chance.random() < 0.5},
             "lock": written,
             "disk_full": written,
-            "short_listing": {"who": who, "count": chance.randrange(1, 3)},
+            "short_listing": {"who": who, "count": chance.randrange(1, 3), **short},
+            "short_ids": {"who": who, **written, **short},
         }
         return known.get(kind, {})

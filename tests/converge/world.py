@@ -203,8 +203,13 @@ class World(abc.ABC):
         """Those of the programs' accounts, without a word, where the service can be brought to. Raises StanzaError."""
 
     @abc.abstractmethod
-    def shorten_listings(self, count: int) -> None:
-        """The next listings lack most items; where nobody can make them so, nothing happens."""
+    def shorten_listings(self, count: int, left: int = 1, *, of: tuple[str, str] | None = None) -> None:
+        """The next listings, of this account and node if they are named, are cut to so many items; where nobody
+        can make them so, nothing happens."""
+
+    @abc.abstractmethod
+    def shorten_ids(self, count: int, left: int, *, of: tuple[str, str] | None = None) -> None:
+        """The same of lists of ids."""
 
     async def look(self, account: str, service: str, node: str, **how: Any) -> View:
         """What the service says, at this moment."""

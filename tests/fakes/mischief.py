@@ -26,7 +26,7 @@ class Mischief:
         self._short = self._short_ids = 0
         """How many lists are to be cut yet."""
         self._left = 1
-        self._of: str | None = None
+        self._of: tuple[str, str] | None = None
         self._shown: dict[tuple[str, str], int] = {}
         """By account and node: how many items the pages of a listing that is being cut have shown."""
         self.hides_subscriptions = False
@@ -74,13 +74,13 @@ class Mischief:
         """Every page brings items never seen before, and claims that there is more."""
         self._pages = "endless"
 
-    def shorten(self, count: int = 1, *, left: int = 1, of: str | None = None) -> None:
-        """The next listings of items, of this node if one is named, are cut to so many items, on as many pages as these
-        take, and say that this is all. What is asked for by id or by number comes as it is."""
+    def shorten(self, count: int = 1, *, left: int = 1, of: tuple[str, str] | None = None) -> None:
+        """The next listings of items, of this account and node if they are named, are cut to so many items, on as many
+        pages as these take, and say that this is all. What is asked for by id or by number comes as it is."""
         self._short, self._left, self._of = count, left, of
         self._shown.clear()
 
-    def shorten_ids(self, count: int = 1, *, left: int = 1, of: str | None = None) -> None:
+    def shorten_ids(self, count: int = 1, *, left: int = 1, of: tuple[str, str] | None = None) -> None:
         """The same of the next lists of a node's ids (disco#items)."""
         self._short_ids, self._left, self._of = count, left, of
 
@@ -117,7 +117,7 @@ class Mischief:
     def twist_ids(self, answer: Element, request: Request) -> Element:
         """An answer to disco#items."""
         query = answer.find(f"{{{NS_DISCO_ITEMS}}}query")
-        if self._short_ids and query is not None and request.node and self._of in (None, request.node):
+        if self._short_ids and query is not None and request.node and self._is_of(request):
             self._short_ids -= 1
             del query[self._left :]
         return answer
@@ -152,7 +152,7 @@ class Mischief:
 
     def _cuts_short(self, request: Request) -> bool:
         """Whether it asks for a listing that is cut, or for another page of one."""
-        if len(request.action) or "max_items" in request.action.attrib or self._of not in (None, request.node):
+        if len(request.action) or "max_items" in request.action.attrib or not self._is_of(request):
             return False
         listing = request.account, request.node
         if request.rsm is not None and request.rsm.findtext(f"{{{NS_RSM}}}after"):
@@ -162,3 +162,6 @@ class Mischief:
             self._short -= 1
             self._shown[listing] = 0
         return listing in self._shown
+
+    def _is_of(self, request: Request) -> bool:
+        return self._of in (None, (request.account, request.node))

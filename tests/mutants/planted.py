@@ -86,6 +86,20 @@ MUTANTS = [
         "        same = {digest(id_) for id_ in ids} >= {item.digest for item in listed.items} - may_differ\n",
     ),
     Mutant(
+        "much-shorter-pages-believed",
+        "a listing by pages that is much shorter than the copy is believed only if the ids agree",
+        "relisting.py",
+        "        if not listed.paged or await self._lacks_much(copy, listed):\n",
+        "        if not listed.paged:\n",
+    ),
+    Mutant(
+        "much-shorter-ids-believed",
+        "a list of ids that is much shorter than the copy is believed only if a second one says the same",
+        "mending.py",
+        "        return set(again) == there\n",
+        "        return True\n",
+    ),
+    Mutant(
         "disturbed-listing-believed",
         "news that come in the middle of a listing are not lost by it",
         "relisting.py",
