@@ -12,7 +12,8 @@ from tests.converge.world import Contents, Program, Reading, View
 Place = tuple[str, int]
 """An account, by its name, and a node, by its number."""
 _PUBLISHER = re.compile(r' publisher="[^"]*"')
-_CLOSING = REFUSED | {"item-not-found", "gone"}
+_ABSENT = frozenset({"item-not-found", "gone"})
+_CLOSING = REFUSED | _ABSENT
 
 
 @dataclass
@@ -33,6 +34,15 @@ class Past:
     def note(self, view: View) -> None:
         if not self.views or self.views[-1] != view:
             self.views.append(view)
+
+    def fewest(self) -> int:
+        """How many items the node held at least, since it was what the program was last answered with as live. A node
+        that was not there held none, but neither has it a copy: only what it was before and afterwards counts. Whoever
+        was refused did not see what went meanwhile, and may have been told of it: then nothing is known."""
+        views = self.views[self.seen :]
+        if any(view.refusal not in (None, *_ABSENT) for view in views):
+            return 0
+        return min((len(view.items) for view in views if view.refusal is None), default=0)
 
 
 class Judge:
@@ -85,7 +95,8 @@ class Judge:
             self.blame(place, "the service never said so since", got=reading.view, wanted=past.views[past.seen :])
 
     def held(self, place: Place, held: Contents | None) -> None:
-        """What a copy calls complete was never made up of less than the service ever had, nor of anything else."""
+        """What a copy calls complete holds nothing that the service never had; and not less than the service had at
+        any moment that the copy may show, which are those since the last answer that was called live."""
         past = self.past[place]
         if held is None or past.untold or past.blurred >= 0:
             return
@@ -93,8 +104,8 @@ class Judge:
         known = {_unsigned(item) for view in past.views for item in view.items}
         if invented := [item for item in held if _unsigned(item) not in known]:
             self.blame(place, "the copy holds what the service never had", got=invented, wanted=past.views)
-        if len(held) < min(len(view.items) for view in past.views):
-            self.blame(place, "a complete copy holds too little", got=held, wanted=past.views)
+        if len(held) < past.fewest():
+            self.blame(place, "a complete copy holds too little", got=held, wanted=past.views[past.seen :])
 
     def revisions(self, account: str, program: Program, numbers: dict[tuple[str, str], int]) -> None:
         for record in program.replica.nodes():

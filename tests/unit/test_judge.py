@@ -1,0 +1,56 @@
+"""The convergence machine's judge finds what is planted for it, and forgives what nobody could know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.converge.judge import Judge
+from tests.converge.world import Reading, View
+
+PLACE = ("juliet", 0)
+EMPTY = View()
+ONE = View((("i0", "<item>0</item>"),))
+TWO = View((*ONE.items, ("i1", "<item>1</item>")))
+THREE = View((*TWO.items, ("i2", "<item>2</item>")))
+
+
+def judge_of(*views: View, live: Sequence[View] = ()) -> Judge:
+    """To whom the service said `views`, and the program's copy answered `live`, as live."""
+    judge = Judge()
+    for view in views:
+        judge.past[PLACE].note(view)
+        if view in live:
+            judge.live_answer(PLACE, Reading(view, from_copy=True), connected=True)
+    assert not judge.divergences
+    return judge
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        judge_of(TWO, THREE),
+        judge_of(EMPTY, TWO, live=[EMPTY, TWO]),
+        judge_of(THREE, View(refusal="item-not-found"), TWO),
+        judge_of(View(refusal="forbidden"), TWO, live=[TWO]),
+    ],
+    ids=["never less", "empty once", "gone once", "refused once"],
+)
+def test_a_complete_copy_that_holds_too_little_is_found(judge: Judge) -> None:
+    judge.held(PLACE, TWO.items)
+    assert not judge.divergences
+    judge.held(PLACE, ONE.items)
+    [divergence] = judge.divergences
+    assert "a complete copy holds too little" in divergence
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [judge_of(ONE, TWO, live=[ONE]), judge_of(TWO, View(refusal="forbidden"), THREE)],
+    ids=["not told yet", "less while it was hidden"],
+)
+def test_a_complete_copy_may_show_any_moment_since_the_last_live_answer(judge: Judge) -> None:
+    known = ONE.items
+    judge.held(PLACE, known)
+    assert not judge.divergences
