@@ -78,13 +78,13 @@ async def _differs(
         return "another answer than the service's", reading
     if view.refusal is not None:
         held = await program.held(*node)
-        return ("a copy of a node that is refused", held) if held is not None else None
+        return ("a copy of a node that is refused", held.items) if held is not None else None
     if not view.items or _cannot_be_followed(program, *node):
         return None
     if not reading.from_copy or reading.stale:
         return "the copy does not answer", reading
     held = await program.held(*node)
-    if held != view.items:
+    if held is None or held.items != view.items or held.foreign:
         return "the copy holds something else", held
     return await _differs_in_part(player, account, program, number)
 

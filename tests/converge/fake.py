@@ -131,7 +131,8 @@ class FakeProgram(Program):
     async def answer(self, service: str, node: str, ids: list[str], max_items: int | None) -> Reading:
         answer = await self.replica.get_items(service, node, item_ids=ids, max_items=max_items)
         items = contents([ET.fromstring(item.xml) for item in answer.items])
-        return Reading(View(items), answer.origin is Origin.COPY, answer.stale)
+        foreign = self.foreign(answer.items, service, node)
+        return Reading(View(items), answer.origin is Origin.COPY, answer.stale, foreign)
 
     async def write(self, service: str, payload: Element) -> None:
         """As the trigger does it."""

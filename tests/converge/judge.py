@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from newsstand.refusals import REFUSED
-from tests.converge.world import Contents, Program, Reading, View
+from tests.converge.world import Contents, Held, Program, Reading, View
 
 Place = tuple[str, int]
 """An account, by its name, and a node, by its number."""
@@ -76,6 +76,7 @@ class Judge:
     def live_answer(self, place: Place, reading: Reading, *, connected: bool) -> None:
         """A full read in the middle of things."""
         past = self.past[place]
+        self._isolated(place, reading)
         self.noted_refusal(place, reading)
         if not reading.from_copy:
             return
@@ -94,18 +95,27 @@ class Judge:
         else:
             self.blame(place, "the service never said so since", got=reading.view, wanted=past.views[past.seen :])
 
-    def held(self, place: Place, held: Contents | None) -> None:
+    def _isolated(self, place: Place, found: Reading | Held) -> None:
+        """One account's copies never answer another's reads: nothing excuses that."""
+        if found.foreign:
+            wanted = "this account's copy of this node alone"
+            self.blame(place, "the items of another copy", got=set(found.foreign), wanted=wanted)
+
+    def held(self, place: Place, held: Held | None) -> None:
         """What a copy calls complete holds nothing that the service never had; and not less than the service had at
         any moment that the copy may show, which are those since the last answer that was called live."""
         past = self.past[place]
-        if held is None or past.untold or past.blurred >= 0:
+        if held is None:
+            return
+        self._isolated(place, held)
+        if past.untold or past.blurred >= 0:
             return
         # Who published an item may still be asked for: not every notification says so.
         known = {_unsigned(item) for view in past.views for item in view.items}
-        if invented := [item for item in held if _unsigned(item) not in known]:
+        if invented := [item for item in held.items if _unsigned(item) not in known]:
             self.blame(place, "the copy holds what the service never had", got=invented, wanted=past.views)
-        if len(held) < past.fewest():
-            self.blame(place, "a complete copy holds too little", got=held, wanted=past.views[past.seen :])
+        if len(held.items) < past.fewest():
+            self.blame(place, "a complete copy holds too little", got=held.items, wanted=past.views[past.seen :])
 
     def revisions(self, account: str, program: Program, numbers: dict[tuple[str, str], int]) -> None:
         for record in program.replica.nodes():

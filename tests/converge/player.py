@@ -87,8 +87,8 @@ class Player:
             await program.begin_session()
             await program.replica.session_began()
             await self.notice(account)
-            for service, node in self.nodes:
-                await program.read(service, node)
+            for number in range(NODES):
+                await self._read(number, account)
             await program.replica.settled()
 
     async def _insist(self, ask: Callable[[], Awaitable[None]]) -> None:
@@ -120,7 +120,8 @@ class Player:
         """A node that romeo owns, in which juliet may publish."""
         service, node = self.nodes[number]
         config = {"notify_delete": "1"} if self.schedule.tells_delete else {}
-        await self.world.romeo.create(service, node, access_model="open", max_items=str(limit), **config)
+        model = self.schedule.models[number]
+        await self.world.romeo.create(service, node, access_model=model, max_items=str(limit), **config)
         self.configured.add(number)
         await self.world.romeo.affiliate(service, node, self.world.jid("juliet"), "publisher")
 

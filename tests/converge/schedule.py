@@ -20,6 +20,8 @@ FLAVOURS = ("plain", "prosody", "ejabberd-mnesia", "ejabberd-sql", "libervia-pub
 """Whose quirks the fake service has."""
 LONG_LOCK_EVERY = 20
 """Of so many schedules one has the database locked for longer than a program waits."""
+MODELS = ("open", "open", "open", "open", "whitelist")
+"""What a node's access model is at first, as often as it is named here."""
 FORGERIES = ("publish", "retract", "purge", "delete")
 FORGERS = ("stranger", "other_service", "error")
 """A JID that is nobody's service; the service that does not have the node; an error that bears the right name."""
@@ -74,7 +76,8 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What happens, and to what: each node's `max_items` and how many items it begins with."""
+    """What happens, and to what: each node's `max_items`, how many items it begins with, and its access model. Nurse
+    is not on any whitelist."""
 
     seed: int
     limits: list[int]
@@ -82,6 +85,8 @@ class Schedule:
     tells_delete: bool
     flavour: str
     operations: list[Operation]
+    models: list[str] = field(default_factory=lambda: ["open"] * NODES)
+    """Not in what was written down when all were open."""
 
     @property
     def restarts(self) -> bool:
@@ -112,6 +117,7 @@ def generate(seed: int, length: int = LENGTH, *, restarts: bool = False, flavour
         tells_delete=chance.random() < 0.5,
         flavour=flavour or FLAVOURS[seed % len(FLAVOURS)],
         operations=[author.write(kind) for kind in drawn],
+        models=[chance.choice(MODELS) for _ in range(NODES)],  # last, so that older seeds keep what they drew
     )
 
 

@@ -6,7 +6,7 @@ import abc
 import asyncio
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element
 
 from newsstand import Policy, Replica
 from newsstand.errors import DatabaseError, Disconnected, NotInCopy, StanzaError, Timeout
-from newsstand.model import NodeRecord
+from newsstand.model import Item, NodeKey, NodeRecord
 from newsstand.storage import items, nodes
 from newsstand.storage.database import Database
 from tests.converge.faults import Faults
@@ -47,6 +47,17 @@ class Reading:
     view: View | None
     from_copy: bool = False
     stale: bool = False
+    foreign: frozenset[NodeKey] = frozenset()
+    """Whose items are among them that are not this account's copy of this node; where that can be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a copy holds and calls complete."""
+
+    items: Contents
+    foreign: frozenset[NodeKey] = frozenset()
+    """As of a reading."""
 
 
 def contents(items: list[Element]) -> Contents:
@@ -152,13 +163,18 @@ class Program(abc.ABC):
         found = await self.database.scan(look)
         return None if found is None else (found[0], contents([ET.fromstring(xml) for xml in found[1]]))
 
-    async def held(self, service: str, node: str) -> Contents | None:
+    def foreign(self, items: Sequence[Item], service: str, node: str) -> frozenset[NodeKey]:
+        """Whose the items are that belong to another copy than this account's of this node."""
+        return frozenset({item.key for item in items} - {NodeKey(self.account, service, node)})
+
+    async def held(self, service: str, node: str) -> Held | None:
         """What the copy holds and calls complete; None where there is no such copy."""
         try:
             answer = await self.replica.get_items(service, node, policy=Policy.ONLY_COPY)
         except NotInCopy:
             return None
-        return contents([ET.fromstring(item.xml) for item in answer.items])
+        items = contents([ET.fromstring(item.xml) for item in answer.items])
+        return Held(items, self.foreign(answer.items, service, node))
 
     def record(self, service: str, node: str) -> NodeRecord | None:
         mine = (self.account, service, node)

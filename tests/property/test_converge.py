@@ -3,12 +3,14 @@ None of them ends the server, which other tests use."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.conftest import SERVERS, Servers
 from tests.converge.player import Outcome
 from tests.converge.running import open_stage
-from tests.converge.schedule import Schedule, generate
+from tests.converge.schedule import NODES, Schedule, generate
 
 SCHEDULES = 20
 LENGTH = 25
@@ -20,6 +22,12 @@ def test_a_schedule_is_its_seed_and_is_json() -> None:
     schedule = generate(7, restarts=True)
     assert generate(7, restarts=True) == schedule
     assert Schedule.load(schedule.dump()) == schedule
+
+
+def test_what_was_written_down_when_all_nodes_were_open_is_still_a_schedule() -> None:
+    written = json.loads(generate(7).dump())
+    del written["models"]
+    assert Schedule.load(json.dumps(written)).models == ["open"] * NODES
 
 
 @pytest.mark.timeout(TIMEOUT)

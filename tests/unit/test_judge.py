@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from newsstand.model import NodeKey
 from tests.converge.judge import Judge
-from tests.converge.world import Reading, View
+from tests.converge.world import Held, Reading, View
 
 PLACE = ("juliet", 0)
 EMPTY = View()
@@ -38,9 +39,9 @@ def judge_of(*views: View, live: Sequence[View] = ()) -> Judge:
     ids=["never less", "empty once", "gone once", "refused once"],
 )
 def test_a_complete_copy_that_holds_too_little_is_found(judge: Judge) -> None:
-    judge.held(PLACE, TWO.items)
+    judge.held(PLACE, Held(TWO.items))
     assert not judge.divergences
-    judge.held(PLACE, ONE.items)
+    judge.held(PLACE, Held(ONE.items))
     [divergence] = judge.divergences
     assert "a complete copy holds too little" in divergence
 
@@ -51,6 +52,14 @@ def test_a_complete_copy_that_holds_too_little_is_found(judge: Judge) -> None:
     ids=["not told yet", "less while it was hidden"],
 )
 def test_a_complete_copy_may_show_any_moment_since_the_last_live_answer(judge: Judge) -> None:
-    known = ONE.items
-    judge.held(PLACE, known)
+    judge.held(PLACE, Held(ONE.items))
     assert not judge.divergences
+
+
+def test_the_items_of_another_accounts_copy_are_found_whatever_else_is_forgiven() -> None:
+    judge = judge_of(ONE)
+    judge.past[PLACE].untold = True
+    foreign = frozenset({NodeKey("nurse@example.org", "pubsub.example.org", "n")})
+    judge.held(PLACE, Held(ONE.items, foreign))
+    judge.live_answer(PLACE, Reading(ONE, from_copy=True, stale=True, foreign=foreign), connected=True)
+    assert len(judge.divergences) == 2
