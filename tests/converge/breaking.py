@@ -122,13 +122,21 @@ async def lock(player: Player, number: int, id: str, text: str) -> None:
 
 
 async def lock_long(player: Player, number: int, id: str, text: str) -> None:
-    """Another process holds our database for longer than we wait for it."""
+    """Another process holds our database for longer than we wait for it, while both programs read: soon after what
+    they cannot store, again while they wait, and once they have given up."""
     program = player.programs["juliet"]
+    reads: list[asyncio.Task[None]] = []
     with closing(sqlite3.connect(path_of(program.database), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         await player._try(player.world.romeo.publish(*player.nodes[number], id, text))
-        await asyncio.sleep(BUSY_SECONDS + 0.5)
+        await player.notice_node(number)
+        for seconds in (0.0, BUSY_SECONDS / 2, BUSY_SECONDS / 2 + 0.5):
+            await asyncio.sleep(seconds)
+            # They may wait for what cannot be stored: the lock does not wait for them.
+            reads += [asyncio.ensure_future(player._read(at, who)) for at in range(NODES) for who in player.programs]
+        await asyncio.sleep(0.5)
         other.execute("ROLLBACK")
+    await asyncio.gather(*reads)
 
 
 async def cut_first(player: Player, number: int, who: str, after: int) -> None:
