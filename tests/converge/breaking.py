@@ -28,11 +28,11 @@ BIG = 40_000
 UNLIMITED = 1_073_741_823
 
 
-async def cut(player: Player, number: int, who: str, after: int) -> None:
+async def cut(player: Player, number: int, who: str, after: int, upwards: bool = False) -> None:
     """In the middle of whatever is under way: somebody publishes, and the program reads."""
     program = player.programs[who]
     if program.connected:
-        program.cut_after(after)
+        program.cut_after(after, upwards=upwards)
         async with asyncio.timeout(10):
             await asyncio.gather(
                 player.world.romeo.publish(*player.nodes[number], "i0", f"at a cut {after}"),
@@ -43,12 +43,12 @@ async def cut(player: Player, number: int, who: str, after: int) -> None:
     await _look_held(player, who)
 
 
-async def cut_listing(player: Player, number: int, who: str, after: int) -> None:
+async def cut_listing(player: Player, number: int, who: str, after: int, upwards: bool = False) -> None:
     """A fresh session begins, and ends while the copies are listed."""
     program = player.programs[who]
     await program.end_session()
     await program.begin_session()
-    program.cut_after(after)
+    program.cut_after(after, upwards=upwards)
     async with asyncio.timeout(10):
         await program.replica.settled()
     await program.end_session()
@@ -139,14 +139,14 @@ async def lock_long(player: Player, number: int, id: str, text: str) -> None:
     await asyncio.gather(*reads)
 
 
-async def cut_first(player: Player, number: int, who: str, after: int) -> None:
+async def cut_first(player: Player, number: int, who: str, after: int, upwards: bool = False) -> None:
     """The copy is dropped and begun anew, and the stream ends while that is listed."""
     program, node = player.programs[who], player.nodes[number]
     if not program.connected:
         return
     with contextlib.suppress(NotInCopy):
         await program.replica.purge(*node)
-    program.cut_after(after)
+    program.cut_after(after, upwards=upwards)
     async with asyncio.timeout(10):
         await program.read(*node)
         await program.replica.settled()

@@ -163,7 +163,7 @@ class FakeProgram(Program):
         if self._stream.session is not Session.LOST:
             self._stream.turn(Session.LOST)
 
-    def cut_after(self, count: int) -> None:
+    def cut_after(self, count: int, *, upwards: bool = False) -> None:
         def cut() -> None:
             if self._stream.session is not Session.LOST and session is self._session:
                 self._stream.cut()

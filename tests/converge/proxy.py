@@ -50,6 +50,7 @@ class Proxy:
         self.port = 0
         self.faults: Faults[bytes] = Faults()
         self._left: int | None = None
+        self._upwards = False
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -67,9 +68,9 @@ class Proxy:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def cut_after(self, count: int) -> None:
-        """The stream ends when the server has sent so many bytes more."""
-        self._left = count
+    def cut_after(self, count: int, *, upwards: bool = False) -> None:
+        """The stream ends when the server, or `upwards`, the client, has sent so many bytes more."""
+        self._left, self._upwards = count, upwards
 
     def cut(self) -> None:
         """The stream ends, in both directions, without a word."""
@@ -100,7 +101,7 @@ class Proxy:
     async def _send(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
-                back.write(data)
+                self._write(data, back, upwards=True)
         self._ended(back)
 
     async def _receive(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -113,23 +114,26 @@ class Proxy:
 
     def _pass_on(self, stanza: bytes, writer: asyncio.StreamWriter) -> None:
         def deliver(data: bytes) -> None:
-            if writer not in self._writers:
-                return  # that stream is over
-            if self._left is not None and len(data) >= self._left:
+            self._write(data, writer, upwards=False)
+
+        if stanza.lstrip().startswith(b"<message") and _EVENT in stanza:
+            self.faults.pass_on(stanza, deliver)
+        else:
+            deliver(stanza)
+
+    def _write(self, data: bytes, writer: asyncio.StreamWriter, *, upwards: bool) -> None:
+        if writer not in self._writers:
+            return  # that stream is over
+        if self._left is not None and self._upwards == upwards:
+            if len(data) >= self._left:
                 writer.write(data[: self._left])
                 self._left = None
                 # Not aborted at once: what is ahead of the cut is to arrive.
                 writer.close()
                 self._ended(writer)
                 return
-            if self._left is not None:
-                self._left -= len(data)
-            writer.write(data)
-
-        if stanza.lstrip().startswith(b"<message") and _EVENT in stanza:
-            self.faults.pass_on(stanza, deliver)
-        else:
-            deliver(stanza)
+            self._left -= len(data)
+        writer.write(data)
 
     def _ended(self, writer: asyncio.StreamWriter) -> None:
         """One side is gone: so is the other."""

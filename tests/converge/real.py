@@ -199,8 +199,8 @@ class RealProgram(Program):
         async with asyncio.timeout(SECONDS):
             await self._gone.wait()
 
-    def cut_after(self, count: int) -> None:
-        self._proxy.cut_after(count)
+    def cut_after(self, count: int, *, upwards: bool = False) -> None:
+        self._proxy.cut_after(count, upwards=upwards)
 
     async def close(self) -> None:
         await self.end_session()

@@ -41,6 +41,7 @@ FAULTS = frozenset(
         ),
     }
 )
+CUTS = frozenset({"cut", "cut_listing", "cut_first"})
 _WRITES = {
     **{"publish": 24, "publish_same": 3, "retract": 8, "retract_silently": 4, "purge": 3, "delete": 2, "limit": 5},
     **{"expire": 5, "access": 3, "outcast": 3, "demote": 2, "lose": 3, "race": 6, "own_publish": 7, "own_retract": 5},
@@ -110,15 +111,24 @@ def generate(seed: int, length: int = LENGTH, *, restarts: bool = False, flavour
     drawn = chance.choices(list(weights), list(weights.values()), k=length)
     if length >= LENGTH and seed % LONG_LOCK_EVERY == 0:
         drawn[length // 2] = "lock_long"
-    return Schedule(
+    schedule = Schedule(
         seed=seed,
         limits=[chance.choice([3, 5, 20, 1000]) for _ in range(NODES)],
         filled=[chance.randrange(6) for _ in range(NODES)],
         tells_delete=chance.random() < 0.5,
         flavour=flavour or FLAVOURS[seed % len(FLAVOURS)],
         operations=[author.write(kind) for kind in drawn],
-        models=[chance.choice(MODELS) for _ in range(NODES)],  # last, so that older seeds keep what they drew
+        models=[chance.choice(MODELS) for _ in range(NODES)],
     )
+    # Drawn last, as the models are, so that older seeds keep what they drew before.
+    return dataclasses.replace(schedule, operations=[_aimed(chance, each) for each in schedule.operations])
+
+
+def _aimed(chance: random.Random, operation: Operation) -> Operation:
+    """Some cuts are through what the program sends."""
+    if operation.kind not in CUTS or chance.random() < 0.6:
+        return operation
+    return dataclasses.replace(operation, args={**operation.args, "upwards": True})
 
 
 class _Author:

@@ -115,8 +115,8 @@ class Program(abc.ABC):
         """Returns when it is noticed. Without grace the stream is cut."""
 
     @abc.abstractmethod
-    def cut_after(self, count: int) -> None:
-        """The stream will end in the middle of what comes next."""
+    def cut_after(self, count: int, *, upwards: bool = False) -> None:
+        """The stream will end in the middle of what comes next; or, `upwards`, of what the program sends next."""
 
     @abc.abstractmethod
     async def close(self) -> None: ...
