@@ -76,6 +76,14 @@ async def drop(player: Player, number: int, who: str, count: int) -> None:
     player.programs[who].faults.drop(count)
 
 
+async def lose_answer(player: Player, number: int, who: str, count: int) -> None:
+    """Something that the program asks next is done and not answered. It may wait for that longer than it may take to
+    catch up, so until the next session only that is not demanded."""
+    player.impaired.add(who)
+    player.programs[who].faults.lose_answers(count)
+    await player._read(number, who, past_copy=True)
+
+
 async def double(player: Player, number: int, who: str) -> None:
     """To apply anything twice changes nothing: nothing is forgiven for it."""
     player.programs[who].faults.double()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
 from newsstand import Analyser, Replica
 from newsstand.config import Settings
-from newsstand.errors import StanzaError
+from newsstand.errors import StanzaError, Timeout
 from newsstand.model import ItemsRequest, Origin
 from newsstand.protocol import read_request
 from newsstand.storage import shared
@@ -111,6 +113,29 @@ class _Stream(Stream):
     def receive(self, message: Element) -> None:
         if self.session is Session.FRESH:
             self.faults.pass_on(message, super().receive)
+
+    async def iq(
+        self,
+        type: Literal["get", "set"],
+        to: str,
+        payload: Element,
+        *,
+        ifrom: str | None = None,
+        timeout: float | None = None,
+        on_answer: Callable[[], None] | None = None,
+    ) -> Element:
+        lost = False
+
+        def arrived() -> None:
+            nonlocal lost
+            lost = self.faults.loses_answer()
+            if on_answer is not None and not lost:
+                on_answer()
+
+        answer = await super().iq(type, to, payload, ifrom=ifrom, timeout=timeout, on_answer=arrived)
+        if lost:
+            raise Timeout("the answer was lost")  # nobody waits for the time-out
+        return answer
 
 
 class FakeProgram(Program):

@@ -1,4 +1,4 @@
-"""What may befall notifications on their way to one program."""
+"""What may befall notifications, and answers, on their way to one program."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ class Faults(Generic[T]):
 
     def __init__(self) -> None:
         self.hits = 0
-        """How many notifications something befell."""
+        """How many notifications and answers something befell."""
         self._drops = 0
+        self._losses = 0
         self._doubles = False
         self._holds: int | None = None
         self._held: list[tuple[T, Callable[[T], None]]] = []
@@ -22,6 +23,18 @@ class Faults(Generic[T]):
     def drop(self, count: int) -> None:
         """The next notifications never arrive."""
         self._drops = count
+
+    def lose_answers(self, count: int) -> None:
+        """The next answers of pubsub services never arrive."""
+        self._losses = count
+
+    def loses_answer(self) -> bool:
+        """An answer is on its way: whether it never arrives."""
+        if not self._losses:
+            return False
+        self.hits += 1
+        self._losses -= 1
+        return True
 
     def double(self) -> None:
         """Every notification arrives twice."""
@@ -49,6 +62,7 @@ class Faults(Generic[T]):
 
     def forget(self) -> None:
         """The stream ended: nothing of it comes any more."""
+        self._losses = 0
         self._drops, self._doubles, self._holds, self._held = 0, False, None, []
 
     def pass_on(self, message: T, deliver: Callable[[T], None]) -> None:

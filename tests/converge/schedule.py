@@ -20,6 +20,8 @@ FLAVOURS = ("plain", "prosody", "ejabberd-mnesia", "ejabberd-sql", "libervia-pub
 """Whose quirks the fake service has."""
 LONG_LOCK_EVERY = 20
 """Of so many schedules one has the database locked for longer than a program waits."""
+LOST_ANSWER_EVERY = 3
+"""Of so many schedules one has answers lost."""
 MODELS = ("open", "open", "open", "open", "whitelist")
 """What a node's access model is at first, as often as it is named here."""
 FORGERIES = ("publish", "retract", "purge", "delete")
@@ -28,17 +30,8 @@ FORGERS = ("stranger", "other_service", "error")
 FAULTS = frozenset(
     {
         *("cut", "cut_listing", "reconnect", "drop", "double", "hold", "reorder", "restart"),
-        *(
-            "lock",
-            "lock_long",
-            "disk_full",
-            "crash",
-            "short_listing",
-            "short_ids",
-            "cut_first",
-            "write_amid_listing",
-            "forge",
-        ),
+        *("lock", "lock_long", "disk_full", "crash", "short_listing", "short_ids", "lose_answer"),
+        *("cut_first", "write_amid_listing", "forge"),
     }
 )
 CUTS = frozenset({"cut", "cut_listing", "cut_first"})
@@ -111,6 +104,8 @@ def generate(seed: int, length: int = LENGTH, *, restarts: bool = False, flavour
     drawn = chance.choices(list(weights), list(weights.values()), k=length)
     if length >= LENGTH and seed % LONG_LOCK_EVERY == 0:
         drawn[length // 2] = "lock_long"
+    if length >= LENGTH and seed % LOST_ANSWER_EVERY == 0:
+        drawn[length // 3] = "lose_answer"
     schedule = Schedule(
         seed=seed,
         limits=[chance.choice([3, 5, 20, 1000]) for _ in range(NODES)],
@@ -223,6 +218,7 @@ class _Author:
             "drop": {"who": who, "count": chance.randrange(1, 4)},
             "reorder": {"who": who, "count": chance.randrange(2, 4)},
             "double": {"who": who},
+            "lose_answer": {"who": who, "count": 1 + self._texts % 2},
             "hold": {"who": who},
             "reconnect": {"who": who, "gracefully": chance.random() < 0.5},
             "restart": {"kill": chance.random() < 0.5},
