@@ -56,7 +56,7 @@ check: setup  ## what to run before a commit: style, types, imports, unit tests;
 	$(PYTHON) -m pytest -q tests/unit
 
 bench: setup  ## the benchmarks (ARGS="--help" for their options)
-	@sh scripts/servers.sh prosody
+	@sh scripts/servers.sh all
 	@$(PYTHON) -m benchmarks $(ARGS)
 
 format: setup  ## puts the code in order
