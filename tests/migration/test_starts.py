@@ -59,7 +59,7 @@ def test_killed_at_any_moment_a_migration_is_done_or_not_begun_and_the_next_star
 
 
 @pytest.mark.timeout(60 + 30 * ROUNDS)
-@pytest.mark.parametrize("revision", ["empty", OWN[-1], "9001"])
+@pytest.mark.parametrize("revision", ["empty", *OWN, "9001"])
 def test_of_eight_processes_that_start_at_once_one_migrates_and_all_go_on(
     tmp_path: Path, server: str, revision: str
 ) -> None:
