@@ -1,7 +1,8 @@
 """A worker, to be run as a process of its own: a program that reads nodes, watches them, and says what it follows.
 
-On stdin, first a JSON object: `host`, `port`, `jid`, `password`, `database`, `service`, `lease`, `hints` (whether it
-heeds the database's hints of changes). Then a command a line, each answered by a line of JSON:
+On stdin, first a JSON object: `host`, `port`, `jid`, `password`, `database`, `service`, `lease`, `name` (which triggers
+of an SQLite file know as `worker_name()`). It goes without the database's hints of changes. Then a command a line, each
+answered by a line of JSON:
 
 `read NODE…`    what each is answered with: its ids, and from where
 `watch NODE…`   from now on their changes are noted
@@ -21,6 +22,7 @@ from collections import defaultdict
 from typing import Any
 
 import slixmpp
+from sqlalchemy import Pool, event
 
 import newsstand.slixmpp  # noqa: F401 - makes the plugin known
 from newsstand import Analyser, Replica
@@ -91,8 +93,10 @@ async def main() -> None:
     lines = asyncio.StreamReader(limit=1 << 20)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     told = json.loads(await lines.readline())
-    if not told["hints"]:
-        Database.listen = lambda self, told: None  # type: ignore[method-assign]
+    # NOTIFY is only a hint: nobody hears any.
+    Database.listen = lambda self, told: None  # type: ignore[method-assign]
+    if told["database"].startswith("sqlite"):
+        event.listen(Pool, "connect", lambda conn, _: conn.create_function("worker_name", 0, lambda: told["name"]))
     plain = {"feature_mechanisms": {"unencrypted_plain": True, "use_mech": "PLAIN"}}
     xmpp: Any = slixmpp.ClientXMPP(told["jid"], told["password"], plugin_config=plain)
     xmpp.enable_plaintext = True
