@@ -290,6 +290,7 @@ async def _can_be_much_shorter(player: Player, number: int, who: str, left: int,
         await player._publish(number, f"more{extra}", f"more {extra}")
         await player.notice_node(number)
     await program.replica.settled()
-    held = [item[0] for item in await program.held(*node) or ()]
+    copied = await program.held(*node)
+    held = [item[0] for item in copied.items] if copied is not None else []
     there = [item[0] for item in (await player.world.look(who, *node)).items]
     return held == there and is_much_shorter(len(held), len(held) - left)
