@@ -22,6 +22,8 @@ from tests.servers.quirks import Quirk
 ATTEMPTS = 5
 """At what must be done, for anything to be played."""
 _numbers = itertools.count()
+_LONG = {"restart", "check", "short_listing", "short_ids"}
+"""They end a server, wait for all programs, or publish many items first."""
 _UNNOTICED = {"read", "check", "drop", "double", "hold", "reorder", "forge"}
 """They change no node."""
 
@@ -137,7 +139,7 @@ class Player:
             else play(self, operation.node, **operation.args)
         )
         try:
-            async with asyncio.timeout(SECONDS * (6 if operation.kind in ("restart", "check") else 1)):
+            async with asyncio.timeout(SECONDS * (6 if operation.kind in _LONG else 1)):
                 await bound
         except TimeoutError:
             self.judge.blame(("all", operation.node), f"{operation.kind} never ended")
