@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import logging
 
 from newsstand import listing, protocol
@@ -14,14 +15,20 @@ from newsstand.refusals import MISSING
 
 log = logging.getLogger(__name__)
 
+UNANSWERED = 2
+"""How often in a row a service may leave it open whether we are subscribed: one answer may get lost."""
+
 
 class Subscriptions:
     """Of a replica's accounts, each to its bare JID."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._session = 0
         self._say_nothing: set[str] = set()
-        """Services from which nobody learns, as was seen, whether a subscription is still there."""
+        """Services from which nobody learns, as was seen in this session, whether a subscription is still there."""
+        self._unanswered: collections.Counter[str] = collections.Counter()
+        """How often in a row they did not answer that."""
 
     async def begin(self, copy: Copy) -> None:
         """Subscribe, if that was not done in this session. Before a listing, so that nothing falls between; again in
@@ -84,6 +91,10 @@ class Subscriptions:
         """Whether the service names our subscription; None where it does not say. Only of this node: some services
         cannot list all that an account has."""
         key = copy.key
+        if self._session != self._context.session_number:
+            self._session = self._context.session_number
+            self._say_nothing.clear()
+            self._unanswered.clear()
         if key.service in self._say_nothing:
             return None
         try:
@@ -91,8 +102,11 @@ class Subscriptions:
         except StanzaError:
             return None  # what that means, subscribing shows
         except Timeout:
-            self._say_nothing.add(key.service)  # not to be waited for each time
+            self._unanswered[key.service] += 1
+            if self._unanswered[key.service] >= UNANSWERED:
+                self._say_nothing.add(key.service)  # not to be waited for each time
             return None
+        self._unanswered.pop(key.service, None)
         return protocol.names_subscription(iq, key)
 
     async def _look(self, copy: Copy) -> None:

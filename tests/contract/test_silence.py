@@ -15,6 +15,7 @@ from newsstand.errors import ListingError, NotInCopy, StanzaError
 from newsstand.model import SyncState
 from newsstand.storage import items
 from newsstand.storage.database import Database
+from newsstand.subscriptions import UNANSWERED
 from newsstand.ways import Way
 from tests.fakes.hold import SECONDS
 from tests.fakes.program import NODE, Program, at_work, contents
@@ -275,7 +276,8 @@ async def test_a_service_that_never_names_a_subscription_is_not_believed_to_have
     service = Service()
     service.mischief.hide_subscriptions()
     async with following(database, service) as program:
-        await asked_about_subscription(program)
+        if not service.counted("subscriptions"):
+            await asked_about_subscription(program)
         await program.serves_live()
         asked, listed = service.counted("subscriptions"), service.counted("items")
         hold = service.hold("subscribe")  # next time
@@ -287,14 +289,28 @@ async def test_a_service_that_never_names_a_subscription_is_not_believed_to_have
         await goes_on(program)
 
 
-async def test_a_service_that_does_not_answer_whether_we_are_subscribed_is_asked_once(database: Database) -> None:
+async def test_a_service_that_does_not_answer_whether_we_are_subscribed_is_asked_twice(database: Database) -> None:
     service = Service()
     service.silence("subscriptions")
     async with following(database, service) as program:
         service.forget_subscription(NODE)
-        await next_look(program)
-        await next_look(program)
-        assert service.counted("subscriptions") == 1
+        for _ in range(4):
+            await next_look(program)
+        assert service.counted("subscriptions") == UNANSWERED
+        await goes_on(program)
+
+
+async def test_one_answer_that_was_lost_keeps_no_lost_subscription_from_being_found(database: Database) -> None:
+    service = Service(overwritten=Way.STAYS)
+    async with following(database, service) as program:
+        hold = service.hold("subscriptions")
+        await hold.reached()
+        service.silence("subscriptions")
+        hold.release()
+        await program.settled()
+        service.allow("subscriptions")
+        lose_subscription(service, "forgotten")
+        await asked_about_subscription(program)
         await goes_on(program)
 
 
