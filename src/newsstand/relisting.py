@@ -44,6 +44,8 @@ class Relisting:
         try:
             if copy.record.state is not SyncState.LIVE:
                 copy.update(state=SyncState.SYNCING)
+            if asyncio.get_running_loop().time() - copy.confirmed_at > self._context.settings.revalidate:
+                copy.subscribed = False  # perhaps it is not any more: of a copy that is not live, nobody asks that
             if not copy.subscribed:
                 copy.order = None  # a gap: the news since that order are not all known
             await self._subscriptions.begin(copy)

@@ -4,6 +4,7 @@ may go unasked."""
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -369,3 +370,17 @@ async def test_a_node_of_which_only_parts_arrive_and_whose_ids_are_refused_is_ne
         service.before = whole
         with pytest.raises(NotInCopy):
             await program.replica.get_items(SERVICE, "large", policy=Policy.ONLY_COPY)
+
+
+async def test_a_copy_that_was_not_live_for_long_is_subscribed_to_again_before_it_is(database: Database) -> None:
+    service = Service(overwritten=Way.STAYS)
+    service.create(NODE, "a", "b", "c")
+    async with at_work(database, service) as program:
+        await program.follow()
+        copy = program.copy()
+        copy.relist, copy.confirmed_at = True, -math.inf
+        service.forget_subscription(NODE)
+        program.replica._open.synchroniser.want(copy)
+        await program.settled()
+        assert service.is_subscribed(NODE)
+        await goes_on(program)
