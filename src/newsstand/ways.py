@@ -240,20 +240,27 @@ def place(order: list[str], item_id: str, ways: Ways) -> bool:
     return False
 
 
+TOLD_TOGETHER = 4
+"""News above which an order teaches nothing: in too many orders could they have happened."""
 _HYPOTHESES = tuple(itertools.product((Way.LAST, Way.FIRST), (Way.LAST, Way.FIRST, Way.STAYS)))
 
 
 def learn_from_order(ways: Ways, before: Sequence[str], news: Iterable[News], after: Sequence[str]) -> Ways:
-    """What the order of a listing teaches, when exactly `news` happened since the order `before`. A way is learnt
-    when every explanation of what was seen agrees on it."""
+    """What the order of a listing teaches, when exactly `news` happened since the order `before`, in whatever order:
+    services may tell in another one than they store. A way is learnt when every explanation of what was seen agrees
+    on it."""
     happened = list(news)
-    if _may_hide_an_eviction(before, happened):
+    if len(happened) > TOLD_TOGETHER:
+        return ways
+    orders = list(itertools.permutations(happened))
+    if any(_may_hide_an_eviction(before, order) for order in orders):
         return ways
     left = set(after)  # what was evicted meanwhile is not counted
     fitting = []
     for new, overwritten in _HYPOTHESES:
         guess = dataclasses.replace(ways, new=new, overwritten=overwritten)
-        if [id_ for id_ in _replay(guess, before, happened) if id_ in left] == list(after):
+        replayed = (_replay(guess, before, order) for order in orders)
+        if any([id_ for id_ in order if id_ in left] == list(after) for order in replayed):
             fitting.append(guess)
     if any(guess == ways for guess in fitting):
         return ways
