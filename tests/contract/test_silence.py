@@ -333,7 +333,7 @@ async def test_a_lost_subscription_to_a_node_that_is_read_past_the_copy_all_the_
         async with asyncio.timeout(SECONDS):
             while not service.is_subscribed(NODE):
                 await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # it reads past the copy all the time, as some programs do
         await goes_on(program)
 
 

@@ -148,7 +148,7 @@ async def test_what_is_being_remembered_of_a_node_is_not_overtaken_by_what_takes
         await asyncio.sleep(0.2)  # nothing tells when it has come to take the node over
         gates[0].open()
         await gates[1].reached.wait()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # time enough to do what must not be done
         assert only.copy().followed
         gates[1].open()
         await asyncio.gather(*holding, look)

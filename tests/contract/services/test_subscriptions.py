@@ -80,7 +80,7 @@ async def becomes(replica: Replica, trial: Trial, texts: dict[str, str]) -> None
             answer = await replica.get_items(trial.jid, trial.node)
             if (answer.origin, answer.stale, dict(contents(answer))) == (Origin.COPY, False, texts):
                 return
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # a real service is asked again; nothing tells when news of it arrive
 
 
 async def test_a_copy_whose_subscription_was_lost_is_repaired_in_time(trial: Trial, tmp_path: Path) -> None:
