@@ -148,15 +148,16 @@ async def lock_long(player: Player, number: int, id: str, text: str) -> None:
 
 
 async def cut_first(player: Player, number: int, who: str, after: int, upwards: bool = False) -> None:
-    """The copy is dropped and begun anew, and the stream ends while that is listed."""
+    """The copy is dropped and begun anew, because the program reads; and the stream ends while that is listed."""
     program, node = player.programs[who], player.nodes[number]
     if not program.connected:
         return
     with contextlib.suppress(NotInCopy):
         await program.replica.purge(*node)
-    program.cut_after(after, upwards=upwards)
+    player.judge.dropped((who, number))
     async with asyncio.timeout(10):
         await program.read(*node)
+        program.cut_after(after, upwards=upwards)
         await program.replica.settled()
     await program.end_session()
     await _look_held(player, who)

@@ -73,6 +73,11 @@ class Judge:
         if reading.from_copy and not reading.stale and past.views[-1] == reading.view:
             past.views, past.seen, past.blurred = past.views[-1:], 0, -1
 
+    def dropped(self, place: Place) -> None:
+        """The copy is no more: the next one shows nothing that is over now."""
+        past = self.past[place]
+        past.seen, past.blurred = len(past.views) - 1, -1
+
     def live_answer(self, place: Place, reading: Reading, *, connected: bool) -> None:
         """A full read in the middle of things."""
         past = self.past[place]

@@ -48,7 +48,7 @@ _FAULTS = {
         "crash": 2,
         "short_listing": 5,
         "short_ids": 3,
-        "cut_first": 2,
+        "cut_first": 4,
         "write_amid_listing": 3,
     },
     **{"forge": 3},
