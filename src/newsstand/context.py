@@ -22,7 +22,7 @@ from newsstand.runner import Runner
 from newsstand.storage import leases, nodes
 from newsstand.storage.database import Database
 from newsstand.transport import Session, Transport
-from newsstand.ways import Ways
+from newsstand.ways import Hints, Ways
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class Context:
         self.run = Runner(settings.parser_timeout)
         self.random = random.Random()
         self._ways: dict[str, Ways] = {}
+        self._hints: dict[str, Hints] = {}
         self.closed = False
         self.lease_lost: Callable[[Copy], None] = lambda copy: None
         """Called where a write was refused because another worker has the node in hand."""
@@ -229,9 +230,14 @@ class Context:
             self._ways[key] = ways
             await self.database.write(nodes.save_ways, key, ways, self.clock())
 
+    def hints(self, service: str) -> Hints:
+        """What orders said once of a service's ways."""
+        return self._hints.setdefault(_ways_key(service), Hints())
+
     async def forget_ways(self) -> None:
         """As if we had met no service yet."""
         self._ways.clear()
+        self._hints.clear()
         await self.database.write(nodes.remove_ways)
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:

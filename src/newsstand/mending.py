@@ -24,6 +24,9 @@ is written to all the time must not be listed all the time."""
 SUSPECTS = 100
 """Items that are fetched by id when stock is taken; where more came, the listing brings them as fast."""
 
+WATCHED = 100
+"""Items of a node above which its order is not kept where the service's ways are known, though perhaps wrongly."""
+
 log = logging.getLogger(__name__)
 
 Apply = Callable[[Copy, Sequence[Step]], Awaitable[Applied]]
@@ -256,7 +259,10 @@ def remember_order(context: Context, copy: Copy, ids: list[str], items: Sequence
     """Keep the order of a listing, where the next one can teach something by it. `items`: those listed, where they
     were."""
     ways = context.ways(copy.key.service)
-    if Way.UNKNOWN in (ways.new, ways.overwritten):
+    unknown = Way.UNKNOWN in (ways.new, ways.overwritten)
+    # What looks like a move may have been none; what stays, stayed.
+    doubtful = ways.overwritten in (Way.LAST, Way.FIRST) and len(ids) <= WATCHED
+    if unknown or doubtful:
         copy.remember_order(ids, items)
     else:
         copy.order = None

@@ -113,7 +113,7 @@ class Relisting:
             # All that came meanwhile is applied on top, once more where the answer held it: what a service told
             # before its answer may be missing in it. The order before teaches nothing, then.
             copy.order = None
-        await self._context.learn(copy.key.service, ways, _learnt(copy, listed, ids if by_disco else (), later))
+        await self._context.learn(copy.key.service, ways, self._learnt(copy, listed, ids if by_disco else (), later))
         await self._store(copy, listed, shows, turns)
         if not undisturbed:
             copy.order = None
@@ -125,6 +125,19 @@ class Relisting:
         there = set(listed.ids)
         held = await self._context.database.scan(items.held_ids, copy.record.id)
         return is_much_shorter(len(held), sum(id_ not in there for id_ in held))
+
+    def _learnt(self, copy: Copy, listed: listing.Listed, ids: Sequence[str], later: Sequence[Notification]) -> Ways:
+        """What a listing, and the ids by another way, teach of the service."""
+        ways = learn_from_disco(listed.ways, listed.ids, ids)
+        if copy.order is not None:
+            # Only what came before the answer can have had a part in its order.
+            until = len(copy.history) - sum(len(told.news) for told in later)
+            if copy.explains(news := copy.history[:until], listed.items):
+                concluded = learn_from_order(ways, copy.order, news, listed.ids)
+                ways = self._context.hints(copy.key.service).weigh(ways, concluded, copy.key.node, news)
+        if copy.key.service == copy.key.account and listed.own_from is not Way.UNKNOWN:
+            ways = ways.learn(own_from=listed.own_from)
+        return ways
 
     async def _store(self, copy: Copy, listed: listing.Listed, shows: bool | None, turns: int) -> None:
         """Make the copy equal to a listing that was begun when the session had made so many turns."""
@@ -166,19 +179,6 @@ class Relisting:
         for told in copy.inbox:
             copy.note(told)
         self._parse(copy)
-
-
-def _learnt(copy: Copy, listed: listing.Listed, ids: Sequence[str], later: Sequence[Notification]) -> Ways:
-    """What a listing, and the ids by another way, teach of the service."""
-    ways = learn_from_disco(listed.ways, listed.ids, ids)
-    if copy.order is not None:
-        # Only what came before the answer can have had a part in its order.
-        until = len(copy.history) - sum(len(told.news) for told in later)
-        if copy.explains(news := copy.history[:until], listed.items):
-            ways = learn_from_order(ways, copy.order, news, listed.ids)
-    if copy.key.service == copy.key.account and listed.own_from is not Way.UNKNOWN:
-        ways = ways.learn(own_from=listed.own_from)
-    return ways
 
 
 def _contained(listed: Sequence[SeenItem], shows: bool | None, told: Notification, ways: Ways) -> bool:

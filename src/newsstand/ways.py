@@ -267,9 +267,35 @@ def learn_from_order(ways: Ways, before: Sequence[str], news: Iterable[News], af
     seen: dict[str, Way] = {}
     for name in ("new", "overwritten"):
         agreed = {getattr(guess, name) for guess in fitting}
-        if len(agreed) == 1:
+        known = getattr(ways, name)
+        if len(agreed) == 1 or (agreed and known is not Way.UNKNOWN and known not in agreed):
             seen[name] = agreed.pop()
     return ways.learn(**seen)
+
+
+class Hints:
+    """What orders said of one service's ways, each once. No single order is believed: an item that was retracted
+    untold and published again looks overwritten and moved, and one that was published again untold, as it was, looks
+    as if the others had moved. So a way is learnt from two, in a row, that say the same of different items."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, tuple[Way, frozenset[tuple[str, str]]]] = {}
+
+    def weigh(self, ways: Ways, concluded: Ways, node: str, news: Iterable[News]) -> Ways:
+        """What may be learnt of what was concluded from an order of this node, after these news."""
+        items = frozenset((node, item.id) for what in news if isinstance(what, Published) for item in what.items)
+        learnt: dict[str, Way] = {}
+        for name in ("new", "overwritten"):
+            way: Way = getattr(concluded, name)
+            if way is getattr(ways, name):
+                continue
+            before, about = self._given.get(name, (Way.UNKNOWN, items))
+            if before is way and not about & items:
+                learnt[name] = way
+                del self._given[name]
+            elif before is not way:
+                self._given[name] = (way, items)
+        return dataclasses.replace(ways, **learnt)
 
 
 def _may_hide_an_eviction(before: Sequence[str], news: Iterable[News]) -> bool:

@@ -78,6 +78,41 @@ async def test_an_order_in_which_lost_news_had_a_part_teaches_nothing(database: 
         await program.serves_live()
 
 
+async def test_a_silent_retract_does_not_make_an_item_look_moved(database: Database) -> None:
+    """The item came back as a new one; one that is overwritten stays where it is."""
+    service = Service(quirks=SIMPLE | {Quirk.OVERWRITE_STAYS})
+    service.create(NODE, "a", "b", "c", "d", "e")
+    async with at_work(database, service) as program:
+        await program.follow()
+        service.retract(NODE, "a", told=False)
+        service.publish(NODE, "a", "back again")
+        await program.serves_live()
+        assert program.replica.ways(SERVICE).overwritten is Way.UNKNOWN
+        for item_id in ("c", "d"):
+            service.publish(NODE, item_id, "overwritten")
+            await program.serves_live()
+        assert program.replica.ways(SERVICE).overwritten is Way.STAYS
+
+
+async def test_what_was_learnt_wrongly_is_noticed(database: Database) -> None:
+    service = Service(quirks=SIMPLE | {Quirk.OVERWRITE_STAYS})
+    service.create(NODE, "a", "b", "c", "d")
+    async with at_work(database, service) as program:
+        await program.follow()
+        for item_id in ("a", "b"):
+            service.retract(NODE, item_id, told=False)
+            service.publish(NODE, item_id, "back again")
+            await program.replica.synchronise(SERVICE, NODE)
+        assert program.replica.ways(SERVICE).overwritten is Way.LAST
+        for item_id in ("c", "d"):
+            service.publish(NODE, item_id, "overwritten")
+            await program.settled()
+            await program.replica.synchronise(SERVICE, NODE)
+        assert program.replica.ways(SERVICE).overwritten is Way.VARIES
+        service.publish(NODE, "c", "once more")
+        await program.serves_live()
+
+
 async def test_a_node_that_changed_untold_while_it_was_probed_teaches_nothing(database: Database) -> None:
     """Asked for the last item and the first, a service that answers in the node's order seems to answer in the
     request's, where the two have changed places meanwhile."""

@@ -26,15 +26,17 @@ from tests.servers.quirks import QUIRKS
 
 @pytest.fixture
 async def program(database: Database) -> AsyncIterator[Program]:
-    """It follows a node of four items, and knows the service's ways."""
+    """It follows a node of six items, and knows the service's ways."""
     service = Service()
     service.create(NODE, "a", "b", "c", "d")
     async with at_work(database, service) as program:
         await program.follow()
-        service.publish(NODE, "e", "shows where a new item goes")
-        service.publish(NODE, "b", "shows where an overwritten one goes")
-        await program.settled()
-        await program.serves_live()
+        for new in ("e", "f"):
+            service.publish(NODE, new, "shows where a new item goes")
+            await program.settled()
+        for old in ("b", "d"):
+            service.publish(NODE, old, "shows where an overwritten one goes")
+            await program.serves_live()
         yield program
 
 
