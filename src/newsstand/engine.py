@@ -40,7 +40,7 @@ class Engine:
         self.follower = Follower(context, self.synchroniser)
         self.selection = Selection(context, self.synchroniser)
         self.writes = Writes(context, self.leading, self.follower, self.synchroniser)
-        self.housekeeping = Housekeeping(context, self.synchroniser, self.leading)
+        self.housekeeping = Housekeeping(context, self.synchroniser, self.leading.holding)
         self.dropping = Dropping(context, self.selection, self.housekeeping)
         self.verifying = Verifying(context, self.synchroniser)
         self.reading = Reading(
@@ -52,7 +52,7 @@ class Engine:
             only_when_asked=only_when_asked,
         )
         self.leading.taken = self._taken
-        self.leading.lost = self._lost
+        self.leading.holding.lost = self._lost
         self.leading.went_on = self._went_on
         self.leading.still_closing = self._still_closing
         self.leading.doubting.doubted = self._doubted
@@ -62,7 +62,7 @@ class Engine:
         await self.leading.open()
         for node_id in await self.context.database.scan(items.nodes_to_parse):
             copy = self.context.copies.by_id(node_id)
-            if copy is not None and not self.leading.has_leader(copy):
+            if copy is not None and not self.leading.holding.has_leader(copy):
                 self.parsing.want(copy)
 
     async def close(self) -> None:
@@ -184,7 +184,7 @@ class Engine:
         there = {record.id for record in records}
         for copy in self.context.copies:
             if copy.record.id not in there:
-                self.leading.drop(copy)
+                self.leading.holding.drop(copy)
         for record in records:
             if record.id in node_ids:
                 copy = self.context.copies.by_id(record.id) or self.context.copies.add(record)
@@ -208,7 +208,7 @@ class Engine:
     async def _synchronise(self, key: NodeKey, progress: listing.Progress | None) -> NodeRecord:
         copy = self.context.copies.find(key)
         known = copy is not None and copy.followed and copy.record.analyser is not None
-        led_elsewhere = copy is not None and copy.followed and self.leading.has_leader(copy)
+        led_elsewhere = copy is not None and copy.followed and self.leading.holding.has_leader(copy)
         if copy is None or not ((self.only_when_asked and known) or led_elsewhere):
             copy = await self._judge_asked_for(key)
         copy.left = False

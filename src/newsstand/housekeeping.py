@@ -9,7 +9,7 @@ from typing import NamedTuple
 from newsstand.context import DAY, Context
 from newsstand.copies import Copy
 from newsstand.errors import NewsstandError
-from newsstand.leading import Leading
+from newsstand.holding import Holding
 from newsstand.model import SyncState
 from newsstand.storage import log as log_of_changes
 from newsstand.storage import nodes
@@ -35,10 +35,10 @@ class Dropped(NamedTuple):
 class Housekeeping:
     """Makes its round when a session begins, and hourly."""
 
-    def __init__(self, context: Context, synchroniser: Synchroniser, leading: Leading) -> None:
+    def __init__(self, context: Context, synchroniser: Synchroniser, holding: Holding) -> None:
         self._context = context
         self._synchroniser = synchroniser
-        self._leading = leading
+        self._holding = holding
         self._timer: asyncio.TimerHandle | None = None
         self._glance: asyncio.TimerHandle | None = None
 
@@ -84,7 +84,7 @@ class Housekeeping:
         now = context.clock()
         unread = now - context.settings.unread_days * DAY
         for copy in context.copies:
-            ours = context.serves(copy.key.account) and not self._leading.has_leader(copy)
+            ours = context.serves(copy.key.account) and not self._holding.has_leader(copy)
             if ours and copy.record.state is SyncState.GONE and 0 < (copy.record.retry_at or 0) <= now:
                 context.spawn(self._synchroniser.settle_closed(copy), f"erasing {copy.key.node}")
             if ours and (copy.record.read_at or 0) < unread and copy.work is None:

@@ -7,7 +7,6 @@ from the database, where it says by itself whether anybody vouches for it, and w
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import math
 import uuid
@@ -18,11 +17,12 @@ from newsstand.context import Context
 from newsstand.copies import Copy, ticket
 from newsstand.doubting import AWAITED, Doubting
 from newsstand.errors import NewsstandError
+from newsstand.holding import Holding
 from newsstand.model import NodeRecord, SyncState
 from newsstand.peers import Peers, here, lease_clock
 from newsstand.processes import this_process
 from newsstand.storage import leases, nodes
-from newsstand.storage.leases import Held, Look, RaisedDoubt, Standing
+from newsstand.storage.leases import Held, Look, RaisedDoubt
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +55,9 @@ class Leading:
         self.worker = uuid.uuid4().hex
         self._peers = Peers(self.worker)
         self.doubting = Doubting(context)
-        self._begun = False
+        self.holding = Holding(context, self.worker, self._peers, self.doubting)
         self._fresh = False
         """A fresh session began, and the database does not know."""
-        self.ready = False
-        """In this session, the database knows that we are at work, and what of ours is not live any more."""
         self._valid_until = -math.inf
         """By the lease clock. Until then nobody else can have taken over what we follow."""
         self._failing = False
@@ -79,12 +77,9 @@ class Leading:
         """Called in each session when work may begin."""
         self.taken: Callable[[Copy], None] = _nothing
         """Called when a copy becomes ours to follow."""
-        self.lost: Callable[[Copy], None] = _nothing
-        """Called when it is that no more: another worker's, or dropped."""
         self.still_closing: Callable[[Copy], None] = _nothing
         """Called when a copy was closed, and the database could not be told."""
         context.lease_lost = self._lease_lost
-        context.is_led_elsewhere = self.has_leader
         context.database.listen(self._hinted)
 
     # Its own time --------------------------------------------------------------------------------------------------
@@ -104,26 +99,26 @@ class Leading:
     def heard_again(self, *, fresh: bool) -> None:
         """Notifications reach us. At once: in a `fresh` session nothing of ours is live."""
         self._fresh |= fresh
-        self.ready = False
+        self.holding.ready = False
 
     def go_on(self) -> None:
         """As `begin`, where we follow something at all."""
-        if self._begun:
+        if self.holding.begun:
             self._context.spawn(self.begin(), "going on")
 
     async def begin(self) -> None:
         """Put the lease off from now on, and take what nobody follows. What the database does not let us do now is
         tried again."""
-        self._begun = True
+        self.holding.begun = True
         here.add(self.worker)
         await self._beat()
 
     def fall_silent(self) -> None:
         """No notifications reach us. What we follow stays ours until the lease is over, and is live to nobody."""
         self._valid_until = -math.inf
-        self.ready = False
+        self.holding.ready = False
         self._stop("beat")
-        if self._begun:
+        if self.holding.begun:
             work = self._quietly(lambda: self._context.database.write(leases.fall_silent, self.worker))
             self._context.spawn(work, "falling silent")
 
@@ -137,16 +132,16 @@ class Leading:
         """Leave what we follow to others. After `stop`, and when no work is under way."""
         self.stop()
         self.looked.set()
-        if self._begun:
-            self._begun = False
+        if self.holding.begun:
+            self.holding.begun = False
             await self._quietly(lambda: self._context.database.write(leases.end, self.worker))
         here.discard(self.worker)
 
     async def _beat(self) -> None:
-        if self._context.closed or not self._begun:
+        if self._context.closed or not self.holding.begun:
             return
         self._at("beat", self._lease / BEATS, lambda: self._context.spawn(self._beat(), "going on"))
-        if self._beating and self.ready:
+        if self._beating and self.holding.ready:
             return  # one waits for the database: a second one would only wait behind it
         try:
             await self._put_off()
@@ -160,7 +155,7 @@ class Leading:
     async def _put_off(self) -> None:
         """Say that we are at work, and take in what the others do. Raises DatabaseError."""
         context, transport = self._context, self._context.transport
-        if transport is None or self._is_silent() or not self._begun:
+        if transport is None or self._is_silent() or not self.holding.begun:
             return
         began, turns, fresh = lease_clock(), context.turns, self._fresh
         own, process, known, lease = transport.own_jid, this_process(), self._known(), int(self._lease * 1e6)
@@ -177,7 +172,7 @@ class Leading:
             return leases.look(conn, self.worker, before), raised
 
         # What an earlier session left to be written comes before the word that nothing of it holds any more.
-        ready, database = self.ready, context.database
+        ready, database = self.holding.ready, context.database
         self._beating = True
         try:
             look, raised = await (database.write_first if ready else database.write)(run)
@@ -191,8 +186,8 @@ class Leading:
         self._fresh = False
         self._take_in_leases(look, known, asked)
         self._valid_until = began + self._lease
-        if not self.ready:
-            self.ready = True
+        if not self.holding.ready:
+            self.holding.ready = True
             self.went_on()
         if ready and self._taking_in.locked():
             await self._share(look)  # what is being taken in is as new, nearly
@@ -201,9 +196,9 @@ class Leading:
 
     async def get_ready(self) -> None:
         """Before work that somebody waits for. Raises DatabaseError."""
-        if not self._begun:
+        if not self.holding.begun:
             await self.begin()
-        if not self.ready:
+        if not self.holding.ready:
             await self._put_off()
 
     def _is_silent(self) -> bool:
@@ -235,35 +230,6 @@ class Leading:
             return False  # what our own stream is told, another client of this process takes in
         row = None if copy.releasing else self._peers.find(copy.leader)
         return row is not None and row.hears
-
-    def has_leader(self, copy: Copy) -> bool:
-        """Whether another worker follows the node."""
-        return not copy.led and self._peers.find(copy.leader) is not None
-
-    def refresh(self, copy: Copy, standing: Standing | None, asked: int) -> None:
-        """Take over how a copy that another worker may follow stands in the database."""
-        if copy.led or copy.ahead or asked < copy.seen:
-            return
-        if standing is None:
-            self.drop(copy)
-            return
-        if standing.held.leader is not None and standing.held.leader != self.worker:
-            self._peers.saw(standing.held.leader, standing.worker)
-        copy.doubted = standing.doubted
-        self._take_over(copy, standing.record, standing.held, asked)
-
-    def _take_over(self, copy: Copy, record: NodeRecord, held: Held, asked: int) -> None:
-        """What the database says of a copy that is not ours."""
-        before = copy.record
-        read_at = max(before.read_at or 0, record.read_at or 0) or None
-        copy.record = dataclasses.replace(record, read_at=read_at)
-        copy.generation, copy.leader, copy.seen = held.generation, held.leader, asked
-        if not self.has_leader(copy):
-            copy.age(leases.UNHEARD)
-        if (before.revision, before.state) != (record.revision, record.state):
-            copy.cursors.known.clear()
-            copy.covered.clear()
-            copy.tell()
 
     # Looking around ------------------------------------------------------------------------------------------------
 
@@ -312,15 +278,15 @@ class Leading:
         there = {held.node_id for held in look.held}
         for node_id in known - there:
             if (copy := copies.by_id(node_id)) is not None:
-                self.drop(copy)
+                self.holding.drop(copy)
         for held in look.held:
             copy = copies.by_id(held.node_id)
             if copy is not None and copy.led and asked > copy.seen and not copy.closing:
                 lost = (held.generation, held.leader) != (copy.generation, self.worker)
                 if lost and held.generation >= copy.generation:
-                    self._let_go(copy)
+                    self.holding.let_go(copy)
         for copy in copies:
-            if not copy.led and not copy.ahead and not self.has_leader(copy):
+            if not copy.led and not copy.ahead and not self.holding.has_leader(copy):
                 copy.age(leases.UNHEARD)
 
     async def _take_in(self, look: Look, asked: int) -> None:
@@ -362,7 +328,7 @@ class Leading:
             return revision > copy.record.revision  # a program changed it through a session of its own
         if (held.generation, held.leader, revision) != (copy.generation, copy.leader, copy.record.revision):
             return True
-        return self.has_leader(copy) and state != copy.record.state.value
+        return self.holding.has_leader(copy) and state != copy.record.state.value
 
     async def _load(self, changed: Collection[Held]) -> None:
         ids, asked = [held.node_id for held in changed], ticket()
@@ -381,7 +347,7 @@ class Leading:
             elif copy.led:
                 self._take_counts(copy, record)
                 continue
-            self._take_over(copy, record, held, asked)
+            self.holding.take_over(copy, record, held, asked)
 
     def _is_taken_for_stale(self, copy: Copy, look: Look, asked: int) -> bool:
         """Whether others do not believe a copy of ours that is live: when that was stored, something was in the way."""
@@ -396,22 +362,10 @@ class Leading:
             copy.update(revision=record.revision, item_count=record.item_count, quarantined=record.quarantined)
             copy.tell()
 
-    def _let_go(self, copy: Copy) -> None:
-        """It is not ours to follow any more."""
-        copy.led = False
-        self.doubting.end(copy)
-        self.lost(copy)
-
-    def drop(self, copy: Copy) -> None:
-        """Its row is gone."""
-        if copy.record.id and not copy.dropped:
-            self._context.copies.drop(copy)
-            self._let_go(copy)
-
     def _lease_lost(self, copy: Copy) -> None:
         """A write was refused, because another worker has the node in hand."""
         if copy.led and not copy.closing:
-            self._let_go(copy)
+            self.holding.let_go(copy)
         self._look_in(0.0)
 
     # Taking and giving up ------------------------------------------------------------------------------------------
@@ -421,7 +375,7 @@ class Leading:
         return wanted and self._context.serves(copy.key.account)
 
     def _is_orphan(self, copy: Copy) -> bool:
-        return not copy.led and not copy.saving and self._is_ours(copy) and not self.has_leader(copy)
+        return not copy.led and not copy.saving and self._is_ours(copy) and not self.holding.has_leader(copy)
 
     def _sharers(self) -> int:
         """How many workers share our accounts' nodes, we among them."""
@@ -433,7 +387,7 @@ class Leading:
 
     async def _share(self, look: Look) -> None:
         """Take our part of what nobody follows, and leave to others what is more than that, or followed by nobody."""
-        if self._begun and not self._sharing.locked():  # else it is being done, of what is as new, nearly
+        if self.holding.begun and not self._sharing.locked():  # else it is being done, of what is as new, nearly
             async with self._sharing:
                 await self._share_now({held.node_id: held.leader for held in look.held})
 
@@ -472,7 +426,7 @@ class Leading:
     def _let_go_of(self, given: Collection[Copy]) -> None:
         """Until the database knows, they are nobody's."""
         for copy in given:
-            self._let_go(copy)
+            self.holding.let_go(copy)
             copy.leader, copy.releasing = None, True
             copy.age(leases.UNHEARD)
 
@@ -504,9 +458,9 @@ class Leading:
     def want(self, copy: Copy) -> None:
         """Somebody wants work done on a copy that is not ours to follow: where nobody follows it, it becomes ours, and
         where somebody does, what is in doubt is handed to them."""
-        if not self._begun or self._is_silent() or not self._is_ours(copy):
+        if not self.holding.begun or self._is_silent() or not self._is_ours(copy):
             return
-        if not self.has_leader(copy):
+        if not self.holding.has_leader(copy):
             self._wanted.add(copy)
             if not self._taking:
                 self._taking = True
@@ -538,15 +492,15 @@ class Leading:
             return taken, nodes.load(conn, mine), leases.doubts_of(conn, mine)
 
         # Not before the word that we are at work, or nobody would believe it; nor before what is remembered of them.
-        first = self.ready and not any(copy.saving for copy in wanted.values())
+        first = self.holding.ready and not any(copy.saving for copy in wanted.values())
         database = self._context.database
         taken, records, doubts = await (database.write_first if first else database.write)(run)
         asked = ticket()  # not before: what we wrote until then is known by now
         by_id, found = {held.node_id: held for held in taken}, {record.id: record for record in records}
         for node_id, copy in wanted.items():  # in their order: so they are synchronised
             if node_id in found and not (copy.dropped or copy.led or copy.closing):
-                self._take_over(copy, found[node_id], by_id[node_id], asked)
-                self._hold(copy, by_id[node_id], [doubt for doubt in doubts if doubt.node_id == node_id])
+                self.holding.take_over(copy, found[node_id], by_id[node_id], asked)
+                self.holding.hold(copy, by_id[node_id], [doubt for doubt in doubts if doubt.node_id == node_id])
                 self.taken(copy)
 
     async def take_now(self, copy: Copy) -> None:
@@ -561,15 +515,9 @@ class Leading:
             lambda conn: (leases.seize(conn, self.worker, node_id), leases.doubts_of(conn, [node_id]))
         )
         if held is None:
-            self.drop(copy)
+            self.holding.drop(copy)
         elif not copy.dropped:
-            self._hold(copy, held, doubts)
-
-    def _hold(self, copy: Copy, held: Held, doubts: Iterable[RaisedDoubt]) -> None:
-        copy.generation, copy.leader, copy.led, copy.seen = held.generation, self.worker, True, ticket()
-        copy.doubted = False
-        copy.awaited.clear()
-        self.doubting.begin(copy, doubts)
+            self.holding.hold(copy, held, doubts)
 
     # What other workers follow ---------------------------------------------------------------------------------------
 
@@ -580,12 +528,12 @@ class Leading:
         while not copy.led:
             looked, asked = self.looked, ticket()
             standing = await self._context.database.read(leases.standing, copy.record.id)
-            self.refresh(copy, standing, asked)
+            self.holding.refresh(copy, standing, asked)
             if standing is None or copy.dropped:
                 raise NewsstandError("the copy was dropped meanwhile")
             if not standing.doubted or not copy.followed or copy.left:
                 break
-            if self._is_ours(copy) and not self.has_leader(copy):
+            if self._is_ours(copy) and not self.holding.has_leader(copy):
                 await self.take_now(copy)  # each look around may show that nobody is left
                 continue
             await looked.wait()

@@ -137,7 +137,7 @@ class Reading:
         try:
             if asked := dict(copy.awaited):
                 copy.found(asked, instant.read_now(leases.contents, node_id, list(asked)))
-            self._leading.refresh(copy, instant.read_now(leases.standing, node_id), ticket())
+            self._leading.holding.refresh(copy, instant.read_now(leases.standing, node_id), ticket())
         except DatabaseError:
             return  # whoever reads the items is told
 
@@ -152,7 +152,7 @@ class Reading:
 
         contents, standing = await self._context.database.read(read)
         copy.found(asked, contents)
-        self._leading.refresh(copy, standing, at)
+        self._leading.holding.refresh(copy, standing, at)
 
     def _ways_with(self, copy: Copy) -> Ways:
         ways = self._context.ways(copy.key.service)
@@ -393,7 +393,7 @@ class Reading:
             copy.skips_missing |= len(answered) < len(set(request.item_ids))
         if not self._context.serves(request.key.account):
             return
-        if copy is not None and self._leading.has_leader(copy):
+        if copy is not None and self._leading.holding.has_leader(copy):
             return  # what its copy holds is that worker's affair
         if copy is not None and answered is not None:
             whole = not request.item_ids and request.max_items is None and protocol.read_ends(iq).rsm is None

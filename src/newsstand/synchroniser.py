@@ -103,8 +103,8 @@ class Synchroniser:
         return copy.record
 
     def _may_work(self, copy: Copy) -> bool:
-        ours = copy.led and copy.followed and not copy.left
-        return ours and self._leading.ready and self._context.connected and self._context.serves(copy.key.account)
+        context, ours = self._context, copy.led and copy.followed and not copy.left
+        return ours and self._leading.holding.ready and context.connected and context.serves(copy.key.account)
 
     def forget(self, copy: Copy) -> None:
         """The copy was dropped: nothing more is done about it."""

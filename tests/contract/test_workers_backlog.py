@@ -56,7 +56,7 @@ async def test_the_lease_is_put_off_while_what_a_beat_led_to_waits_to_be_stored(
 
         await database.write(leases.age, lead.worker, "by some accident", None)
         monkeypatch.setattr(Context, "save", saving)
-        lead.ready = ready
+        lead.holding.ready = ready
         first = asyncio.ensure_future(lead._beat())
         await hold.reached()
         before = await end_of_lease(only)
