@@ -39,7 +39,7 @@ class Engine:
         self.synchroniser = Synchroniser(context, self.parsing, self.leading)
         self.follower = Follower(context, self.synchroniser)
         self.selection = Selection(context, self.synchroniser)
-        self.writes = Writes(context, self.leading, self.follower, self.synchroniser)
+        self.writes = Writes(context, self.leading.sharing, self.follower, self.synchroniser)
         self.housekeeping = Housekeeping(context, self.synchroniser, self.leading.holding)
         self.dropping = Dropping(context, self.selection, self.housekeeping)
         self.verifying = Verifying(context, self.synchroniser)
@@ -51,7 +51,7 @@ class Engine:
             self.housekeeping,
             only_when_asked=only_when_asked,
         )
-        self.leading.taken = self._taken
+        self.leading.sharing.taken = self._taken
         self.leading.holding.lost = self._lost
         self.leading.went_on = self._went_on
         self.leading.still_closing = self._still_closing
@@ -143,7 +143,7 @@ class Engine:
     def _doubted(self, copy: Copy) -> None:
         """Another worker doubts a copy of ours."""
         if copy.left:  # our own program does not want it; another one does
-            self.context.spawn(self.leading.release(copy), f"leaving {copy.key.node}")
+            self.context.spawn(self.leading.sharing.release(copy), f"leaving {copy.key.node}")
         else:
             self.synchroniser.want(copy)
 

@@ -1,4 +1,4 @@
-"""Who follows which node, where several workers use one database (docs/decisions/010-several-workers.md).
+"""Leases, and looks around, where several workers use one database (docs/decisions/010-several-workers.md).
 
 A worker follows a node under a lease, which ends when it is not heard from any more. The others read the node's copy
 from the database, where it says by itself whether anybody vouches for it, and what is in doubt.
@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 
 from newsstand.context import Context
@@ -21,6 +21,7 @@ from newsstand.holding import Holding
 from newsstand.model import NodeRecord, SyncState
 from newsstand.peers import Peers, here, lease_clock
 from newsstand.processes import this_process
+from newsstand.sharing import Sharing, quietly
 from newsstand.storage import leases, nodes
 from newsstand.storage.leases import Held, Look, RaisedDoubt
 
@@ -36,14 +37,8 @@ SOON = 0.02
 """Seconds after the end of a lease when it is looked whether it was put off."""
 HINTED = 0.2
 """Seconds from a hint to the look that it leads to: what comes meanwhile needs no look of its own."""
-SURPLUS = 1.25
-"""So many times its part a worker follows before it gives nodes up to others."""
 BEGAN = "a new session began"
 _UNTOLD = "what came of its synchronisation could not be stored"
-
-
-def _nothing(copy: Copy) -> None:
-    return None
 
 
 class Leading:
@@ -51,33 +46,28 @@ class Leading:
 
     def __init__(self, context: Context, *, shares: bool) -> None:
         self._context = context
-        self._shares = shares
         self.worker = uuid.uuid4().hex
         self._peers = Peers(self.worker)
         self.doubting = Doubting(context)
         self.holding = Holding(context, self.worker, self._peers, self.doubting)
+        self.sharing = Sharing(context, self.holding, shares=shares)
         self._fresh = False
         """A fresh session began, and the database does not know."""
         self._valid_until = -math.inf
         """By the lease clock. Until then nobody else can have taken over what we follow."""
         self._failing = False
         self._beating = False
-        self._wanted: set[Copy] = set()
-        self._taking = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._look_due = math.inf
         self._looked_before: Look | None = None
         self._looking = False
         self._look_again = False
         self._taking_in = asyncio.Lock()
-        self._sharing = asyncio.Lock()
         self.looked = asyncio.Event()
         """Set after each look; each time there is a new one."""
         self.went_on: Callable[[], None] = lambda: None
         """Called in each session when work may begin."""
-        self.taken: Callable[[Copy], None] = _nothing
-        """Called when a copy becomes ours to follow."""
-        self.still_closing: Callable[[Copy], None] = _nothing
+        self.still_closing: Callable[[Copy], None] = lambda copy: None
         """Called when a copy was closed, and the database could not be told."""
         context.lease_lost = self._lease_lost
         context.database.listen(self._hinted)
@@ -119,7 +109,7 @@ class Leading:
         self.holding.ready = False
         self._stop("beat")
         if self.holding.begun:
-            work = self._quietly(lambda: self._context.database.write(leases.fall_silent, self.worker))
+            work = quietly(lambda: self._context.database.write(leases.fall_silent, self.worker))
             self._context.spawn(work, "falling silent")
 
     def stop(self) -> None:
@@ -134,7 +124,7 @@ class Leading:
         self.looked.set()
         if self.holding.begun:
             self.holding.begun = False
-            await self._quietly(lambda: self._context.database.write(leases.end, self.worker))
+            await quietly(lambda: self._context.database.write(leases.end, self.worker))
         here.discard(self.worker)
 
     async def _beat(self) -> None:
@@ -155,7 +145,7 @@ class Leading:
     async def _put_off(self) -> None:
         """Say that we are at work, and take in what the others do. Raises DatabaseError."""
         context, transport = self._context, self._context.transport
-        if transport is None or self._is_silent() or not self.holding.begun:
+        if transport is None or not self._context.connected or not self.holding.begun:
             return
         began, turns, fresh = lease_clock(), context.turns, self._fresh
         own, process, known, lease = transport.own_jid, this_process(), self._known(), int(self._lease * 1e6)
@@ -168,7 +158,7 @@ class Leading:
         def run(conn: Any) -> tuple[Look, list[list[RaisedDoubt]]]:
             leases.age(conn, self.worker, BEGAN if fresh else _UNTOLD, None if fresh else not_live)
             raised = [leases.raise_doubts(conn, copy.record.id, [leases.WHOLE]) for copy in doubtful]
-            leases.beat(conn, self.worker, own, process, hears=True, shares=self._shares, lease=lease)
+            leases.beat(conn, self.worker, own, process, hears=True, shares=self.sharing.shares, lease=lease)
             return leases.look(conn, self.worker, before), raised
 
         # What an earlier session left to be written comes before the word that nothing of it holds any more.
@@ -190,7 +180,7 @@ class Leading:
             self.holding.ready = True
             self.went_on()
         if ready and self._taking_in.locked():
-            await self._share(look)  # what is being taken in is as new, nearly
+            await self.sharing.share(look)  # what is being taken in is as new, nearly
         else:
             await self._take_in(look, asked)
 
@@ -201,25 +191,10 @@ class Leading:
         if not self.holding.ready:
             await self._put_off()
 
-    def _is_silent(self) -> bool:
-        return not self._context.connected
-
-    def _at(self, name: str, seconds: float, then: Callable[[], object]) -> None:
-        self._stop(name)
-        self._timers[name] = asyncio.get_running_loop().call_later(seconds, then)
-
-    def _stop(self, name: str) -> None:
-        if (timer := self._timers.pop(name, None)) is not None:
-            timer.cancel()
-
-    async def _quietly(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Where the next look or beat sees to what this could not."""
-        try:
-            await work()
-        except NewsstandError as error:
-            log.info("the other workers could not be looked at, or told: %s", error)
-
-    # What is known of copies ---------------------------------------------------------------------------------------
+    async def take_now(self, copy: Copy) -> None:
+        """Follow a node that somebody waits for, unless another worker does. Raises DatabaseError."""
+        await self.get_ready()
+        await self.sharing.take([copy])
 
     def hears(self, copy: Copy) -> bool:
         """Whether somebody is told what happens to this node, as far as is known at this moment."""
@@ -230,6 +205,14 @@ class Leading:
             return False  # what our own stream is told, another client of this process takes in
         row = None if copy.releasing else self._peers.find(copy.leader)
         return row is not None and row.hears
+
+    def _at(self, name: str, seconds: float, then: Callable[[], object]) -> None:
+        self._stop(name)
+        self._timers[name] = asyncio.get_running_loop().call_later(seconds, then)
+
+    def _stop(self, name: str) -> None:
+        if (timer := self._timers.pop(name, None)) is not None:
+            timer.cancel()
 
     # Looking around ------------------------------------------------------------------------------------------------
 
@@ -249,7 +232,7 @@ class Leading:
 
     def _look_now(self) -> None:
         if not self._context.closed and not self._looking:
-            self._context.spawn(self._quietly(self.look), "looking around")
+            self._context.spawn(quietly(self.look), "looking around")
 
     async def look(self) -> None:
         """See what other workers did, and what they ask. Raises DatabaseError."""
@@ -290,7 +273,7 @@ class Leading:
                 copy.age(leases.UNHEARD)
 
     async def _take_in(self, look: Look, asked: int) -> None:
-        await self._share(look)  # first: what nobody follows must not wait for news of the rest
+        await self.sharing.share(look)  # first: what nobody follows must not wait for news of the rest
         async with self._taking_in:
             await self._take_in_rest(look, asked)
 
@@ -299,7 +282,7 @@ class Leading:
         changed = [held for held in look.held if self._differs(held, look, asked)]
         if changed:
             await self._load(changed)
-            await self._share(look)
+            await self.sharing.share(look)
         for doubt in look.doubts:
             if (copy := copies.by_id(doubt.node_id)) is not None and copy.led:
                 self.doubting.note(copy, doubt)
@@ -311,7 +294,7 @@ class Leading:
                 await self._context.save(copy)
         for copy in copies:
             if not copy.led and copy.has_doubts():
-                self.want(copy)
+                self.sharing.want(copy)
         self.looked.set()
         self.looked = asyncio.Event()
 
@@ -368,157 +351,6 @@ class Leading:
             self.holding.let_go(copy)
         self._look_in(0.0)
 
-    # Taking and giving up ------------------------------------------------------------------------------------------
-
-    def _is_ours(self, copy: Copy) -> bool:
-        wanted = copy.followed and not copy.left and not copy.closing and not copy.releasing
-        return wanted and self._context.serves(copy.key.account)
-
-    def _is_orphan(self, copy: Copy) -> bool:
-        return not copy.led and not copy.saving and self._is_ours(copy) and not self.holding.has_leader(copy)
-
-    def _sharers(self) -> int:
-        """How many workers share our accounts' nodes, we among them."""
-        own = self._context.transport.own_jid if self._context.transport is not None else None
-        return 1 + sum(row.shares and row.hears and row.account == own for row in self._peers.alive())
-
-    def _part(self) -> int:
-        return math.ceil(sum(map(self._is_ours, self._context.copies)) / self._sharers())
-
-    async def _share(self, look: Look) -> None:
-        """Take our part of what nobody follows, and leave to others what is more than that, or followed by nobody."""
-        if self.holding.begun and not self._sharing.locked():  # else it is being done, of what is as new, nearly
-            async with self._sharing:
-                await self._share_now({held.node_id: held.leader for held in look.held})
-
-    async def _share_now(self, leaders: Mapping[int, str | None]) -> None:
-        led = [copy for copy in self._context.copies if copy.led]
-        idle = [copy for copy in led if not copy.followed and copy.work is None and not copy.closing]
-        if given := idle + self._find_surplus([copy for copy in led if self._is_ours(copy)]):
-            self._let_go_of(given)
-            # Not waited for: it has its turn among all writes, and what nobody follows is taken before them.
-            self._context.spawn(self._leave_to_others(given), "giving nodes up")
-        if not self._shares or self._is_silent():
-            return
-        orphans = [
-            copy
-            for copy in self._context.copies
-            if self._is_orphan(copy) and self._peers.find(leaders.get(copy.record.id)) is None
-        ]
-        room = None if self._sharers() == 1 else max(0, self._part() - len(led) + len(given))
-        if orphans and room != 0:  # what was read last first
-            await self.take(sorted(orphans, key=lambda copy: -(copy.record.read_at or 0)), room)
-
-    def _find_surplus(self, ours: list[Copy]) -> list[Copy]:
-        """What a worker that came later gets: first what costs least to give."""
-        part = self._part()
-        if not self._shares or self._sharers() == 1 or len(ours) <= part * SURPLUS:
-            return []
-        ours.sort(key=lambda copy: (copy.record.state is SyncState.LIVE, copy.record.read_at or 0))
-        surplus = [copy for copy in ours if copy.work is None or copy.record.state is not SyncState.LIVE]
-        return surplus[: len(ours) - part]
-
-    async def _give_up(self, given: Collection[Copy]) -> None:
-        """Raises DatabaseError."""
-        self._let_go_of(given)
-        await self._tell_given_up(given)
-
-    def _let_go_of(self, given: Collection[Copy]) -> None:
-        """Until the database knows, they are nobody's."""
-        for copy in given:
-            self.holding.let_go(copy)
-            copy.leader, copy.releasing = None, True
-            copy.age(leases.UNHEARD)
-
-    async def _tell_given_up(self, given: Collection[Copy]) -> None:
-        """Raises DatabaseError."""
-        try:
-            ids = [copy.record.id for copy in given]
-            await self._context.database.write(leases.give_up, self.worker, ids)
-        finally:
-            for copy in given:
-                copy.releasing, copy.seen = False, ticket()
-
-    async def _leave_to_others(self, given: Collection[Copy]) -> None:
-        try:
-            await self._tell_given_up(given)
-        except NewsstandError as error:
-            log.info("the other workers could not be left what is theirs: %s", error)
-            for copy in given:
-                if copy.doubtful:  # they call it live, and something happened to it that only we would have stored
-                    self.want(copy)
-
-    async def release(self, copy: Copy) -> None:
-        """There is nothing to follow any more: whoever wants it again may. What the database cannot be told now, the
-        next look sees to."""
-        if copy.led:
-            await self._quietly(lambda: self._give_up([copy]))
-            self.want(copy)  # it may have been opened again meanwhile
-
-    def want(self, copy: Copy) -> None:
-        """Somebody wants work done on a copy that is not ours to follow: where nobody follows it, it becomes ours, and
-        where somebody does, what is in doubt is handed to them."""
-        if not self.holding.begun or self._is_silent() or not self._is_ours(copy):
-            return
-        if not self.holding.has_leader(copy):
-            self._wanted.add(copy)
-            if not self._taking:
-                self._taking = True
-                self._context.spawn(self._quietly(self._take_wanted), "following nodes")
-        elif copy.has_doubts() and not self.doubting.is_handing_over(copy):
-            work = self._quietly(lambda: self.doubting.hand_over(copy))
-            self._context.spawn(work, f"handing over doubts of {copy.key.node}")
-
-    async def _take_wanted(self) -> None:
-        try:
-            while self._wanted:
-                wanted = list(self._wanted)
-                self._wanted.clear()
-                await self.take(wanted)
-        finally:
-            self._taking = False
-
-    async def take(self, copies: Iterable[Copy], most: int | None = None) -> None:
-        """Follow these nodes from now on, `most` at most, but for those that another worker follows. Raises
-        DatabaseError."""
-        wanted = {copy.record.id: copy for copy in copies if not copy.led and self._is_ours(copy)}
-        ids = list(wanted)
-        if not ids:
-            return
-
-        def run(conn: Any) -> tuple[list[Held], list[NodeRecord], list[RaisedDoubt]]:
-            taken = leases.take(conn, self.worker, ids, self._peers.is_alive, most)
-            mine = [held.node_id for held in taken]
-            return taken, nodes.load(conn, mine), leases.doubts_of(conn, mine)
-
-        # Not before the word that we are at work, or nobody would believe it; nor before what is remembered of them.
-        first = self.holding.ready and not any(copy.saving for copy in wanted.values())
-        database = self._context.database
-        taken, records, doubts = await (database.write_first if first else database.write)(run)
-        asked = ticket()  # not before: what we wrote until then is known by now
-        by_id, found = {held.node_id: held for held in taken}, {record.id: record for record in records}
-        for node_id, copy in wanted.items():  # in their order: so they are synchronised
-            if node_id in found and not (copy.dropped or copy.led or copy.closing):
-                self.holding.take_over(copy, found[node_id], by_id[node_id], asked)
-                self.holding.hold(copy, by_id[node_id], [doubt for doubt in doubts if doubt.node_id == node_id])
-                self.taken(copy)
-
-    async def take_now(self, copy: Copy) -> None:
-        """The same, of one that somebody waits for. Raises DatabaseError."""
-        await self.get_ready()
-        await self.take([copy])
-
-    async def seize(self, copy: Copy) -> None:
-        """Follow a node from now on, whoever does it now: for what cannot wait for them. Raises DatabaseError."""
-        node_id = copy.record.id
-        held, doubts = await self._context.database.write(
-            lambda conn: (leases.seize(conn, self.worker, node_id), leases.doubts_of(conn, [node_id]))
-        )
-        if held is None:
-            self.holding.drop(copy)
-        elif not copy.dropped:
-            self.holding.hold(copy, held, doubts)
-
     # What other workers follow ---------------------------------------------------------------------------------------
 
     async def have_settled(self, copy: Copy) -> None:
@@ -533,7 +365,7 @@ class Leading:
                 raise NewsstandError("the copy was dropped meanwhile")
             if not standing.doubted or not copy.followed or copy.left:
                 break
-            if self._is_ours(copy) and not self.holding.has_leader(copy):
+            if self.sharing.is_ours(copy) and not self.holding.has_leader(copy):
                 await self.take_now(copy)  # each look around may show that nobody is left
                 continue
             await looked.wait()
@@ -556,4 +388,4 @@ class Leading:
             for item_id in overdue:
                 del copy.awaited[item_id]
             if overdue:
-                self.want(copy)
+                self.sharing.want(copy)

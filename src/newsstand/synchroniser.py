@@ -61,7 +61,7 @@ class Synchroniser:
         """See to it that work on this copy is under way, if there is any and the stream is up. Single flight: the
         task that runs already is returned. A node that another worker follows is that one's."""
         if not copy.led:
-            self._leading.want(copy)
+            self._leading.sharing.want(copy)
             return None
         if not self._may_work(copy):
             return None
@@ -325,11 +325,11 @@ class Synchroniser:
         copy.settling += 1
         try:
             if not copy.led:
-                await self._leading.seize(copy)
+                await self._leading.sharing.seize(copy)
             try:
                 await self._store_closed(copy)
             except LeaseLost:  # somebody took it over, and we did not know
-                await self._leading.seize(copy)
+                await self._leading.sharing.seize(copy)
                 await self._store_closed(copy)
             copy.closing = False
         except DatabaseError as error:
@@ -337,7 +337,7 @@ class Synchroniser:
             return
         finally:
             copy.settling -= 1
-        await self._leading.release(copy)
+        await self._leading.sharing.release(copy)
 
     async def _store_closed(self, copy: Copy) -> None:
         record = copy.record

@@ -11,8 +11,8 @@ from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import StanzaError
 from newsstand.follower import Follower
-from newsstand.leading import Leading
 from newsstand.model import Deleted, Notification, Retracted, SyncState, WriteKind, WriteRequest
+from newsstand.sharing import Sharing
 from newsstand.synchroniser import Synchroniser
 
 
@@ -29,9 +29,9 @@ class Write:
 class Writes:
     """Keeps track of those that are under way, and draws from their answers what no notification told."""
 
-    def __init__(self, context: Context, leading: Leading, follower: Follower, synchroniser: Synchroniser) -> None:
+    def __init__(self, context: Context, sharing: Sharing, follower: Follower, synchroniser: Synchroniser) -> None:
         self._context = context
-        self._leading = leading
+        self._sharing = sharing
         self._follower = follower
         self._synchroniser = synchroniser
 
@@ -112,5 +112,5 @@ class Writes:
         self._context.spawn(self._leave(copy), "leaving a node")
 
     async def _leave(self, copy: Copy) -> None:
-        await self._leading.seize(copy)  # no other worker hears anything of it any more, either
+        await self._sharing.seize(copy)  # no other worker hears anything of it any more, either
         await self._context.save(copy, state=SyncState.STALE, reason="the program unsubscribed")

@@ -182,7 +182,7 @@ async def test_who_waits_for_a_node_that_is_just_given_up_lets_that_be_stored(wo
         holding = hold_up(database, gate)
         raising = queue(database, lambda conn: leases.raise_doubts(conn, copy.record.id, [leases.WHOLE]))
         await gate.reached.wait()
-        giving_up = asyncio.ensure_future(lead._give_up([copy]))
+        giving_up = asyncio.ensure_future(lead.sharing._give_up([copy]))
         gate.open()
         await asyncio.gather(holding, raising)
         waiting = asyncio.ensure_future(lead.have_settled(copy))  # its row says that it is ours, and in doubt

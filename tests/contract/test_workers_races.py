@@ -244,7 +244,7 @@ async def test_what_a_worker_left_while_its_own_doubt_was_open_it_can_synchronis
     async with workers.pair() as (_, second):
         hold = workers.service.hold("items")  # nobody settles the doubt meanwhile
         second.copy().relist = True
-        lead_of(second).want(second.copy())
+        lead_of(second).sharing.want(second.copy())
         await second.settled()
         assert second.copy().doubted
         second.acknowledge(second.write("unsubscribe"))

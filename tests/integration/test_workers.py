@@ -24,7 +24,7 @@ import asyncpg
 import pytest
 
 from newsstand.demo.prosody import Prosody
-from newsstand.leading import SURPLUS
+from newsstand.sharing import SURPLUS
 from newsstand.slixmpp.transport import SlixmppTransport
 from newsstand.storage.database import open_database
 from tests.conftest import Connect
