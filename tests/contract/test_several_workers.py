@@ -157,6 +157,7 @@ async def test_a_refusal_that_one_meets_closes_the_node_for_all(workers: Workers
         workers.service.allow("items")
         await first.read()
         await first.settled()
+        await until(lambda: first.copy().record.state is SyncState.LIVE, first)  # whoever of them follows it now
         await serves(first)
         await serves(second)
 

@@ -301,12 +301,21 @@ class Player:
         if await self._own(program, number, publish_payload(self.nodes[number][1], id, text)):
             reading = await program.read(*self.nodes[number])
             self.judge.own_write(("juliet", number), reading, id, text)
+        else:
+            await self._read_as_refused(number)
 
     async def _own_retract(self, number: int, id: str) -> None:
         program = self.programs["juliet"]
         if await self._own(program, number, retract_payload(self.nodes[number][1], id)):
             reading = await program.read(*self.nodes[number])
             self.judge.own_write(("juliet", number), reading, id, None)
+        else:
+            await self._read_as_refused(number)
+
+    async def _read_as_refused(self, number: int) -> None:
+        """What the service refused is in no copy. Perhaps it did it, and its answer was lost."""
+        await self.notice_node(number)
+        await self._read(number, "juliet")
 
     async def _own(self, program: Program, number: int, payload: Any) -> bool:
         if not program.connected:

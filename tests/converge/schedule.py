@@ -138,6 +138,8 @@ class _Author:
         self._cut: set[str] = set()
         self._looks = False
         """A node was deleted: whether that was noticed is looked at next."""
+        self._demoted: int | None = None
+        """A node to which juliet may not publish any more: she tries to."""
         self._shut: int | None = None
         """A node that somebody may not read any more, perhaps."""
 
@@ -150,6 +152,9 @@ class _Author:
         if self._looks:
             self._looks = False
             return Operation("check", node)
+        if self._demoted is not None and chance.random() < 0.7:
+            node, self._demoted = self._demoted, None
+            return Operation("own_publish", node, self._args("own_publish", who, item_id))
         if self._shut is not None and chance.random() < 0.5:
             node, self._shut = self._shut, None
             return Operation("read", node, {"who": who, "past_copy": True})
@@ -177,6 +182,8 @@ class _Author:
             case "outcast" | "demote":
                 self._outcast.add(node)
                 self._shut = node
+                if operation.kind == "demote":
+                    self._demoted = node
             case "access":
                 self._shut = node
             case "cut" | "cut_listing":
