@@ -25,6 +25,7 @@ from newsstand.model import (
     Verdict,
 )
 from newsstand.policy import Situation
+from newsstand.portions import Portion
 from newsstand.protocol import Listing
 from newsstand.ways import Way
 
@@ -103,6 +104,7 @@ class Pages:
     """A listing by pages, as far as it has come. It may be gone on with after an interruption as long as it is known
     what changed since it began."""
 
+    portion: Portion
     items: list[SeenItem] = field(default_factory=list)
     count: int | None = None
     """Of the node's items, as the first page said; None: there was no page yet."""
@@ -113,6 +115,7 @@ class Pages:
 
     def add(self, page: Listing) -> None:
         self.items += page.items
+        self.portion.arrived(page.items)
         self.last = page.rsm.last if page.rsm is not None and page.items else None
         self.number += 1
 
@@ -120,6 +123,8 @@ class Pages:
 class Copy:
     """One node's copy."""
 
+    portion: Portion | None = None
+    """How much of it is asked for at a time; None before its first listing."""
     answered_at: float = 0.0
     """By the loop's clock, when the service last answered about it: so long ago the account could read it."""
     revalidate: bool = False
@@ -395,6 +400,11 @@ class Copy:
         lost, or are not here yet, and what else they did is not known either."""
         told = payloads_after(self.payloads, news)
         return all(told.get(item.id) == item.payload_digest for item in items)
+
+    def begin_pages(self, most: int) -> Pages:
+        """A listing by pages of so many items at most, or of as many as are known to arrive."""
+        self.portion = self.portion or Portion(most)
+        return Pages(self.portion)
 
     def taken(self, count: int) -> None:
         """The oldest `count` notifications are dealt with."""

@@ -16,10 +16,11 @@ from newsstand.context import Context
 from newsstand.copies import Pages
 from newsstand.errors import ListingError, StanzaError, Timeout
 from newsstand.model import NodeKey, RsmQuery, SeenItem
+from newsstand.portions import Portion
 from newsstand.ways import Way, Ways
 
 ID_BATCH = 20
-"""Ids in a request: a reply of more than 512 KiB never arrives over some servers' s2s."""
+"""Ids in a request, at first."""
 
 SMALL = 100
 """Items of an answer that are taken apart in the event loop."""
@@ -64,7 +65,7 @@ async def download(
     """The whole node. One request both asks for the first page and shows whether the service knows pages: one that
     ignores the `<set/>` has sent everything. `on_answer` is called as the first answer arrives. `pages` is gone on
     with, and holds what came if this is interrupted. Raises ListingError, StanzaError, Timeout or Disconnected."""
-    pages = pages or Pages()
+    pages = pages or Pages(Portion(context.settings.page_size))
     try:
         return await _by_pages(context, key, ways, progress, on_answer, pages)
     except Timeout:
@@ -85,14 +86,14 @@ async def _by_pages(
     on_answer: OnAnswer | None,
     pages: Pages,
 ) -> Listed:
-    size, items = context.settings.page_size, pages.items
+    items = pages.items
     if pages.count is None:
-        iq = await request_items(context, key, rsm=RsmQuery(size), on_answer=on_answer)
+        iq = await _request_page(context, key, ways, pages, on_answer)
         _check_sender(iq, key)
         page = await _read(iq)
         pages.own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
         if page.rsm is None:
-            if len(page.items) > size:
+            if len(page.items) > pages.portion.size:
                 ways = ways.learn(paging=Way.IGNORED)
             _report(progress, page.items, len(page.items))
             return Listed(_checked(context, page.items), False, ways, pages.own_from)
@@ -107,7 +108,7 @@ async def _by_pages(
             raise ListingError(f"the listing ended after {len(items)} of {pages.count} items")
         if len(items) > context.settings.max_items:
             break
-        page = await _read(await request_items(context, key, rsm=RsmQuery(size, after=pages.last)))
+        page = await _read(await _request_page(context, key, ways, pages))
         if page.rsm is None or page.rsm.count != pages.count:
             raise ListingError("the number of items changed while they were listed")
         pages.add(page)
@@ -115,6 +116,21 @@ async def _by_pages(
         raise ListingError(f"the service listed {len(items)} items and counts {pages.count}")
     _report(progress, items, pages.count)
     return Listed(_checked(context, items), pages.number > 1, ways, pages.own_from)
+
+
+async def _request_page(
+    context: Context, key: NodeKey, ways: Ways, pages: Pages, on_answer: OnAnswer | None = None
+) -> Element:
+    """The next page; a smaller one where it does not arrive."""
+    while True:
+        portion = pages.portion
+        rsm = RsmQuery(portion.size, after=pages.last)
+        try:
+            return await request_items(context, key, rsm=rsm, on_answer=on_answer)
+        except Timeout:
+            tried = ways.paging is not Way.HONOURED and portion.size < context.settings.page_size
+            if tried or ways.paging is Way.IGNORED or not portion.did_not_arrive():
+                raise
 
 
 async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress | None) -> Listed:
@@ -125,14 +141,22 @@ async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress
         ids.reverse()
     found: dict[str, SeenItem] = {}
     own_from = Way.UNKNOWN
-    for start in range(0, len(ids), ID_BATCH):
-        iq = await request_items(context, key, item_ids=ids[start : start + ID_BATCH])
+    portion = Portion(ID_BATCH)
+    while wanted := ids[len(found) : len(found) + portion.size]:
+        try:
+            iq = await request_items(context, key, item_ids=wanted)
+        except Timeout:
+            if not portion.did_not_arrive():
+                raise
+            continue
         own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
-        found.update((item.id, item) for item in protocol.read_items(iq).items)
+        items = {item.id: item for item in protocol.read_items(iq).items}
+        if items.keys() != set(wanted):
+            raise ListingError(f"the service was asked for {len(wanted)} items that it lists, and gave {len(items)}")
+        found.update(items)
+        portion.arrived(list(items.values()))
         if progress is not None:
             progress(len(found), len(ids))
-    if len(found) != len(ids):
-        raise ListingError(f"the service lists {len(ids)} ids and gave {len(found)} items")
     return Listed(_checked(context, [found[id_] for id_ in ids]), True, ways, own_from)
 
 

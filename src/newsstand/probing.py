@@ -75,5 +75,6 @@ async def _is_in_order(context: Context, copy: Copy, ids: Sequence[str], ways: W
         if listed is not None and order is Way.REVERSED:
             listed = listed[::-1]
     if listed is None:
-        listed = (await listing.download(context, copy.key, ways)).ids
+        pages = copy.begin_pages(context.settings.page_size)
+        listed = (await listing.download(context, copy.key, ways, pages=pages)).ids
     return list(listed) == list(ids)

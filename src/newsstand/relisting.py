@@ -10,7 +10,7 @@ from typing import Any
 
 from newsstand import cursors, listing, mending, probing, protocol
 from newsstand.context import Context
-from newsstand.copies import Copy, Pages
+from newsstand.copies import Copy
 from newsstand.errors import Disconnected, ListingError, StanzaError, Timeout
 from newsstand.model import Notification, Published, SeenItem, SyncState, digest
 from newsstand.reconcile import Applied, is_much_shorter, plan_listing
@@ -72,7 +72,7 @@ class Relisting:
         turns = self._context.turns
         pages, copy.pages = copy.pages, None
         if pages is None:
-            pages = Pages()
+            pages = copy.begin_pages(self._context.settings.page_size)
             copy.relist = copy.check_ids = False
             copy.refetch.clear()
             copy.taken(len(copy.inbox))  # what came before the request is in the listing

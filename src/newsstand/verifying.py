@@ -123,7 +123,8 @@ async def _compare(context: Context, key: NodeKey, progress: Progress | None) ->
         raise NotInCopy(f"there is no complete copy of {key.node!r} of {key.service}")
     await copy.quiet()
     heard = copy.heard
-    listed = await listing.download(context, key, context.ways(key.service), progress)
+    pages = copy.begin_pages(context.settings.page_size)
+    listed = await listing.download(context, key, context.ways(key.service), progress, pages=pages)
     await copy.quiet()
     revision, held = await _held(context, copy)
     quiet = heard == copy.heard and not _in_motion(copy)

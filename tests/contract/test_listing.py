@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 import pytest
 
-from newsstand import listing
+from newsstand import listing, portions
 from newsstand.analysis import Analysers
 from newsstand.config import Settings
 from newsstand.context import Context
@@ -22,15 +22,22 @@ KEY = NodeKey("juliet@example.org", "pubsub.example.org", "blog")
 IDS = [f"i{number}" for number in range(45)]
 
 
+LONG = "x" * (portions.LARGE // 10)
+
+
 class PagingService:
-    """Answers by pages of at most `most` items; `whole=False`: only what asks for ids is ever answered."""
+    """Answers by pages of at most `most` items; `whole=False`: only what asks for ids is ever answered. An answer of
+    more than `limit` items never arrives."""
 
     own_jid = KEY.account
     is_component = False
 
-    def __init__(self, *, count: int = len(IDS), whole: bool = True, stuck: bool = False) -> None:
-        self.count, self.whole, self.stuck = count, whole, stuck
+    def __init__(
+        self, *, count: int = len(IDS), whole: bool = True, stuck: bool = False, limit: int = 1000, text: str = ""
+    ) -> None:
+        self.count, self.whole, self.stuck, self.limit, self.text = count, whole, stuck, limit, text
         self.asked: list[int] = []
+        self.lost: list[int] = []
 
     async def iq(
         self,
@@ -52,6 +59,9 @@ class PagingService:
         if not wanted and not self.whole:
             raise Timeout("too large to arrive")
         self._answer(SubElement(result, f"{{{NS_PUBSUB}}}pubsub"), payload, wanted)
+        if self.asked[-1] > self.limit:
+            self.lost.append(self.asked.pop())
+            raise Timeout("too large to arrive")
         return result
 
     def _answer(self, pubsub: Element, payload: Element, wanted: list[str]) -> None:
@@ -68,7 +78,8 @@ class PagingService:
                 SubElement(rsm, f"{{{NS_RSM}}}last").text = chosen[-1]
         self.asked.append(len(chosen))
         for item_id in chosen:
-            SubElement(items, f"{{{NS_PUBSUB}}}item", {"id": item_id})
+            item = SubElement(items, f"{{{NS_PUBSUB}}}item", {"id": item_id})
+            SubElement(item, "{urn:example:note}note").text = self.text
 
     def on_message(self, listener: Callable[[Element], None]) -> None: ...
 
@@ -102,6 +113,31 @@ async def test_an_answer_too_large_to_arrive_is_asked_for_in_batches_of_ids(data
     listed = await list_node(database, service, Ways(disco_order=Way.REVERSED))
     assert listed.ids == IDS
     assert service.asked == [20, 20, 5]
+
+
+async def test_a_page_too_large_to_arrive_is_asked_for_again_smaller(database: Database) -> None:
+    service = PagingService(limit=12, text=LONG)
+    listed = await list_node(database, service, Ways())
+    assert (listed.ids, listed.paged) == (IDS, True)
+    assert (service.lost, service.asked) == ([20], [1] * len(IDS))
+
+
+async def test_a_page_that_was_not_too_large_is_tried_once_more(database: Database) -> None:
+    service = PagingService(limit=12)
+    assert (await list_node(database, service, Ways())).ids == IDS
+    assert (service.lost, service.asked) == ([20, 20], [1] * len(IDS))
+
+
+async def test_where_small_pages_do_not_arrive_either_batches_of_ids_may(database: Database) -> None:
+    service = PagingService(whole=False, limit=12, text=LONG)
+    listed = await list_node(database, service, Ways(disco_order=Way.REVERSED))
+    assert (listed.ids, service.lost, service.asked) == (IDS, [20], [1] * len(IDS))
+
+
+async def test_pages_are_as_large_as_their_items_allow(database: Database) -> None:
+    service = PagingService(text=LONG)
+    listed = await list_node(database, service, Ways())
+    assert (listed.ids, service.lost, service.asked) == (IDS, [], [20, 9, 9, 7])
 
 
 async def test_where_the_order_of_ids_is_not_known_an_answer_that_does_not_arrive_stays_one(database: Database) -> None:
