@@ -15,6 +15,7 @@ from newsstand.analysis import Analysers
 from newsstand.config import Settings
 from newsstand.copies import Copies, Copy, ticket
 from newsstand.errors import Disconnected, LeaseLost
+from newsstand.hints import Hints
 from newsstand.model import NodeKey
 from newsstand.protocol import bare
 from newsstand.refusals import Refusals
@@ -22,7 +23,7 @@ from newsstand.runner import Runner
 from newsstand.storage import leases, nodes
 from newsstand.storage.database import Database
 from newsstand.transport import Session, Transport
-from newsstand.ways import Hints, Ways
+from newsstand.ways import Ways
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from newsstand.model import (
     Verdict,
 )
 from newsstand.policy import Situation
-from newsstand.portions import Portion
+from newsstand.portions import Portions
 from newsstand.protocol import Listing
 from newsstand.ways import Way
 
@@ -104,18 +104,21 @@ class Pages:
     """A listing by pages, as far as it has come. It may be gone on with after an interruption as long as it is known
     what changed since it began."""
 
-    portion: Portion
+    portions: Portions
     items: list[SeenItem] = field(default_factory=list)
     count: int | None = None
     """Of the node's items, as the first page said; None: there was no page yet."""
     last: str | None = None
     """The cursor of the page that came last."""
     number: int = 0
+    asked: int = 0
+    """How many items were asked for last."""
+    waited: float = 0.0
+    """Seconds, for what did not arrive."""
     own_from: Way = Way.UNKNOWN
 
     def add(self, page: Listing) -> None:
         self.items += page.items
-        self.portion.arrived(page.items)
         self.last = page.rsm.last if page.rsm is not None and page.items else None
         self.number += 1
 
@@ -123,7 +126,7 @@ class Pages:
 class Copy:
     """One node's copy."""
 
-    portion: Portion | None = None
+    portions: Portions | None = None
     """How much of it is asked for at a time; None before its first listing."""
     answered_at: float = 0.0
     """By the loop's clock, when the service last answered about it: so long ago the account could read it."""
@@ -401,10 +404,11 @@ class Copy:
         told = payloads_after(self.payloads, news)
         return all(told.get(item.id) == item.payload_digest for item in items)
 
-    def begin_pages(self, most: int) -> Pages:
-        """A listing by pages of so many items at most, or of as many as are known to arrive."""
-        self.portion = self.portion or Portion(most)
-        return Pages(self.portion)
+    def begin_pages(self, page_size: int) -> Pages:
+        """A listing, by pages of so many items or of as many as are known to arrive."""
+        self.portions = self.portions or Portions(page_size)
+        self.portions.begin()
+        return Pages(self.portions)
 
     def taken(self, count: int) -> None:
         """The oldest `count` notifications are dealt with."""

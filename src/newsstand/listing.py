@@ -16,11 +16,8 @@ from newsstand.context import Context
 from newsstand.copies import Pages
 from newsstand.errors import ListingError, StanzaError, Timeout
 from newsstand.model import NodeKey, RsmQuery, SeenItem
-from newsstand.portions import Portion
+from newsstand.portions import Portions
 from newsstand.ways import Way, Ways
-
-ID_BATCH = 20
-"""Ids in a request, at first."""
 
 SMALL = 100
 """Items of an answer that are taken apart in the event loop."""
@@ -34,6 +31,7 @@ _NO_DISCO = {
 }
 """Of these the last is ejabberd's word about accounts that are no contacts, their open nodes too (XEP-0030, 8)."""
 
+OnBegin = Callable[[], None]
 OnAnswer = Callable[[], None]
 Progress = Callable[[int, "int | None"], None]
 """Called with how many items have come, and how many there will be, if that is known."""
@@ -59,23 +57,26 @@ async def download(
     key: NodeKey,
     ways: Ways,
     progress: Progress | None = None,
+    on_begin: OnBegin | None = None,
     on_answer: OnAnswer | None = None,
     pages: Pages | None = None,
 ) -> Listed:
     """The whole node. One request both asks for the first page and shows whether the service knows pages: one that
-    ignores the `<set/>` has sent everything. `on_answer` is called as the first answer arrives. `pages` is gone on
-    with, and holds what came if this is interrupted. Raises ListingError, StanzaError, Timeout or Disconnected."""
-    pages = pages or Pages(Portion(context.settings.page_size))
+    ignores the `<set/>` has sent everything. `on_begin` is called before each first request, for what is not answered
+    is begun anew; `on_answer` as the first answer arrives. `pages` is gone on with, and holds what came if this is
+    interrupted. Raises ListingError, StanzaError, Timeout or Disconnected."""
+    pages = pages or Pages(Portions(context.settings.page_size))
+    # By ids only where their order is known, from other nodes of the service.
+    can_list_ids = ways.disco_order in (Way.NODE_ORDER, Way.REVERSED)
     try:
-        return await _by_pages(context, key, ways, progress, on_answer, pages)
+        if not (pages.portions.by_ids and can_list_ids):
+            return await _by_pages(context, key, ways, progress, on_begin, on_answer, pages)
     except Timeout:
-        if pages.number:
+        if pages.number or not can_list_ids:
             raise
-        # A remote server drops an answer that is too large, without a word: ask for less at a time. The ids'
-        # order must be known from other nodes of the service.
-        if ways.disco_order not in (Way.NODE_ORDER, Way.REVERSED):
-            raise
-        return await _by_ids(context, key, ways, progress)
+    if on_begin is not None:
+        on_begin()
+    return await _by_ids(context, key, ways, progress, pages)
 
 
 async def _by_pages(
@@ -83,17 +84,18 @@ async def _by_pages(
     key: NodeKey,
     ways: Ways,
     progress: Progress | None,
+    on_begin: OnBegin | None,
     on_answer: OnAnswer | None,
     pages: Pages,
 ) -> Listed:
     items = pages.items
     if pages.count is None:
-        iq = await _request_page(context, key, ways, pages, on_answer)
+        iq = await _request_page(context, key, ways, pages, on_begin, on_answer)
         _check_sender(iq, key)
-        page = await _read(iq)
+        page = await _read_page(iq, pages)
         pages.own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
         if page.rsm is None:
-            if len(page.items) > pages.portion.size:
+            if len(page.items) > pages.asked:
                 ways = ways.learn(paging=Way.IGNORED)
             _report(progress, page.items, len(page.items))
             return Listed(_checked(context, page.items), False, ways, pages.own_from)
@@ -108,7 +110,7 @@ async def _by_pages(
             raise ListingError(f"the listing ended after {len(items)} of {pages.count} items")
         if len(items) > context.settings.max_items:
             break
-        page = await _read(await _request_page(context, key, ways, pages))
+        page = await _read_page(await _request_page(context, key, ways, pages), pages)
         if page.rsm is None or page.rsm.count != pages.count:
             raise ListingError("the number of items changed while they were listed")
         pages.add(page)
@@ -119,44 +121,57 @@ async def _by_pages(
 
 
 async def _request_page(
-    context: Context, key: NodeKey, ways: Ways, pages: Pages, on_answer: OnAnswer | None = None
+    context: Context,
+    key: NodeKey,
+    ways: Ways,
+    pages: Pages,
+    on_begin: OnBegin | None = None,
+    on_answer: OnAnswer | None = None,
 ) -> Element:
     """The next page; a smaller one where it does not arrive."""
+    portion, clock = pages.portions.pages, asyncio.get_running_loop().time
     while True:
-        portion = pages.portion
-        rsm = RsmQuery(portion.size, after=pages.last)
+        if on_begin is not None:
+            on_begin()
+        pages.asked, asked_at = portion.size, clock()
+        rsm = RsmQuery(pages.asked, after=pages.last)
         try:
             return await request_items(context, key, rsm=rsm, on_answer=on_answer)
         except Timeout:
-            tried = ways.paging is not Way.HONOURED and portion.size < context.settings.page_size
-            if tried or ways.paging is Way.IGNORED or not portion.did_not_arrive():
+            pages.waited += clock() - asked_at
+            if ways.paging is Way.IGNORED or not portion.lost(pages.asked):
                 raise
 
 
-async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress | None) -> Listed:
+async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress | None, pages: Pages) -> Listed:
     ids, by_disco = await list_ids(context, key, ())
     if not by_disco:
         raise ListingError("the whole node does not arrive, and disco#items of it is refused")
+    if len(set(ids)) < len(ids):
+        raise ListingError("the service named an item id twice")
     if ways.disco_order is Way.REVERSED:
         ids.reverse()
     found: dict[str, SeenItem] = {}
     own_from = Way.UNKNOWN
-    portion = Portion(ID_BATCH)
+    portion, clock = pages.portions.ids, asyncio.get_running_loop().time
     while wanted := ids[len(found) : len(found) + portion.size]:
+        asked_at = clock()
         try:
             iq = await request_items(context, key, item_ids=wanted)
         except Timeout:
-            if not portion.did_not_arrive():
+            pages.waited += clock() - asked_at
+            if not portion.lost(len(wanted)):
                 raise
             continue
         own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
         items = {item.id: item for item in protocol.read_items(iq).items}
         if items.keys() != set(wanted):
-            raise ListingError(f"the service was asked for {len(wanted)} items that it lists, and gave {len(items)}")
+            raise ListingError("the service did not give the items that it was asked for, and lists")
         found.update(items)
-        portion.arrived(list(items.values()))
+        portion.arrived(len(wanted), list(items.values()))
         if progress is not None:
             progress(len(found), len(ids))
+    pages.portions.listed_by_ids(found.values())
     return Listed(_checked(context, [found[id_] for id_ in ids]), True, ways, own_from)
 
 
@@ -168,12 +183,13 @@ def _check_sender(iq: Element, key: NodeKey) -> None:
         raise ListingError(f"the service calls itself {answered_by}: use that JID")
 
 
-async def _read(iq: Element) -> protocol.Listing:
+async def _read_page(iq: Element, pages: Pages) -> protocol.Listing:
     """An answer's items. A large one is taken apart in a thread: it may hold a whole node."""
-    items = protocol.find_items(iq)
-    if items is None or len(items) <= SMALL:
-        return protocol.read_items(iq)
-    return await asyncio.to_thread(protocol.read_items, iq)
+    items, asked = protocol.find_items(iq), pages.asked
+    small = items is None or len(items) <= SMALL
+    page = protocol.read_items(iq) if small else await asyncio.to_thread(protocol.read_items, iq)
+    pages.portions.pages.arrived(asked, page.items)
+    return page
 
 
 def _report(progress: Progress | None, items: Sequence[SeenItem], total: int) -> None:

@@ -13,6 +13,7 @@ from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import DatabaseError, ListingError, StanzaError
 from newsstand.model import SeenItem, SyncState
+from newsstand.portions import ID_BATCH
 from newsstand.reconcile import Applied, Place, Put, Remove, Step, is_much_shorter, plan_listing, plan_stock
 from newsstand.refusals import MISSING
 from newsstand.storage import items, leases
@@ -41,7 +42,7 @@ class Mending:
 
     async def refetch(self, copy: Copy) -> None:
         """Ask for items whose contents did not come along. Those that are not there any more were retracted."""
-        wanted = sorted(copy.refetch)[: listing.ID_BATCH]
+        wanted = sorted(copy.refetch)[:ID_BATCH]
         heard = copy.heard
         found: dict[str, SeenItem] = {}
         for item_id in wanted:
@@ -100,8 +101,8 @@ class Mending:
             copy.answered_at = loop.time()
             copy.cursors.lacking = cursors.are_needed(self._context, copy)
             copy.update(verified_at=self._context.clock())
-            if self._context.ways(copy.key.service).new in (Way.LAST, Way.FIRST) and not copy.relist:
-                # The order is known again, and nothing is hidden in it: what comes next can teach something.
+            if self._is_order_known(copy, by_disco=by_disco) and not copy.relist:
+                # Nothing is hidden in it: what comes next can teach something.
                 remember_order(self._context, copy, [id_ for id_ in held if id_ in there])
         return 0.0
 
@@ -146,7 +147,7 @@ class Mending:
         """Those of the items that are there, in the order of `item_ids`."""
         skips = copy.skips_missing and self._context.ways(copy.key.service).missing_id is Way.SKIPPED
         # One by one else: some services refuse a whole request for one missing id.
-        size = listing.ID_BATCH if skips else 1
+        size = ID_BATCH if skips else 1
         found: dict[str, SeenItem] = {}
         for start in range(0, len(item_ids), size):
             wanted = item_ids[start : start + size]
@@ -238,6 +239,13 @@ class Mending:
     async def _holds(self, copy: Copy, item: SeenItem) -> bool:
         stored = await self._context.database.read(items.xml_by_ids, copy.record.id, [item.id])
         return item.quarantine is not None or stored == [item.xml]
+
+    def _is_order_known(self, copy: Copy, *, by_disco: bool) -> bool:
+        """Whether the copy's order, after a check of its ids, is sure to be the service's: it was compared, or no way
+        that may be learnt wrongly had a part in it."""
+        ways = self._context.ways(copy.key.service)
+        compared = by_disco and ways.disco_order in (Way.NODE_ORDER, Way.REVERSED)
+        return ways.new in (Way.LAST, Way.FIRST) and (compared or ways.overwritten is Way.UNKNOWN)
 
     def _is_in_order(self, copy: Copy, ids: Sequence[str], listed: Sequence[str]) -> bool:
         """Whether disco#items names the ids as the copy orders them, as far as the service's way with it is known."""

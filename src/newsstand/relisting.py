@@ -16,7 +16,7 @@ from newsstand.model import Notification, Published, SeenItem, SyncState, digest
 from newsstand.reconcile import Applied, is_much_shorter, plan_listing
 from newsstand.storage import items, nodes
 from newsstand.subscriptions import Subscriptions
-from newsstand.ways import Way, Ways, learn_from_disco, learn_from_order
+from newsstand.ways import Way, Ways, learn_from_disco, said_by_order
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +73,13 @@ class Relisting:
         pages, copy.pages = copy.pages, None
         if pages is None:
             pages = copy.begin_pages(self._context.settings.page_size)
+        pages.waited = 0.0
+        came_before = 0
+
+        def begun() -> None:
             copy.relist = copy.check_ids = False
             copy.refetch.clear()
             copy.taken(len(copy.inbox))  # what came before the request is in the listing
-        came_before = 0
 
         def answered() -> None:
             nonlocal came_before
@@ -85,7 +88,7 @@ class Relisting:
         ways = self._context.ways(copy.key.service)
         began = asyncio.get_running_loop().time()
         try:
-            listed = await listing.download(self._context, copy.key, ways, copy.progress, answered, pages)
+            listed = await listing.download(self._context, copy.key, ways, copy.progress, begun, answered, pages)
         except Disconnected:
             if pages.number and copy.record.state is not SyncState.LIVE and copy.subscribed:
                 copy.pages = pages  # if the session is resumed, nothing was lost
@@ -94,7 +97,9 @@ class Relisting:
         if not listed.paged or await self._lacks_much(copy, listed):
             ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)
         now = asyncio.get_running_loop().time()
-        copy.took = now - began  # what the database takes is not the service's affair
+        copy.took = (
+            now - began - pages.waited
+        )  # what was lost did not take the service's time, nor what the database does
         copy.rest_until = now + copy.took * LIST_REST
         shows = protocol.shows_publisher(listed.items)
         later = copy.inbox[came_before:]
@@ -133,8 +138,8 @@ class Relisting:
             # Only what came before the answer can have had a part in its order.
             until = len(copy.history) - sum(len(told.news) for told in later)
             if copy.explains(news := copy.history[:until], listed.items):
-                concluded = learn_from_order(ways, copy.order, news, listed.ids)
-                ways = self._context.hints(copy.key.service).weigh(ways, concluded, copy.key.node, news)
+                said = said_by_order(ways, copy.order, news, listed.ids)
+                ways = self._context.hints(copy.key.service).weigh(ways, said, copy.key, news)
         if copy.key.service == copy.key.account and listed.own_from is not Way.UNKNOWN:
             ways = ways.learn(own_from=listed.own_from)
         return ways

@@ -240,21 +240,23 @@ def place(order: list[str], item_id: str, ways: Ways) -> bool:
     return False
 
 
+ORDER_WAYS = ("new", "overwritten")
+"""What only orders tell."""
 TOLD_TOGETHER = 4
 """News above which an order teaches nothing: in too many orders could they have happened."""
 _HYPOTHESES = tuple(itertools.product((Way.LAST, Way.FIRST), (Way.LAST, Way.FIRST, Way.STAYS)))
 
 
-def learn_from_order(ways: Ways, before: Sequence[str], news: Iterable[News], after: Sequence[str]) -> Ways:
-    """What the order of a listing teaches, when exactly `news` happened since the order `before`, in whatever order:
-    services may tell in another one than they store. A way is learnt when every explanation of what was seen agrees
-    on it."""
+def said_by_order(ways: Ways, before: Sequence[str], news: Iterable[News], after: Sequence[str]) -> dict[str, Way]:
+    """What the order of a listing says of ways, when exactly `news` happened since the order `before`, in whatever
+    order: services may tell in another one than they store. It says what every explanation of what was seen agrees on;
+    and VARIES of what is known, where no explanation agrees with that."""
     happened = list(news)
     if len(happened) > TOLD_TOGETHER:
-        return ways
+        return {}
     orders = list(itertools.permutations(happened))
     if any(_may_hide_an_eviction(before, order) for order in orders):
-        return ways
+        return {}
     left = set(after)  # what was evicted meanwhile is not counted
     fitting = []
     for new, overwritten in _HYPOTHESES:
@@ -262,40 +264,15 @@ def learn_from_order(ways: Ways, before: Sequence[str], news: Iterable[News], af
         replayed = (_replay(guess, before, order) for order in orders)
         if any([id_ for id_ in order if id_ in left] == list(after) for order in replayed):
             fitting.append(guess)
-    if any(guess == ways for guess in fitting):
-        return ways
-    seen: dict[str, Way] = {}
-    for name in ("new", "overwritten"):
-        agreed = {getattr(guess, name) for guess in fitting}
+    said: dict[str, Way] = {}
+    for name in ORDER_WAYS:
         known = getattr(ways, name)
-        if len(agreed) == 1 or (agreed and known is not Way.UNKNOWN and known not in agreed):
-            seen[name] = agreed.pop()
-    return ways.learn(**seen)
-
-
-class Hints:
-    """What orders said of one service's ways, each once. No single order is believed: an item that was retracted
-    untold and published again looks overwritten and moved, and one that was published again untold, as it was, looks
-    as if the others had moved. So a way is learnt from two, in a row, that say the same of different items."""
-
-    def __init__(self) -> None:
-        self._given: dict[str, tuple[Way, frozenset[tuple[str, str]]]] = {}
-
-    def weigh(self, ways: Ways, concluded: Ways, node: str, news: Iterable[News]) -> Ways:
-        """What may be learnt of what was concluded from an order of this node, after these news."""
-        items = frozenset((node, item.id) for what in news if isinstance(what, Published) for item in what.items)
-        learnt: dict[str, Way] = {}
-        for name in ("new", "overwritten"):
-            way: Way = getattr(concluded, name)
-            if way is getattr(ways, name):
-                continue
-            before, about = self._given.get(name, (Way.UNKNOWN, items))
-            if before is way and not about & items:
-                learnt[name] = way
-                del self._given[name]
-            elif before is not way:
-                self._given[name] = (way, items)
-        return dataclasses.replace(ways, **learnt)
+        agreed = {getattr(guess, name) for guess in fitting}
+        if agreed and known is not Way.UNKNOWN and known not in agreed:
+            said[name] = Way.VARIES
+        elif len(agreed) == 1:
+            said[name] = agreed.pop()
+    return said
 
 
 def _may_hide_an_eviction(before: Sequence[str], news: Iterable[News]) -> bool:

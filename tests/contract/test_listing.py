@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 from xml.etree.ElementTree import Element, SubElement
 
 import pytest
 
-from newsstand import listing, portions
+from newsstand import listing
 from newsstand.analysis import Analysers
 from newsstand.config import Settings
 from newsstand.context import Context
+from newsstand.copies import Pages
 from newsstand.errors import ListingError, Timeout
 from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, NodeKey
+from newsstand.portions import LARGE, Portions
 from newsstand.storage.database import Database
 from newsstand.transport import Session
 from newsstand.ways import Way, Ways
@@ -22,7 +24,7 @@ KEY = NodeKey("juliet@example.org", "pubsub.example.org", "blog")
 IDS = [f"i{number}" for number in range(45)]
 
 
-LONG = "x" * (portions.LARGE // 10)
+LONG = "x" * (LARGE // 10)
 
 
 class PagingService:
@@ -33,9 +35,18 @@ class PagingService:
     is_component = False
 
     def __init__(
-        self, *, count: int = len(IDS), whole: bool = True, stuck: bool = False, limit: int = 1000, text: str = ""
+        self,
+        *,
+        count: int = len(IDS),
+        whole: bool = True,
+        stuck: bool = False,
+        limit: int = 1000,
+        text: str = "",
+        named: Sequence[str] = IDS,
     ) -> None:
         self.count, self.whole, self.stuck, self.limit, self.text = count, whole, stuck, limit, text
+        self.named = named
+        self.refused = 0
         self.asked: list[int] = []
         self.lost: list[int] = []
 
@@ -52,11 +63,12 @@ class PagingService:
         result = Element("iq", {"from": to})
         if payload.tag == f"{{{NS_DISCO_ITEMS}}}query":
             query = SubElement(result, payload.tag)
-            for item_id in reversed(IDS):
+            for item_id in reversed(self.named):
                 SubElement(query, f"{{{NS_DISCO_ITEMS}}}item", {"name": item_id})
             return result
         wanted = [item.attrib["id"] for item in payload[0]]
         if not wanted and not self.whole:
+            self.refused += 1
             raise Timeout("too large to arrive")
         self._answer(SubElement(result, f"{{{NS_PUBSUB}}}pubsub"), payload, wanted)
         if self.asked[-1] > self.limit:
@@ -86,8 +98,15 @@ class PagingService:
     def on_session(self, listener: Callable[[Session], None]) -> None: ...
 
 
-async def list_node(database: Database, service: PagingService, ways: Ways) -> listing.Listed:
-    return await listing.download(Context(database, service, Analysers(), Settings(page_size=20)), KEY, ways)
+async def list_node(
+    database: Database,
+    service: PagingService,
+    ways: Ways,
+    pages: Pages | None = None,
+    on_begin: Callable[[], None] | None = None,
+) -> listing.Listed:
+    context = Context(database, service, Analysers(), Settings(page_size=20))
+    return await listing.download(context, KEY, ways, on_begin=on_begin, pages=pages)
 
 
 async def test_every_page_is_asked_for_and_counted(database: Database) -> None:
@@ -119,7 +138,7 @@ async def test_a_page_too_large_to_arrive_is_asked_for_again_smaller(database: D
     service = PagingService(limit=12, text=LONG)
     listed = await list_node(database, service, Ways())
     assert (listed.ids, listed.paged) == (IDS, True)
-    assert (service.lost, service.asked) == ([20], [1] * len(IDS))
+    assert (service.lost, service.asked) == ([20], [1, 9, 9, 9, 9, 8])
 
 
 async def test_a_page_that_was_not_too_large_is_tried_once_more(database: Database) -> None:
@@ -131,13 +150,38 @@ async def test_a_page_that_was_not_too_large_is_tried_once_more(database: Databa
 async def test_where_small_pages_do_not_arrive_either_batches_of_ids_may(database: Database) -> None:
     service = PagingService(whole=False, limit=12, text=LONG)
     listed = await list_node(database, service, Ways(disco_order=Way.REVERSED))
-    assert (listed.ids, service.lost, service.asked) == (IDS, [20], [1] * len(IDS))
+    assert (listed.ids, service.lost, service.asked) == (IDS, [20], [1, 9, 9, 9, 9, 8])
 
 
-async def test_pages_are_as_large_as_their_items_allow(database: Database) -> None:
-    service = PagingService(text=LONG)
-    listed = await list_node(database, service, Ways())
-    assert (listed.ids, service.lost, service.asked) == (IDS, [], [20, 9, 9, 7])
+async def test_what_arrives_of_a_node_is_remembered(database: Database) -> None:
+    service, pages = PagingService(limit=12, text=LONG), Pages(Portions(20))
+    await list_node(database, service, Ways(), pages)
+    service.lost.clear()
+    listed = await list_node(database, service, Ways(), Pages(pages.portions))
+    assert (listed.ids, service.lost) == (IDS, [])
+
+
+async def test_a_node_that_only_arrives_by_ids_is_listed_by_them_again(database: Database) -> None:
+    service, pages, ways = PagingService(whole=False, text=LONG), Pages(Portions(20)), Ways(disco_order=Way.REVERSED)
+    await list_node(database, service, ways, pages)
+    tried = service.refused
+    assert tried
+    assert (await list_node(database, service, ways, Pages(pages.portions))).ids == IDS
+    assert service.refused == tried
+
+
+async def test_each_first_request_begins_anew(database: Database) -> None:
+    """What came until then is in its answer, and not only what came before one that was lost."""
+    service = PagingService(limit=12, text=LONG)
+    asked: list[tuple[int, int]] = []
+    await list_node(database, service, Ways(), on_begin=lambda: asked.append((len(service.lost), len(service.asked))))
+    assert asked == [(0, 0), (1, 0)]
+
+
+async def test_ids_that_are_named_twice_are_not_believed(database: Database) -> None:
+    service = PagingService(whole=False, named=[*IDS, IDS[3]])
+    with pytest.raises(ListingError, match="twice"):
+        await list_node(database, service, Ways(disco_order=Way.REVERSED))
 
 
 async def test_where_the_order_of_ids_is_not_known_an_answer_that_does_not_arrive_stays_one(database: Database) -> None:

@@ -302,7 +302,7 @@ class Player:
             reading = await program.read(*self.nodes[number])
             self.judge.own_write(("juliet", number), reading, id, text)
         else:
-            await self._read_as_refused(number)
+            await self._read_after_failure(number)
 
     async def _own_retract(self, number: int, id: str) -> None:
         program = self.programs["juliet"]
@@ -310,10 +310,11 @@ class Player:
             reading = await program.read(*self.nodes[number])
             self.judge.own_write(("juliet", number), reading, id, None)
         else:
-            await self._read_as_refused(number)
+            await self._read_after_failure(number)
 
-    async def _read_as_refused(self, number: int) -> None:
-        """What the service refused is in no copy. Perhaps it did it, and its answer was lost."""
+    async def _read_after_failure(self, number: int) -> None:
+        """A write was refused, or its answer was lost, or there is no session: what the service holds now is what
+        counts."""
         await self.notice_node(number)
         await self._read(number, "juliet")
 

@@ -36,6 +36,16 @@ async def is_live(program: Program, node: str) -> None:
         await program.replica.settled()
 
 
+def authenticated(server: LiberviaPubsub) -> int:
+    """How many streams the component has had."""
+    assert server.prosody.folder is not None
+    return (
+        (server.prosody.folder / "prosody.log")
+        .read_text(encoding="utf-8")
+        .count("External component successfully authenticated")
+    )
+
+
 async def contents_by_id(plain: Any, service: str, node: str, ids: list[str]) -> list[tuple[str, str]]:
     found = []
     for item_id in ids:
@@ -61,10 +71,13 @@ async def test_a_node_that_does_not_arrive_whole_is_copied(connect: Connect, ope
         assert held == await contents_by_id(pubsub, server.pubsub, "large", ids)
         assert is_hit(await program.pubsub.get_items(server.pubsub, "large"))
 
-        # Once it is known what arrives, nothing else is asked for.
+        # Once it is known what arrives, nothing else is asked for: each answer that is too large would end the
+        # component's stream, for everybody.
+        streams = authenticated(server)
         await program.replica.synchronise(server.pubsub, "large")
         await pubsub.publish(server.pubsub, "large", id="new", payload=entry("x" * CHARACTERS))
         await program.caught_up()
         assert program.record("large").state is SyncState.LIVE
         assert is_hit(await program.pubsub.get_items(server.pubsub, "large", max_items=1))
         assert (await program.replica.verify(server.pubsub, "large")).equal
+        assert authenticated(server) == streams > 1

@@ -18,12 +18,17 @@ from newsstand.ways import (
     foresee,
     learn_from_answer,
     learn_from_disco,
-    learn_from_order,
     place,
+    said_by_order,
 )
 
 KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
 IDS = "abcdefg"
+
+
+def learn_from_order(ways: Ways, before: Sequence[str], news: Sequence[News], after: Sequence[str]) -> Ways:
+    """Were a single order believed."""
+    return dataclasses.replace(ways, **said_by_order(ways, before, news, after))
 
 
 @dataclass

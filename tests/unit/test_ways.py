@@ -9,21 +9,25 @@ import pytest
 
 from newsstand.model import ItemsRequest, News, NodeKey, Published, Purged, Retracted, Rsm, SeenItem
 from newsstand.ways import (
-    Hints,
     Take,
     Way,
     Ways,
     foresee,
     learn_from_answer,
     learn_from_disco,
-    learn_from_order,
     place,
+    said_by_order,
     set_index,
 )
 
 KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
 ALL = ItemsRequest(KEY)
 OLDEST_FIRST = Ways(new=Way.LAST, overwritten=Way.LAST, limited=Way.NODE_ORDER)
+
+
+def learn_from_order(ways: Ways, before: Sequence[str], news: Sequence[News], after: Sequence[str]) -> Ways:
+    """Were a single order believed."""
+    return dataclasses.replace(ways, **said_by_order(ways, before, news, after))
 
 
 def last(count: int) -> ItemsRequest:
@@ -227,37 +231,6 @@ def test_a_listing_that_contradicts_what_is_known_makes_it_vary(
     known: Ways, news: News, after: str, expected: Ways
 ) -> None:
     assert learn_from_order(known, list("abc"), [news], list(after)) == expected
-
-
-def weighed(hints: Hints, ways: Ways, concluded: Ways, *item_ids: str, node: str = "node") -> Ways:
-    return hints.weigh(ways, concluded, node, [published(item_id) for item_id in item_ids])
-
-
-def test_two_orders_that_agree_about_different_items_teach() -> None:
-    hints, last = Hints(), Ways(overwritten=Way.LAST)
-    assert weighed(hints, Ways(), last, "a") == Ways()
-    assert weighed(hints, Ways(), last, "b") == last
-
-
-@pytest.mark.parametrize("node", ["node", "another"])
-def test_one_item_that_two_accounts_saw_moving_is_one_hint(node: str) -> None:
-    hints, last = Hints(), Ways(overwritten=Way.LAST)
-    weighed(hints, Ways(), last, "a", "b")
-    assert weighed(hints, Ways(), last, "b", node=node) == (Ways() if node == "node" else last)
-
-
-def test_hints_that_contradict_each_other_teach_nothing() -> None:
-    hints, last, stays = Hints(), Ways(overwritten=Way.LAST), Ways(overwritten=Way.STAYS)
-    assert {weighed(hints, Ways(), each, item) for each, item in ((last, "a"), (stays, "b"), (last, "c"))} == {Ways()}
-    assert weighed(hints, Ways(), last, "d") == last
-
-
-def test_what_is_known_is_not_given_up_for_one_order() -> None:
-    hints, known = Hints(), Ways(new=Way.LAST, overwritten=Way.LAST)
-    varies = dataclasses.replace(known, overwritten=Way.VARIES)
-    assert weighed(hints, known, known, "a") == known
-    assert weighed(hints, known, varies, "b") == known
-    assert weighed(hints, known, varies, "c") == varies
 
 
 # Foreseeing ------------------------------------------------------------------------------------------------
