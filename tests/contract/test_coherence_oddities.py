@@ -113,6 +113,26 @@ async def test_what_was_learnt_wrongly_is_noticed(database: Database) -> None:
         await program.serves_live()
 
 
+async def test_a_check_of_the_ids_does_not_hide_what_was_learnt_wrongly(database: Database) -> None:
+    """Where disco#items is refused, it compares no order: the copy's own says what was learnt."""
+    service = Service(quirks=SIMPLE | {Quirk.OVERWRITE_STAYS})
+    service.refuse("ids", "forbidden", "auth")
+    service.create(NODE, "a", "b", "c", "d", "e", "f")
+    async with at_work(database, service) as program:
+        await program.follow()
+        for item_id in ("a", "b"):
+            service.retract(NODE, item_id, told=False)
+            service.publish(NODE, item_id, "back again")
+            await program.replica.synchronise(SERVICE, NODE)
+        assert program.replica.ways(SERVICE).overwritten is Way.LAST
+        for close_together in ("cd", "ef"):
+            for item_id in close_together:
+                service.publish(NODE, item_id, "overwritten")
+            await program.settled()
+            await program.replica.synchronise(SERVICE, NODE)
+        assert program.replica.ways(SERVICE).overwritten is Way.VARIES
+
+
 async def test_a_node_that_changed_untold_while_it_was_probed_teaches_nothing(database: Database) -> None:
     """Asked for the last item and the first, a service that answers in the node's order seems to answer in the
     request's, where the two have changed places meanwhile."""
