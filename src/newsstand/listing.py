@@ -17,6 +17,7 @@ from newsstand.copies import Pages
 from newsstand.errors import ListingError, StanzaError, Timeout
 from newsstand.model import NodeKey, RsmQuery, SeenItem
 from newsstand.portions import Portions
+from newsstand.refusals import MISSING
 from newsstand.ways import Way, Ways
 
 SMALL = 100
@@ -68,15 +69,20 @@ async def download(
     pages = pages or Pages(Portions(context.settings.page_size))
     # By ids only where their order is known, from other nodes of the service.
     can_list_ids = ways.disco_order in (Way.NODE_ORDER, Way.REVERSED)
+    by_ids = pages.portions.by_ids and can_list_ids and ways.paging is not Way.HONOURED and not pages.number
     try:
-        if not (pages.portions.by_ids and can_list_ids):
+        if not by_ids:
             return await _by_pages(context, key, ways, progress, on_begin, on_answer, pages)
     except Timeout:
         if pages.number or not can_list_ids:
             raise
     if on_begin is not None:
         on_begin()
-    return await _by_ids(context, key, ways, progress, pages)
+    try:
+        return await _by_ids(context, key, ways, progress, pages)
+    except ListingError:
+        pages.portions.by_ids = False  # the whole may do
+        raise
 
 
 async def _by_pages(
@@ -147,6 +153,8 @@ async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress
     ids, by_disco = await list_ids(context, key, ())
     if not by_disco:
         raise ListingError("the whole node does not arrive, and disco#items of it is refused")
+    if not ids:
+        raise ListingError("disco#items names no item")  # one word is not enough to take everything out
     if len(set(ids)) < len(ids):
         raise ListingError("the service named an item id twice")
     if ways.disco_order is Way.REVERSED:
@@ -163,6 +171,10 @@ async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress
             if not portion.lost(len(wanted)):
                 raise
             continue
+        except StanzaError as error:
+            if error.condition not in MISSING:
+                raise
+            raise ListingError("an item went while the node was listed") from error  # the node is there
         own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
         items = {item.id: item for item in protocol.read_items(iq).items}
         if items.keys() != set(wanted):

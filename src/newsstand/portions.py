@@ -8,65 +8,56 @@ from collections.abc import Iterable, Sequence
 from newsstand.model import SeenItem
 
 LARGE = 250_000
-"""Bytes of items that surely arrive: half of what Prosody takes of another server, or of a component."""
+"""Bytes of items that arrive: half of what Prosody takes of another server, or of a component."""
 FEWER = 20
 """By how much fewer items are asked for when an answer did not arrive: each try takes as long as a request may."""
+SURELY = 4
+"""What would have been so many times smaller than LARGE was not lost because of its size."""
 ID_BATCH = 20
 """Ids in a request, at most."""
 
 
 class Portion:
-    """How many items of a node to ask for next: `most`, until something is lost. All listings of the node share it."""
+    """How many items of a node to ask for next (`size`): as many as wanted, until something is lost; from then on as
+    many as fit by the size of what came last, and never more than half of what was lost. So in a copy's life only a
+    few answers are lost, however its items differ. All listings of the copy share it."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._fitting = most
-        """How many arrive, by the size of what came last."""
-        self._cap = most
-        """How many may arrive, by what was lost in this listing."""
-        self._losses = 0
-        self._answered = False
-        """Since then something came."""
-        self._came = 0
-
-    @property
-    def size(self) -> int:
-        return min(self._fitting, self._cap)
+    def __init__(self, wanted: int) -> None:
+        self._wanted = self.size = wanted
+        self._lost: int | None = None
+        """The least that did not arrive, as far as its size may have been why."""
+        self._again: int | None = None
+        """What was lost, though it was small, and is asked for once more."""
+        self._in_a_row = 0
 
     def begin(self) -> None:
-        """A listing begins. What was lost in one before may have been so for other reasons than its size; where less
-        was asked for then and nobody could answer, that is asked for still."""
-        if self._answered:
-            self._forget()
-
-    def _forget(self) -> None:
-        self._cap, self._losses, self._answered = self._most, 0, False
+        """A listing begins."""
+        self._in_a_row = 0
 
     def arrived(self, asked: int, items: Sequence[SeenItem]) -> None:
         """So many were asked for, and these came."""
-        self._came = max(self._came, asked)
-        if not (self._losses or self._fitting < self._most) or not items:
-            return  # nothing was ever lost: there is no reason to ask for less
-        fitting = LARGE * len(items) // max(1, _size(items))
-        self._fitting = max(1, min(fitting, self._most))
-        self._answered = True
-        if self._losses == 1:
-            self._cap = self._most  # it was too large by the sizes of these; or it was not, and is tried once more
+        after_loss, self._in_a_row = self._in_a_row > 0, 0
+        if self._again is not None and asked >= self._again:
+            self._again = None  # its size was not the reason
+        if self._lost is None or not items:
+            return
+        fitting = max(1, LARGE * len(items) // max(1, _bytes_of(items)))
+        if after_loss and self._again is None and fitting >= self._lost * SURELY:
+            self._again, self._lost, self.size = self._lost, None, self._wanted
+        else:
+            self.size = min(fitting, max(1, self._lost // 2))
 
     def lost(self, asked: int) -> bool:
-        """So many were asked for, and did not come: whether to ask for fewer."""
+        """So many were asked for, and did not come: whether to ask for fewer now. After two in a row that waits for the
+        next listing: perhaps nobody answers."""
         if asked > self.size:
             return True  # another listing has learnt that meanwhile
-        if asked <= self._came:
-            self._came = 0
-            return False  # it came before: the service is in trouble. If it is lost again, it has grown
         if asked == 1:
-            self._forget()  # the size was not the reason
+            self._lost, self.size = None, self._wanted  # the size was not the reason
             return False
-        self._losses += 1
-        self._cap = max(1, asked // FEWER)
-        self._answered = False
-        return True
+        self._lost, self.size = asked, max(1, asked // FEWER)
+        self._in_a_row += 1
+        return self._in_a_row == 1
 
 
 class Portions:
@@ -84,8 +75,8 @@ class Portions:
 
     def listed_by_ids(self, items: Iterable[SeenItem]) -> None:
         """These are all."""
-        self.by_ids = _size(items) > LARGE
+        self.by_ids = _bytes_of(items) > LARGE
 
 
-def _size(items: Iterable[SeenItem]) -> int:
+def _bytes_of(items: Iterable[SeenItem]) -> int:
     return sum(len(item.xml.encode()) for item in items)

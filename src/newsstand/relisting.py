@@ -79,6 +79,7 @@ class Relisting:
         def begun() -> None:
             copy.relist = copy.check_ids = False
             copy.refetch.clear()
+            copy.behind |= bool(copy.inbox)  # the copy does not say so yet
             copy.taken(len(copy.inbox))  # what came before the request is in the listing
 
         def answered() -> None:

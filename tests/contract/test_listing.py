@@ -13,7 +13,7 @@ from newsstand.analysis import Analysers
 from newsstand.config import Settings
 from newsstand.context import Context
 from newsstand.copies import Pages
-from newsstand.errors import ListingError, Timeout
+from newsstand.errors import ListingError, StanzaError, Timeout
 from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, NodeKey
 from newsstand.portions import LARGE, Portions
 from newsstand.storage.database import Database
@@ -43,9 +43,10 @@ class PagingService:
         limit: int = 1000,
         text: str = "",
         named: Sequence[str] = IDS,
+        gone: str = "",
     ) -> None:
         self.count, self.whole, self.stuck, self.limit, self.text = count, whole, stuck, limit, text
-        self.named = named
+        self.named, self.gone = named, gone
         self.refused = 0
         self.asked: list[int] = []
         self.lost: list[int] = []
@@ -67,6 +68,8 @@ class PagingService:
                 SubElement(query, f"{{{NS_DISCO_ITEMS}}}item", {"name": item_id})
             return result
         wanted = [item.attrib["id"] for item in payload[0]]
+        if self.gone in wanted:
+            raise StanzaError("cancel", "item-not-found")
         if not wanted and not self.whole:
             self.refused += 1
             raise Timeout("too large to arrive")
@@ -144,7 +147,7 @@ async def test_a_page_too_large_to_arrive_is_asked_for_again_smaller(database: D
 async def test_a_page_that_was_not_too_large_is_tried_once_more(database: Database) -> None:
     service = PagingService(limit=12)
     assert (await list_node(database, service, Ways())).ids == IDS
-    assert (service.lost, service.asked) == ([20, 20], [1] * len(IDS))
+    assert (service.lost, service.asked) == ([20, 20], [1, 1, 10, 10, 10, 10, 3])
 
 
 async def test_where_small_pages_do_not_arrive_either_batches_of_ids_may(database: Database) -> None:
@@ -182,6 +185,27 @@ async def test_ids_that_are_named_twice_are_not_believed(database: Database) -> 
     service = PagingService(whole=False, named=[*IDS, IDS[3]])
     with pytest.raises(ListingError, match="twice"):
         await list_node(database, service, Ways(disco_order=Way.REVERSED))
+
+
+async def test_one_word_that_the_node_is_empty_is_not_believed(database: Database) -> None:
+    with pytest.raises(ListingError, match="no item"):
+        await list_node(database, PagingService(whole=False, named=()), Ways(disco_order=Way.REVERSED))
+
+
+async def test_an_item_that_went_while_the_ids_were_asked_for_is_not_the_node_that_went(database: Database) -> None:
+    service, pages = PagingService(whole=False, gone=IDS[30]), Pages(Portions(20))
+    pages.portions.by_ids = True
+    with pytest.raises(ListingError, match="went"):
+        await list_node(database, service, Ways(disco_order=Way.REVERSED), pages)
+    assert not pages.portions.by_ids, "the whole may do"
+
+
+async def test_a_service_that_is_known_to_have_pages_is_asked_for_pages(database: Database) -> None:
+    """Once the ids did where it gave nothing; but it had only been away."""
+    service, pages = PagingService(text=LONG), Pages(Portions(20))
+    pages.portions.by_ids = True
+    listed = await list_node(database, service, Ways(disco_order=Way.REVERSED, paging=Way.HONOURED), pages)
+    assert (listed.ids, service.asked) == (IDS, [20, 20, 5])
 
 
 async def test_where_the_order_of_ids_is_not_known_an_answer_that_does_not_arrive_stays_one(database: Database) -> None:

@@ -291,7 +291,9 @@ async def _can_be_much_shorter(player: Player, number: int, who: str, left: int,
         await player._publish(number, f"more{extra}", f"more {extra}")
         await player.notice_node(number)
     await program.replica.settled()
-    copied = await program.held(*node)
-    held = [item[0] for item in copied.items] if copied is not None else []
-    there = [item[0] for item in (await player.world.look(who, *node)).items]
-    return held == there and is_much_shorter(len(held), len(held) - left)
+    copied, view = await program.held(*node), await player.world.look(who, *node)
+    if copied is None or not copied.complete or copied.items != view.items:
+        return False
+    player.judge.past[who, number].unproved = False
+    held = [item[0] for item in copied.items]
+    return is_much_shorter(len(held), len(held) - left)

@@ -84,7 +84,7 @@ async def _differs(
     if not reading.from_copy or reading.stale:
         return "the copy does not answer", reading
     held = await program.held(*node)
-    if held is None or held.items != view.items or held.foreign:
+    if held is None or not held.complete or held.items != view.items or held.foreign:
         return "the copy holds something else", held
     return await _differs_in_part(player, account, program, number)
 

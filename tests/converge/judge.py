@@ -28,8 +28,14 @@ class Past:
     untold: bool = False
     """Something happened that no notification tells, or that one told which was lost: until the next fresh session
     the copy may be wrong without anybody's fault."""
+    unproved: bool = False
+    """Something was untold, and the copy was not seen to be right since: a fresh session may not have reached it."""
     denied: bool = False
     """The program was refused since it last had access."""
+
+    def lose_track(self) -> None:
+        """Something happens that is not told, or not heard."""
+        self.untold = self.unproved = True
 
     def note(self, view: View) -> None:
         if not self.views or self.views[-1] != view:
@@ -71,12 +77,12 @@ class Judge:
         """The copy equals what the service says now: whatever nobody saw before is behind it."""
         past = self.past[place]
         if reading.from_copy and not reading.stale and past.views[-1] == reading.view:
-            past.views, past.seen, past.blurred = past.views[-1:], 0, -1
+            past.views, past.seen, past.blurred, past.unproved = past.views[-1:], 0, -1, False
 
     def dropped(self, place: Place) -> None:
         """The copy is no more: the next one shows nothing that is over now."""
         past = self.past[place]
-        past.seen, past.blurred = len(past.views) - 1, -1
+        past.seen, past.blurred, past.unproved = len(past.views) - 1, -1, past.untold
 
     def live_answer(self, place: Place, reading: Reading, *, connected: bool) -> None:
         """A full read in the middle of things."""
@@ -96,7 +102,7 @@ class Judge:
             return
         later = [index for index, view in enumerate(past.views) if index >= past.seen and view == reading.view]
         if later:
-            past.seen = later[0]
+            past.seen, past.unproved = later[0], False
         else:
             self.blame(place, "the service never said so since", got=reading.view, wanted=past.views[past.seen :])
 
@@ -113,7 +119,7 @@ class Judge:
         if held is None:
             return
         self._isolated(place, held)
-        if past.untold or past.blurred >= 0:
+        if not held.complete or past.untold or past.unproved or past.blurred >= 0:
             return
         # Who published an item may still be asked for: not every notification says so.
         known = {_unsigned(item) for view in past.views for item in view.items}

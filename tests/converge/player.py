@@ -167,7 +167,7 @@ class Player:
 
     def untold(self, number: int, *accounts: str) -> None:
         for account in accounts or ACCOUNTS:
-            self.judge.past[account, number].untold = True
+            self.judge.past[account, number].lose_track()
 
     async def _try(self, request: Awaitable[Any]) -> bool:
         """Whether the service did it."""

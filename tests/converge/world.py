@@ -53,9 +53,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a copy holds and calls complete."""
+    """What a copy holds."""
 
     items: Contents
+    complete: bool
+    """Whether it says that this is all."""
     foreign: frozenset[NodeKey] = frozenset()
     """As of a reading."""
 
@@ -168,13 +170,13 @@ class Program(abc.ABC):
         return frozenset({item.key for item in items} - {NodeKey(self.account, service, node)})
 
     async def held(self, service: str, node: str) -> Held | None:
-        """What the copy holds and calls complete; None where there is no such copy."""
+        """What the copy holds; None where there is none."""
         try:
             answer = await self.replica.get_items(service, node, policy=Policy.ONLY_COPY)
         except NotInCopy:
             return None
         items = contents([ET.fromstring(item.xml) for item in answer.items])
-        return Held(items, self.foreign(answer.items, service, node))
+        return Held(items, answer.complete, self.foreign(answer.items, service, node))
 
     def record(self, service: str, node: str) -> NodeRecord | None:
         mine = (self.account, service, node)
