@@ -187,11 +187,6 @@ async def test_ids_that_are_named_twice_are_not_believed(database: Database) -> 
         await list_node(database, service, Ways(disco_order=Way.REVERSED))
 
 
-async def test_one_word_that_the_node_is_empty_is_not_believed(database: Database) -> None:
-    with pytest.raises(ListingError, match="no item"):
-        await list_node(database, PagingService(whole=False, named=()), Ways(disco_order=Way.REVERSED))
-
-
 async def test_an_item_that_went_while_the_ids_were_asked_for_is_not_the_node_that_went(database: Database) -> None:
     service, pages = PagingService(whole=False, gone=IDS[30]), Pages(Portions(20))
     pages.portions.by_ids = True
