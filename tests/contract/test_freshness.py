@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from newsstand import Analyser, Policy
+from newsstand.copies import Copy
 from newsstand.errors import ConfigurationError, NotInCopy, StanzaError
 from newsstand.model import Answer, Origin, RsmQuery, SyncState
 from newsstand.storage.database import Database
 from newsstand.transport import Session
+from tests.fakes.hold import SECONDS
 from tests.fakes.program import NODE, Program, at_work, contents
 from tests.fakes.service import NOTE, SERVICE, Service
 
@@ -188,6 +191,44 @@ async def test_a_copy_that_failed_is_tried_again_for_whoever_is_content_with_it(
         copy.failed_at -= 3600
         assert (await read(program, Policy.SERVE_STALE)).stale
         await program.serves_live()
+
+
+async def test_a_node_that_fails_is_tried_again_later_each_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself; and once it came, as at first."""
+    service = Service()
+    service.create(NODE, "a", "b", "c")
+    async with at_work(database, service, retry_first=0.02, retry_most=0.06) as program:
+        context = program.replica._open.context
+        monkeypatch.setattr(context.random, "uniform", lambda low, high: (low + high) / 2)
+        expected: list[float] = []
+        pauses: list[float] = []
+        enough = asyncio.Event()
+        save = context.save
+
+        async def look(copy: Copy, **changes: Any) -> bool:
+            if changes.get("state") is SyncState.FAILED:
+                pauses.append(round((changes["retry_at"] - context.clock()) / 1e6, 2))
+                if len(pauses) == len(expected):
+                    service.allow("items")
+                    enough.set()
+            return await save(copy, **changes)
+
+        monkeypatch.setattr(context, "save", look)
+        await program.follow()
+        for expected in ([0.02, 0.04, 0.06, 0.06], [0.02, 0.04]):
+            pauses.clear()
+            enough.clear()
+            service.refuse("items", "internal-server-error", "wait")
+            program.stream.turn(Session.LOST, Session.FRESH)
+            async with asyncio.timeout(SECONDS):
+                await enough.wait()
+                while program.copy().record.state is not SyncState.LIVE:
+                    await program.copy().changed.wait()
+            assert pauses == expected
+            assert program.copy().record.attempts == 0
+            await program.serves_live()
 
 
 async def test_where_the_service_cannot_answer_an_older_copy_stands_in(program: Program) -> None:

@@ -50,7 +50,7 @@ def run(folder: Path, code: str, *arguments: str) -> Run:
     """A Python of its own, whose temporary files go to this folder."""
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-W", "error", *(["-c", code] if code else ["-m", "newsstand.demo.story"]), *arguments],
+        [sys.executable, "-W", "error", *(["-c", code] if code else ["-m", "newsstand.cli", "demo"]), *arguments],
         env=os.environ | {"TMPDIR": str(folder)},
         capture_output=True,
         text=True,

@@ -212,7 +212,7 @@ async def test_a_node_that_the_program_unsubscribed_from_is_left_alone(
     assert await subscribers(romeo, prosody.pubsub, node) == []
 
 
-# A node whose owner decides on each subscription: no server here has such a thing ------------------------------
+# A node whose owner decides on each subscription: what is asked counts, not who answers --------------------------
 
 
 class CautiousService:

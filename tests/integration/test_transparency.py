@@ -93,6 +93,8 @@ async def readers(
     of_juliet = [Place(None, f"{name}-{count}", pep["juliet", count]) for count in (1, 5)]
     of_juliet += [Place(server.jid("romeo"), f"{name}-{count}", pep["romeo", count]) for count in (1, 5)]
     of_juliet += [Place(server.pubsub, f"{name}-whitelist", None)]
+    await fill_pep(romeo, f"{name}-private", {"id0": entry("post 0")}, access_model="whitelist")
+    of_juliet += [Place(server.jid("romeo"), f"{name}-{what}", None) for what in ("private", "missing")]
     of_romeo = [Place(None, f"{name}-{count}", pep["romeo", count]) for count in (1, 5)]
     of_romeo += [Place(server.pubsub, f"{name}-whitelist", ["id0", "id1", "id2"])]
     readers = []

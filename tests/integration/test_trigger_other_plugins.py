@@ -1,4 +1,5 @@
-"""What slixmpp's other plugins read is answered from the copy too, and they cannot tell: on every service."""
+"""What slixmpp's other plugins read is answered from the copy too, and they cannot tell: on every service. xep_0402 has
+no reads of its own, and slixmpp 1.17 has no xep_0384: their nodes are read by xep_0060."""
 
 from __future__ import annotations
 
@@ -9,13 +10,22 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from slixmpp import JID, ClientXMPP
+from slixmpp.exceptions import IqError
 from slixmpp.plugins.xep_0172 import UserNick
 
 from newsstand import Analyser
 from newsstand.demo.prosody import Prosody
 from newsstand.demo.server import XmppServer
 from tests.conftest import Connect
-from tests.integration._program import OpenProgram, Program, assert_copy_equals_service, canonical_iq, entry, is_hit
+from tests.integration._program import (
+    OpenProgram,
+    Program,
+    assert_copy_equals_service,
+    canonical_iq,
+    entry,
+    fill_pep,
+    is_hit,
+)
 
 PLUGINS = ("xep_0084", "xep_0172", "xep_0222", "xep_0223", "xep_0292", "xep_0359", "xep_0402", "xep_0490")
 AVATAR = b"a picture of nobody in particular"
@@ -94,6 +104,47 @@ async def test_a_plugin_s_read_is_a_hit_equal_to_the_service_s_answer(
     assert is_hit(served)
     assert program.wire.iqs == []
     assert canonical_iq(served) == canonical_iq(expected)
+
+
+def of(account: str, read: Callable[[ClientXMPP, JID], Awaitable[Any]]) -> Read:
+    """A read of what another account, or this one, has."""
+    return lambda client: read(client, JID(f"{account}@{client.boundjid.domain}"))
+
+
+NOT_ALL_THERE: dict[str, Read] = {
+    "a contact's vCard": of("romeo", lambda c, jid: c.plugin["xep_0292"].retrieve_vcard(jid)),
+    "the vCard of nobody in particular": of("nobody", lambda c, jid: c.plugin["xep_0292"].retrieve_vcard(jid)),
+    "a vCard that was never published": of("nurse", lambda c, jid: c.plugin["xep_0292"].retrieve_vcard(jid)),
+    "a contact's avatar": of("romeo", lambda c, jid: c.plugin["xep_0084"].retrieve_avatar(jid, AVATAR_ID)),
+    "an avatar that is not there": of("juliet", lambda c, jid: c.plugin["xep_0084"].retrieve_avatar(jid, "0" * 40)),
+    "what is private": of("romeo", lambda c, jid: c.plugin["xep_0060"].get_items(jid, PRIVATE)),
+}
+
+
+@pytest.mark.parametrize("how", NOT_ALL_THERE)
+async def test_what_a_plugin_finds_of_others_or_does_not_is_what_the_service_says(
+    program: Program, connect: Connect, how: str
+) -> None:
+    romeo = await connect("romeo", server=program.server, plugins=PLUGINS)
+    plain = await connect("juliet", server=program.server, plugins=PLUGINS)
+    await publish_everything(plain)
+    await publish_everything(romeo)
+    card = ET.Element("{urn:ietf:params:xml:ns:vcard-4.0}vcard")
+    await fill_pep(romeo, "urn:ietf:params:xml:ns:vcard-4.0", {"current": card})
+    await fill_pep(romeo, PRIVATE, {"diary": entry("mine")}, access_model="whitelist")
+    read = NOT_ALL_THERE[how]
+    expected = await outcome(read(plain))
+    assert expected == await outcome(read(plain))
+    for _ in range(3):
+        assert await outcome(read(program.client)) == expected
+        await program.caught_up()
+
+
+async def outcome(read: Awaitable[Any]) -> str:
+    try:
+        return canonical_iq(await read)
+    except IqError as error:
+        return f"{error.etype}/{error.condition}"
 
 
 async def test_what_a_plugin_publishes_is_in_its_next_read(program: Program, connect: Connect) -> None:
