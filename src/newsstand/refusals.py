@@ -58,6 +58,14 @@ class Refusals:
         refusal = self._known.get(request)
         return refusal if refusal is not None and now < refusal.until else None
 
+    def answered(self, request: ItemsRequest) -> None:
+        """The service gave what this request asks for. So the account may read that node, and it is there; whether an
+        item is that was missing, is another matter."""
+        for known, refusal in list(self._known.items()):
+            missing_item = known.item_ids and refusal.error.condition not in REFUSED
+            if known == request or (known.key == request.key and not missing_item):
+                del self._known[known]
+
     def forget(self, *, service: str, node: str | None = None) -> None:
         """Something happened there, at this node or at any: the next request asks the service."""
         for request in [r for r in self._known if r.key.service == service and node in (None, r.key.node)]:

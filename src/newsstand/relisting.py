@@ -12,7 +12,7 @@ from newsstand import cursors, listing, mending, probing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import Disconnected, ListingError, StanzaError, Timeout
-from newsstand.model import Notification, Published, SeenItem, SyncState, digest
+from newsstand.model import ItemsRequest, Notification, Published, SeenItem, SyncState, digest
 from newsstand.reconcile import Applied, is_much_shorter, plan_listing
 from newsstand.storage import items, nodes
 from newsstand.subscriptions import Subscriptions
@@ -94,6 +94,7 @@ class Relisting:
             if pages.number and copy.record.state is not SyncState.LIVE and copy.subscribed:
                 copy.pages = pages  # if the session is resumed, nothing was lost
             raise
+        self._context.refusals.answered(ItemsRequest(copy.key))
         ids, by_disco = listed.ids, False
         if not listed.paged or await self._lacks_much(copy, listed):
             ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)

@@ -254,3 +254,22 @@ async def test_a_page_is_asked_of_the_service_and_brings_its_cursors(program: Pr
     answer = await program.replica.get_items(SERVICE, NODE, rsm=RsmQuery(1))
     assert contents(answer) == program.service.contents(NODE), "this service ignores pages"
     assert answer.rsm is None
+
+
+async def test_who_was_just_answered_is_not_refused_from_memory(database: Database) -> None:
+    """Access came back, and nobody said so."""
+    service = Service()
+    service.create(NODE, "a", "b", "c")
+    async with at_work(database, service) as program:
+        service.refuse("items", "forbidden", "auth")
+        for _ in range(4):
+            with pytest.raises(StanzaError, match="forbidden"):
+                await read(program)
+        asked = service.counted("items")
+        with pytest.raises(StanzaError, match="forbidden"):
+            await read(program)
+        assert service.counted("items") == asked, "it is remembered"
+        service.allow("items")
+        await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
+        await read(program)
+        await program.serves_live()

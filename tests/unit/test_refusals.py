@@ -54,6 +54,27 @@ def test_other_errors_are_not_remembered(refusals: Refusals, condition: str) -> 
     assert refusals.find(ALL, 0.0) is None
 
 
+def test_whoever_is_answered_is_not_refused_the_node_any_more(refusals: Refusals) -> None:
+    last, forbidden = ItemsRequest(KEY, max_items=1), StanzaError("auth", "forbidden")
+    one, other = ItemsRequest(KEY, item_ids=("a",)), ItemsRequest(KEY, item_ids=("b",))
+    elsewhere = ItemsRequest(NodeKey("juliet@montague.example", KEY.service, KEY.node))
+    for request, error in (
+        (ALL, forbidden),
+        (last, MISSING),
+        (one, forbidden),
+        (other, MISSING),
+        (elsewhere, forbidden),
+    ):
+        remember(refusals, request, error)
+    refusals.answered(ItemsRequest(KEY, max_items=5))
+    assert [refusals.find(request, 0.0) is None for request in (ALL, last, one)] == [True] * 3
+    known = refusals.find(other, 0.0)
+    assert known is not None, "an item may be missing in a node that is there"
+    assert refusals.find(elsewhere, 0.0) is not None
+    refusals.answered(other)
+    assert refusals.find(other, 0.0) is None
+
+
 def test_only_the_same_request_is_answered_so(refusals: Refusals) -> None:
     remember(refusals, ALL)
     remember(refusals, ItemsRequest(KEY, paged=True))
