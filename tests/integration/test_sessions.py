@@ -174,8 +174,9 @@ async def test_a_resumed_session_has_lost_nothing_and_lists_nothing_again(
     await create_node(romeo, prosody.pubsub, node, ALL)
     await program.follow(node)
     pubsub = romeo.plugin["xep_0060"]
-    await pubsub.publish(prosody.pubsub, node, id="id2", payload=entry("shows where an overwritten item goes"))
-    await program.caught_up()
+    for item_id in ("id2", "id1"):
+        await pubsub.publish(prosody.pubsub, node, id=item_id, payload=entry("shows where an overwritten item goes"))
+        await program.caught_up()
     await lose_the_stream(program)
     await pubsub.publish(prosody.pubsub, node, id="id1", payload=entry("rewritten"))
     await pubsub.retract(prosody.pubsub, node, "id3", notify=True)
