@@ -174,7 +174,7 @@ async def test_a_resumed_session_has_lost_nothing_and_lists_nothing_again(
     await create_node(romeo, prosody.pubsub, node, ALL)
     await program.follow(node)
     pubsub = romeo.plugin["xep_0060"]
-    for item_id in ("id2", "id1"):
+    for item_id in ("id2", "id0"):
         await pubsub.publish(prosody.pubsub, node, id=item_id, payload=entry("shows where an overwritten item goes"))
         await program.caught_up()
     await lose_the_stream(program)
