@@ -4,6 +4,8 @@ synchronisation, from the call to its end. In time, and in bytes as they reach t
 from __future__ import annotations
 
 import contextlib
+import math
+import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,6 +25,9 @@ from tests.servers.ejabberd import Ejabberd
 ITEMS = 10_000
 NODE = "large"
 MEMBERSHIP, CONTENT = 1 / 5, 1.1
+ABOVE_FLOOR = 1.35
+"""A waiver: nothing names all ids but disco#items, and Prosody reads every item to answer that. Where its answer alone
+takes a client without Newsstand more than MEMBERSHIP allows, the ids may take so many times as long as it does."""
 SAME = 1.5
 """Listing again takes as long as the first time, on a machine that is never twice the same."""
 
@@ -80,12 +85,24 @@ async def run() -> list[Ratio]:
             writer = await log_in(server, "romeo")
             await fill(server, writer, NODE, ITEMS)
             with tempfile.TemporaryDirectory() as folder:
-                results += await _measure(title, server, f"sqlite:///{folder}/news.db")
+                results += await _measure(
+                    title, server, f"sqlite:///{folder}/news.db", await _time_bare_ids(writer, server)
+                )
             await writer.disconnect()
     return results
 
 
-async def _measure(title: str, server: XmppServer, database: str) -> list[Ratio]:
+async def _time_bare_ids(client: Any, server: XmppServer) -> float:
+    """Seconds that a client without Newsstand waits for the ids; the median of three times."""
+    taken = []
+    for _ in range(3):
+        began = time.perf_counter()
+        await client.plugin["xep_0030"].get_items(jid=server.pubsub, node=NODE, timeout=60)
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+async def _measure(title: str, server: XmppServer, database: str, bare_ids: float) -> list[Ratio]:
     first = Spent()
 
     async def synchronise(client: Any, meter: Meter) -> None:
@@ -99,7 +116,10 @@ async def _measure(title: str, server: XmppServer, database: str) -> list[Ratio]
     name = f"resynchronising {ITEMS:,} on {title}"
     return [
         Ratio(f"{name}: ids, bytes", stock.bytes, first.bytes, MEMBERSHIP, "B"),
-        Ratio(f"{name}: ids, time", stock.seconds, first.seconds, MEMBERSHIP),
+        Ratio(f"{name}: bare ids, time", bare_ids, first.seconds, math.inf),
+        Ratio(
+            f"{name}: ids, time", stock.seconds, first.seconds, max(MEMBERSHIP, ABOVE_FLOOR * bare_ids / first.seconds)
+        ),
         Ratio(f"{name}: contents, bytes", content.bytes, first.bytes, CONTENT, "B"),
         Ratio(f"{name}: contents, time", content.seconds, first.seconds, SAME),
     ]
