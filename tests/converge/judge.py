@@ -119,13 +119,13 @@ class Judge:
         if held is None:
             return
         self._isolated(place, held)
-        if not held.complete or past.untold or past.unproved or past.blurred >= 0:
+        if not held.complete or past.untold or past.blurred >= 0:
             return
         # Who published an item may still be asked for: not every notification says so.
         known = {_unsigned(item) for view in past.views for item in view.items}
         if invented := [item for item in held.items if _unsigned(item) not in known]:
             self.blame(place, "the copy holds what the service never had", got=invented, wanted=past.views)
-        if len(held.items) < past.fewest():
+        if len(held.items) < past.fewest() and not past.unproved:
             self.blame(place, "a complete copy holds too little", got=held.items, wanted=past.views[past.seen :])
 
     def revisions(self, account: str, program: Program, numbers: dict[tuple[str, str], int]) -> None:

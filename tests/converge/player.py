@@ -14,7 +14,7 @@ from typing import Any
 from newsstand.errors import DatabaseError, NewsstandError, StanzaError
 from tests.converge import breaking, ending
 from tests.converge.judge import Judge
-from tests.converge.schedule import ACCOUNTS, FAULTS, NODES, PEP_NODE, Operation, Schedule
+from tests.converge.schedule import ACCOUNTS, FAULTS, IDS, NODES, PEP_NODE, Operation, Schedule
 from tests.converge.world import SECONDS, Program, Reading, View, World
 from tests.servers.entities import Entity, publish_payload, retract_payload
 from tests.servers.quirks import Quirk
@@ -92,6 +92,23 @@ class Player:
             for number in range(NODES):
                 await self._read(number, account)
             await program.replica.settled()
+        if self.world.is_fake and self.schedule.seed % 2:
+            await self._show_ways()
+
+    async def _show_ways(self) -> None:
+        """Half of the programs have met the services before, and know where what is overwritten goes: to learn that
+        takes two orders that show nothing else, which few schedules have."""
+        for number in (0, PEP_NODE):
+            service, node = self.nodes[number][0], f"{self.nodes[number][1]}-before"
+            await self.world.romeo.create(service, node, access_model="open", max_items="20")
+            for item_id in IDS:
+                await self.world.romeo.publish(service, node, item_id, "first")
+            await self.programs["juliet"].read(service, node)
+            await self.programs["juliet"].replica.settled()
+            for item_id in IDS[1:3]:
+                await self.world.romeo.publish(service, node, item_id, "overwritten")
+                await self.programs["juliet"].replica.settled()
+            await self.world.romeo.delete(service, node)
 
     async def _insist(self, ask: Callable[[], Awaitable[None]]) -> None:
         """Schedules that are played beside each other may get into each other's way: ejabberd's Mnesia gives up one of
