@@ -25,7 +25,7 @@ from tests.servers.ejabberd import Ejabberd
 ITEMS = 10_000
 NODE = "large"
 MEMBERSHIP, CONTENT = 1 / 5, 1.1
-ABOVE_FLOOR = 1.35
+ABOVE_FLOOR = 1.15
 """A waiver: nothing names all ids but disco#items, and Prosody reads every item to answer that. Where its answer alone
 takes a client without Newsstand more than MEMBERSHIP allows, the ids may take so many times as long as it does."""
 SAME = 1.5
