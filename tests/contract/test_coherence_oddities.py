@@ -94,16 +94,21 @@ async def test_a_silent_retract_does_not_make_an_item_look_moved(database: Datab
         assert program.replica.ways(SERVICE).overwritten is Way.STAYS
 
 
+async def learn_wrongly(program: Program) -> None:
+    """Two items that were retracted untold and published again: as if what is overwritten moved."""
+    for item_id in ("a", "b"):
+        program.service.retract(NODE, item_id, told=False)
+        program.service.publish(NODE, item_id, "back again")
+        await program.replica.synchronise(SERVICE, NODE)
+    assert program.replica.ways(SERVICE).overwritten is Way.LAST
+
+
 async def test_what_was_learnt_wrongly_is_noticed(database: Database) -> None:
     service = Service(quirks=SIMPLE | {Quirk.OVERWRITE_STAYS})
     service.create(NODE, "a", "b", "c", "d")
     async with at_work(database, service) as program:
         await program.follow()
-        for item_id in ("a", "b"):
-            service.retract(NODE, item_id, told=False)
-            service.publish(NODE, item_id, "back again")
-            await program.replica.synchronise(SERVICE, NODE)
-        assert program.replica.ways(SERVICE).overwritten is Way.LAST
+        await learn_wrongly(program)
         for item_id in ("c", "d"):
             service.publish(NODE, item_id, "overwritten")
             await program.settled()
@@ -120,11 +125,7 @@ async def test_a_check_of_the_ids_does_not_hide_what_was_learnt_wrongly(database
     service.create(NODE, "a", "b", "c", "d", "e", "f")
     async with at_work(database, service) as program:
         await program.follow()
-        for item_id in ("a", "b"):
-            service.retract(NODE, item_id, told=False)
-            service.publish(NODE, item_id, "back again")
-            await program.replica.synchronise(SERVICE, NODE)
-        assert program.replica.ways(SERVICE).overwritten is Way.LAST
+        await learn_wrongly(program)
         for close_together in ("cd", "ef"):
             for item_id in close_together:
                 service.publish(NODE, item_id, "overwritten")
