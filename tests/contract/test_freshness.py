@@ -16,7 +16,8 @@ from newsstand.storage.database import Database
 from newsstand.transport import Session
 from tests.fakes.hold import SECONDS
 from tests.fakes.program import NODE, Program, at_work, contents
-from tests.fakes.service import NOTE, SERVICE, Service
+from tests.fakes.service import NOTE, SERVICE, SIMPLE, Service
+from tests.servers.quirks import Quirk
 
 
 @pytest.fixture
@@ -274,4 +275,28 @@ async def test_who_was_just_answered_is_not_refused_from_memory(database: Databa
         service.allow("items")
         await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
         await read(program)
+        await program.serves_live()
+
+
+async def test_what_was_told_while_a_listing_was_lost_is_in_the_next_read(database: Database) -> None:
+    """It is begun anew, and takes in what came until then; the copy does not say so yet, whatever a program is content
+    with."""
+    service = Service(quirks=SIMPLE - {Quirk.NO_RSM})
+    service.create(NODE, "a", "b", "c")
+    async with at_work(database, service) as program:
+        await program.follow()
+        lost = service.hold("items")
+        program.copy().relist = True
+        program.replica._open.synchroniser.want(program.copy())
+        await lost.reached()
+        service.publish(NODE, "d", "told meanwhile")
+        service.silence("items")
+        again = service.hold("items")
+        lost.release()
+        await again.reached()
+        service.allow("items")
+        reading = asyncio.ensure_future(read(program, Policy.SERVE_STALE))
+        await asyncio.sleep(0)
+        again.release()
+        assert [item.id for item in (await reading).items] == ["a", "b", "c", "d"]
         await program.serves_live()
