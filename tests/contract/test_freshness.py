@@ -16,7 +16,7 @@ from newsstand.storage.database import Database
 from newsstand.transport import Session
 from tests.fakes.hold import SECONDS
 from tests.fakes.program import NODE, Program, at_work, contents
-from tests.fakes.service import NOTE, SERVICE, SIMPLE, Service
+from tests.fakes.service import JULIET, NOTE, SERVICE, SIMPLE, Service
 from tests.servers.quirks import Quirk
 
 
@@ -300,3 +300,19 @@ async def test_what_was_told_while_a_listing_was_lost_is_in_the_next_read(databa
         again.release()
         assert [item.id for item in (await reading).items] == ["a", "b", "c", "d"]
         await program.serves_live()
+
+
+async def test_who_was_refused_an_item_is_not_once_the_node_was_listed(database: Database) -> None:
+    """Where the service refuses what is missing, it is asked; and says that, not what it said before."""
+    service = Service(quirks=SIMPLE | {Quirk.MISSING_ID_REFUSED_TO_OWNER})
+    service.create(NODE, "a", "b", "c")
+    service.nodes[NODE].affiliations[JULIET] = "owner"
+    async with at_work(database, service) as program:
+        service.refuse("items", "forbidden", "auth")
+        for _ in range(8):
+            with pytest.raises(StanzaError, match="forbidden"):
+                await program.replica.get_items(SERVICE, NODE, item_ids=["nowhere"])
+        service.allow("items")
+        await program.replica.synchronise(SERVICE, NODE)
+        with pytest.raises(StanzaError, match="item-not-found"):
+            await program.replica.get_items(SERVICE, NODE, item_ids=["nowhere"])
