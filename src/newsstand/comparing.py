@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from newsstand.model import HeldItem, NodeKey, SeenItem
+from newsstand.model import HeldItem, NodeKey, StorableItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Verification:
         return not (self.missing or self.extra or self.differing or self.misplaced)
 
 
-def compare(key: NodeKey, held: Sequence[HeldItem], listed: Sequence[SeenItem]) -> Verification:
+def compare(key: NodeKey, held: Sequence[HeldItem], listed: Sequence[StorableItem]) -> Verification:
     """The copy's items, in its order, beside all that the service listed, in its."""
     ours = {item.id: item for item in held}
     theirs = {item.id for item in listed}

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from newsstand.errors import ConfigurationError
+from newsstand.xmltext import Limits
+
+DEEPEST = 400
+"""Levels of nesting that Python's own XML functions take without harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,23 @@ class Settings:
     """Nodes followed at a time, over all accounts; further ones are read from the service."""
     max_items: int = 100_000
     """Items of a node; a larger node is read from the service."""
+    max_bytes: int = 256 << 20
+    """Bytes of a node's items, as XML; a larger node is read from the service."""
+    max_total_bytes: int = 4 << 30
+    """Bytes of the items of all nodes in the database. Above it, copies are dropped, those that were not read for
+    longest first. On disk a database takes about four times as much."""
+    max_waiting_bytes: int = 32 << 20
+    """Bytes of notifications, of all nodes together, that wait in memory to be stored. A node whose notifications do
+    not fit is listed instead."""
+    max_item_bytes: int = 1 << 20
+    """Bytes of an item, as XML. Of one that exceeds this, or one of the next three, only the id is kept, and the
+    service is asked for it. Programs that share a database must agree on these four."""
+    max_item_elements: int = 20_000
+    """XML elements of an item."""
+    max_item_depth: int = 200
+    """Levels of nesting of an item, 400 at most."""
+    max_item_attributes: int = 1_000
+    """XML attributes of one element."""
     unread_days: int = 30
     """A node that the program did not read for so long is unsubscribed and dropped."""
     refused_days: int = 7
@@ -58,6 +79,13 @@ class Settings:
                 raise ConfigurationError(f"{field.name} must be a number above 0, not {value!r}")
             if isinstance(field.default, int) and not isinstance(value, int):
                 raise ConfigurationError(f"{field.name} must be a whole number, not {value!r}")
+        if self.max_item_depth > DEEPEST:
+            raise ConfigurationError(f"max_item_depth must be at most {DEEPEST}: deeper trees end the interpreter")
+
+    @property
+    def item_limits(self) -> Limits:
+        """How large an item may be, for `newsstand.protocol`."""
+        return Limits(self.max_item_bytes, self.max_item_elements, self.max_item_depth, self.max_item_attributes)
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Settings:

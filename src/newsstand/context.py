@@ -55,7 +55,8 @@ class Context:
         self.analysers = analysers
         self.settings = settings
         self.clock = clock
-        self.copies = Copies()
+        self.limits = settings.item_limits
+        self.copies = Copies(settings.max_waiting_bytes)
         self.refusals = Refusals(settings.remember_errors)
         self.session = Session.LOST
         self.session_up = asyncio.Event()

@@ -17,16 +17,20 @@ from newsstand.model import (
     NodeKey,
     NodeRecord,
     Notification,
+    Outline,
     Published,
     Purged,
     Retracted,
+    Rsm,
     SeenItem,
+    StorableItem,
     SyncState,
     Verdict,
 )
 from newsstand.policy import Situation
 from newsstand.portions import Portions
 from newsstand.protocol import Listing
+from newsstand.spool import Spool
 from newsstand.ways import Way
 
 HISTORY = 50
@@ -105,7 +109,7 @@ class Pages:
     what changed since it began."""
 
     portions: Portions
-    items: list[SeenItem] = field(default_factory=list)
+    items: Spool = field(default_factory=Spool)
     count: int | None = None
     """Of the node's items, as the first page said; None: there was no page yet."""
     last: str | None = None
@@ -117,10 +121,18 @@ class Pages:
     """Seconds, for what did not arrive."""
     own_from: Way = Way.UNKNOWN
 
-    def add(self, page: Listing) -> None:
-        self.items += page.items
-        self.last = page.rsm.last if page.rsm is not None and page.items else None
+    def add(self, count: int, rsm: Rsm) -> None:
+        """A page of so many items came, and they are among `items`."""
+        self.last = rsm.last if count else None
         self.number += 1
+
+
+class Waiting:
+    """The bytes of all notifications that wait to be stored, of all copies of a replica together."""
+
+    def __init__(self, most: float = math.inf) -> None:
+        self.bytes = 0
+        self.most = most
 
 
 class Copy:
@@ -179,8 +191,9 @@ class Copy:
     failed_at: float = -math.inf
     """By the loop's clock, when its synchronisation failed last."""
 
-    def __init__(self, record: NodeRecord) -> None:
+    def __init__(self, record: NodeRecord, waiting: Waiting | None = None) -> None:
         self.record = record
+        self._waiting = waiting or Waiting()
         self.covered: dict[str, int] = {}
         """By item id, when an answer last showed that item while the copy was not live, in microseconds since the
         epoch; oldest first."""
@@ -383,35 +396,52 @@ class Copy:
     def note(self, told: Notification) -> None:
         """Keep news for what the next listing's order can teach."""
         if self.order is not None:
-            self.history += told.news
+            self.history += map(_outlined, told.news)
             if len(self.history) > HISTORY:
                 self.order = None
                 self.history.clear()
 
-    def remember_order(self, ids: list[str], items: Iterable[SeenItem] | None = None) -> None:
+    def remember_order(self, ids: list[str], items: Iterable[StorableItem] | None = None) -> None:
         """The node is in this order now. `items`: what they say; by default, what was told since the order before."""
-        if items is None:
+        if len(ids) > ORDER:
+            self.order, self.payloads = None, {}
+        elif items is None:
             told = payloads_after(self.payloads, self.history)
             self.payloads = {item_id: told[item_id] for item_id in ids if item_id in told}
         else:
             self.payloads = {item.id: item.payload_digest for item in items}
-        self.order = ids if len(ids) <= ORDER else None
+        if len(ids) <= ORDER:
+            self.order = ids
         self.history.clear()
 
-    def explains(self, news: Sequence[News], items: Iterable[SeenItem]) -> bool:
+    def explains(self, news: Sequence[News], items: Sequence[StorableItem]) -> bool:
         """Whether the items say what they should after these news of the order that is remembered: else some news were
         lost, or are not here yet, and what else they did is not known either."""
+        if len(items) > ORDER:
+            return False
         told = payloads_after(self.payloads, news)
         return all(told.get(item.id) == item.payload_digest for item in items)
 
-    def begin_pages(self, page_size: int) -> Pages:
-        """A listing, by pages of so many items or of as many as are known to arrive."""
+    def begin_pages(self, page_size: int, items: Spool) -> Pages:
+        """A listing, by pages of so many items or of as many as are known to arrive. They go to `items`."""
         self.portions = self.portions or Portions(page_size)
         self.portions.begin()
-        return Pages(self.portions)
+        return Pages(self.portions, items)
+
+    def keep(self, told: Notification) -> bool:
+        """Put a notification into the inbox. False where all inboxes together hold as much as they may: what this one
+        holds is forgotten then, and the node must be listed."""
+        self._waiting.bytes += told.bytes
+        if self._waiting.bytes > self._waiting.most:
+            self._waiting.bytes -= told.bytes
+            self.taken(len(self.inbox))
+            return False
+        self.inbox.append(told)
+        return True
 
     def taken(self, count: int) -> None:
         """The oldest `count` notifications are dealt with."""
+        self._waiting.bytes -= sum(told.bytes for told in self.inbox[:count])
         del self.inbox[:count]
         if not self.inbox:
             self._stored.set()
@@ -426,6 +456,11 @@ class Copy:
         """Wait until all that has arrived is stored."""
         while self.inbox:
             await self._stored.wait()
+
+
+def _outlined(news: News) -> News:
+    """The same without payloads: what is kept of many nodes must be small."""
+    return Published(tuple(map(Outline.of, news.items))) if isinstance(news, Published) else news
 
 
 def payloads_after(payloads: Mapping[str, bytes], news: Iterable[News]) -> dict[str, bytes]:
@@ -448,7 +483,8 @@ def payloads_after(payloads: Mapping[str, bytes], news: Iterable[News]) -> dict[
 class Copies:
     """All copies, by account, service and node."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_waiting: float = math.inf) -> None:
+        self._waiting = Waiting(most_waiting)
         self._copies: dict[NodeKey, Copy] = {}
         self._by_id: dict[int, Copy] = {}
         self.gone: set[int] = set()
@@ -464,7 +500,7 @@ class Copies:
         """The copy of this record's node, made if there was none."""
         copy = self._copies.get(record.key)
         if copy is None:
-            copy = self._copies[record.key] = Copy(record)
+            copy = self._copies[record.key] = Copy(record, self._waiting)
         copy.record = record
         self._by_id[record.id] = copy
         return copy

@@ -31,7 +31,11 @@ from newsstand.ways import Way
 log = logging.getLogger(__name__)
 
 BATCH = 200
-"""Notifications stored in one transaction: planning more at a time would hold the event loop up."""
+"""Notifications stored in one transaction: planning more at a time would block the event loop for long."""
+BATCH_BYTES = 1 << 20
+"""Their bytes, for the same reason."""
+MOST_REFETCHED = 200
+"""Items whose contents are asked for one by one; where more are in doubt, the node is listed."""
 
 _EVENT = f"{{{NS_EVENT}}}event"
 
@@ -51,7 +55,7 @@ class Follower:
         transport = self._context.transport
         if transport is None or message.find(_EVENT) is None:
             return
-        for told in read_message(message, transport.own_jid):
+        for told in read_message(message, transport.own_jid, self._context.limits):
             self._context.refusals.forget(service=told.key.service, node=told.key.node)
             copy = self._context.copies.find(told.key)
             if copy is not None and copy.followed:
@@ -71,8 +75,12 @@ class Follower:
         if copy.writing:
             copy.keep_told(told.news)
         if copy.listing or copy.pages is not None or copy.record.state is SyncState.LIVE:
-            copy.inbox.append(told)
-            copy.note(told)
+            if copy.keep(told):
+                copy.note(told)
+            else:
+                copy.relist = True
+                copy.pages = copy.order = None
+                self._synchroniser.want(copy)
             self.drain(copy)
         elif any(isinstance(news, Deleted) for news in told.news):
             self._synchroniser.shut(copy, "the node was deleted")
@@ -118,7 +126,7 @@ class Follower:
     async def _drain(self, copy: Copy) -> None:
         try:
             while copy.inbox and not copy.listing and copy.record.state is SyncState.LIVE:
-                await self._apply(copy, copy.inbox[:BATCH])
+                await self._apply(copy, _batch(copy.inbox))
         except LeaseLost:
             copy.taken(len(copy.inbox))
         except DatabaseError as error:
@@ -161,6 +169,7 @@ class Follower:
         copy.relist |= doubts.relist
         copy.check_ids |= doubts.check_ids
         copy.refetch |= plan.refetch | close
+        copy.relist |= len(copy.refetch) > MOST_REFETCHED
         copy.update(verified_at=self._context.clock())
         copy.taken(len(batch))
         await self._outcome(copy, plan)
@@ -175,6 +184,16 @@ class Follower:
                 copy, state=SyncState.STALE, reason=f"the service says: subscription {plan.subscription}"
             )
             copy.relist = True
+
+
+def _batch(inbox: list[Notification]) -> list[Notification]:
+    """The oldest of them, as many as are stored in one transaction."""
+    size = 0
+    for at, told in enumerate(inbox[:BATCH]):
+        size += told.bytes
+        if size > BATCH_BYTES:
+            return inbox[: max(1, at)]
+    return inbox[:BATCH]
 
 
 def _ends_subscription(news: News) -> bool:

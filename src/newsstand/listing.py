@@ -13,15 +13,17 @@ from xml.etree.ElementTree import Element
 
 from newsstand import protocol
 from newsstand.context import Context
-from newsstand.copies import Pages
+from newsstand.copies import Copy, Pages
 from newsstand.errors import ListingError, StanzaError, Timeout
-from newsstand.model import NodeKey, RsmQuery, SeenItem
+from newsstand.model import NodeKey, RsmQuery
 from newsstand.portions import Portions
 from newsstand.refusals import MISSING
+from newsstand.spool import ID_CHARACTERS, Spool
 from newsstand.ways import Way, Ways
+from newsstand.weight import dismantle, is_heavy
 
 SMALL = 100
-"""Items of an answer that are taken apart in the event loop."""
+"""Items of an answer that are taken apart in the event loop, if they are not heavy."""
 _NO_DISCO = {
     "service-unavailable",
     "feature-not-implemented",
@@ -42,7 +44,7 @@ Progress = Callable[[int, "int | None"], None]
 class Listed:
     """A complete listing: every item of the node, in the service's order."""
 
-    items: tuple[SeenItem, ...]
+    items: Spool
     paged: bool
     """It took several answers, so what was published between them may be missing."""
     ways: Ways
@@ -50,7 +52,12 @@ class Listed:
 
     @property
     def ids(self) -> list[str]:
-        return [item.id for item in self.items]
+        return self.items.ids
+
+
+def begin(context: Context, copy: Copy) -> Pages:
+    """For a listing of a copy's node that begins now."""
+    return copy.begin_pages(context.settings.page_size, Spool(context.database.folder))
 
 
 async def download(
@@ -66,7 +73,7 @@ async def download(
     ignores the `<set/>` has sent everything. `on_begin` is called before each first request, for what is not answered
     is begun anew; `on_answer` as the first answer arrives. `pages` is gone on with, and holds what came if this is
     interrupted. Raises ListingError, StanzaError, Timeout or Disconnected."""
-    pages = pages or Pages(Portions(context.settings.page_size))
+    pages = pages or Pages(Portions(context.settings.page_size), Spool(context.database.folder))
     # By ids only where their order is known, from other nodes of the service.
     can_list_ids = ways.disco_order in (Way.NODE_ORDER, Way.REVERSED)
     by_ids = pages.portions.by_ids and can_list_ids and ways.paging is not Way.HONOURED and not pages.number
@@ -98,32 +105,33 @@ async def _by_pages(
     if pages.count is None:
         iq = await _request_page(context, key, ways, pages, on_begin, on_answer)
         _check_sender(iq, key)
-        page = await _read_page(iq, pages)
         pages.own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
-        if page.rsm is None:
-            if len(page.items) > pages.asked:
-                ways = ways.learn(paging=Way.IGNORED)
-            _report(progress, page.items, len(page.items))
-            return Listed(_checked(context, page.items), False, ways, pages.own_from)
-        if page.rsm.count is None:
+        rsm = protocol.read_set(iq)
+        if rsm is None and protocol.count_items(iq) > pages.asked:
+            ways = ways.learn(paging=Way.IGNORED)
+        await _take_page(context, iq, pages)
+        if rsm is None:
+            _report(progress, items, len(items))
+            return Listed(_checked(items), False, ways, pages.own_from)
+        if rsm.count is None:
             raise ListingError("the service sends pages, and does not say of how many items (XEP-0059, 2.6)")
-        pages.add(page)
-        pages.count = page.rsm.count
+        pages.add(len(items), rsm)
+        pages.count = rsm.count
     ways = ways.learn(paging=Way.HONOURED)
     while len(items) < pages.count:
         _report(progress, items, pages.count)
         if pages.last is None:
             raise ListingError(f"the listing ended after {len(items)} of {pages.count} items")
-        if len(items) > context.settings.max_items:
-            break
-        page = await _read_page(await _request_page(context, key, ways, pages), pages)
-        if page.rsm is None or page.rsm.count != pages.count:
+        iq = await _request_page(context, key, ways, pages)
+        rsm, before = protocol.read_set(iq), len(items)
+        if rsm is None or rsm.count != pages.count:
             raise ListingError("the number of items changed while they were listed")
-        pages.add(page)
+        await _take_page(context, iq, pages)
+        pages.add(len(items) - before, rsm)
     if len(items) > pages.count:
         raise ListingError(f"the service listed {len(items)} items and counts {pages.count}")
     _report(progress, items, pages.count)
-    return Listed(_checked(context, items), pages.number > 1, ways, pages.own_from)
+    return Listed(_checked(items), pages.number > 1, ways, pages.own_from)
 
 
 async def _request_page(
@@ -157,7 +165,7 @@ async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress
         raise ListingError("the service named an item id twice")
     if ways.disco_order is Way.REVERSED:
         ids.reverse()
-    found: dict[str, SeenItem] = {}
+    found = Spool(context.database.folder)  # by pages, some may have come
     own_from = Way.UNKNOWN
     portion, clock = pages.portions.ids, asyncio.get_running_loop().time
     while wanted := ids[len(found) : len(found) + portion.size]:
@@ -174,15 +182,17 @@ async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress
                 raise
             raise ListingError("an item went while the node was listed") from error  # the node is there
         own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
-        items = {item.id: item for item in protocol.read_items(iq).items}
+        items, before = {item.id: item for item in (await read_answer(context, iq)).items}, found.bytes
         if items.keys() != set(wanted):
             raise ListingError("the service did not give the items that it was asked for, and lists")
-        found.update(items)
-        portion.arrived(len(wanted), list(items.values()))
+        for item_id in wanted:
+            found.add(items[item_id])
+        check_size(context, found)
+        portion.arrived(len(wanted), len(wanted), found.bytes - before)
         if progress is not None:
             progress(len(found), len(ids))
-    pages.portions.listed_by_ids(found.values())
-    return Listed(_checked(context, [found[id_] for id_ in ids]), True, ways, own_from)
+    pages.portions.listed_by_ids(found.bytes)
+    return Listed(_checked(found), True, ways, own_from)
 
 
 def _check_sender(iq: Element, key: NodeKey) -> None:
@@ -193,29 +203,58 @@ def _check_sender(iq: Element, key: NodeKey) -> None:
         raise ListingError(f"the service calls itself {answered_by}: use that JID")
 
 
-async def _read_page(iq: Element, pages: Pages) -> protocol.Listing:
-    """An answer's items. A large one is taken apart in a thread: it may hold a whole node."""
-    items, asked = protocol.find_items(iq), pages.asked
-    small = items is None or len(items) <= SMALL
-    page = protocol.read_items(iq) if small else await asyncio.to_thread(protocol.read_items, iq)
-    pages.portions.pages.arrived(asked, page.items)
-    return page
+async def _take_page(context: Context, iq: Element, pages: Pages) -> None:
+    """Add an answer's items to those that came, and say how large they were. One that is large is taken apart in a
+    thread, item by item, so that neither the event loop nor memory suffers: it may hold a whole node."""
+    items, limits, most = pages.items, context.limits, context.settings
+    count, size = len(items), items.bytes
+
+    def take() -> None:
+        for item in protocol.iter_items(iq, limits):
+            if len(items) > most.max_items or items.bytes > most.max_bytes or items.id_characters > ID_CHARACTERS:
+                dismantle([iq])
+                return
+            items.add(item)
+
+    if protocol.count_items(iq) <= SMALL and not is_heavy(iq):
+        take()
+    else:
+        await asyncio.to_thread(take)
+    check_size(context, items)
+    pages.portions.pages.arrived(pages.asked, len(items) - count, items.bytes - size)
 
 
-def _report(progress: Progress | None, items: Sequence[SeenItem], total: int) -> None:
+async def read_answer(context: Context, iq: Element) -> protocol.Listing:
+    """The items of an answer of few, of a tree that nobody else needs; in a thread where they are heavy."""
+    if not is_heavy(iq):
+        return protocol.read_items(iq, context.limits)
+    rsm = protocol.read_set(iq)
+    found = await asyncio.to_thread(lambda: tuple(protocol.iter_items(iq, context.limits)))
+    return protocol.Listing(found, rsm)
+
+
+def check_size(context: Context, items: Spool) -> None:
+    """Raises ListingError where so much came of a node that it is left to its service."""
+    settings = context.settings
+    if len(items) > settings.max_items:
+        raise ListingError(f"the node has more than {settings.max_items} items (setting max_items)")
+    if items.bytes > settings.max_bytes:
+        raise ListingError(f"the node's items take more than {settings.max_bytes} bytes (setting max_bytes)")
+    if items.id_characters > ID_CHARACTERS:
+        raise ListingError(f"the node's item ids alone take more than {ID_CHARACTERS} characters")
+
+
+def _report(progress: Progress | None, items: Sequence[object], total: int) -> None:
     if progress is not None:
         progress(len(items), total)
 
 
-def _checked(context: Context, items: Sequence[SeenItem]) -> tuple[SeenItem, ...]:
-    if len(items) > context.settings.max_items:
-        raise ListingError(f"the node has more than {context.settings.max_items} items (setting max_items)")
-    ids = {item.id for item in items}
-    if len(ids) < len(items):
+def _checked(items: Spool) -> Spool:
+    if len(set(items.ids)) < len(items):
         raise ListingError("the service listed an item id twice")
-    if "" in ids:
+    if "" in items.ids:
         raise ListingError("the service listed an item without an id")
-    return tuple(items)
+    return items
 
 
 class Ids(NamedTuple):
@@ -231,8 +270,8 @@ async def list_ids(context: Context, key: NodeKey, listed: Sequence[object]) -> 
     ids = await disco_ids(context, key)
     if ids is not None:
         return Ids(ids, by_disco=True)
-    answer = protocol.read_items(await request_items(context, key, max_items=len(listed) + 1))
-    return Ids([item.id for item in answer.items], by_disco=False)
+    iq = await request_items(context, key, max_items=len(listed) + 1)
+    return Ids(protocol.read_item_ids(iq), by_disco=False)
 
 
 async def disco_ids(context: Context, key: NodeKey) -> list[str] | None:

@@ -12,12 +12,13 @@ from newsstand import cursors, listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import DatabaseError, ListingError, StanzaError
-from newsstand.model import SeenItem, SyncState
+from newsstand.model import SeenItem, StorableItem, SyncState
 from newsstand.portions import ID_BATCH
 from newsstand.reconcile import Applied, Place, Put, Remove, Step, is_much_shorter, plan_listing, plan_stock
 from newsstand.refusals import MISSING
 from newsstand.storage import items, leases
 from newsstand.ways import Way
+from newsstand.weight import is_heavy
 
 CHECK_REST = 20
 """After a check of the ids, the node rests so many times as long as the service took over it: a large node that
@@ -53,7 +54,8 @@ class Mending:
                 if error.condition not in MISSING:
                     raise
                 continue
-            found.update((item.id, item) for item in protocol.read_items(iq).items if item.id == item_id)
+            answer = await listing.read_answer(self._context, iq)
+            found.update((item.id, item) for item in answer.items if item.id == item_id)
         await copy.quiet()
         if copy.heard != heard:
             return  # something came meanwhile: what we have may be older. They are still in doubt.
@@ -64,7 +66,7 @@ class Mending:
             return
         if held:
             steps.append(Remove(tuple(held)))
-        shows = protocol.shows_publisher(found.values())
+        shows = protocol.shows_publisher({item.publisher is not None for item in found.values()})
         if shows is not None and copy.record.shows_publisher is None:
             copy.update(shows_publisher=shows)
         applied = await self._apply(copy, steps)
@@ -157,15 +159,16 @@ class Mending:
                 if error.condition not in MISSING:
                     raise
                 continue
-            found.update((item.id, item) for item in protocol.read_items(iq).items)
+            answer = await listing.read_answer(self._context, iq)
+            found.update((item.id, item) for item in answer.items)
         return [found[id_] for id_ in item_ids if id_ in found]
 
     def take_in(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
         """The service answered a read of the program about a copy that is not live: the copy takes over what it shows,
         which is worth something to whoever is offline next. `shows_all`: these are all of the node's items."""
-        if not _is_idle(copy) or not 0 < len(answered) <= listing.SMALL:
+        if not _is_idle(copy) or not 0 < len(answered) <= listing.SMALL or is_heavy(*answered):
             return
-        seen = [item for item in map(protocol.read_item, answered) if item.id and item.quarantine is None]
+        seen = self._read(answered)
         if seen:
             shows_all &= len(seen) == len(answered)
             self._context.spawn(self._take_in(copy, seen, shows_all=shows_all), f"taking in {copy.key.node}")
@@ -193,7 +196,7 @@ class Mending:
         """What the service just answered verifies what it covers of a live copy; or casts doubt on all of it, for then
         something was not told."""
         now, heard = self._context.clock(), copy.heard
-        seen = [item for item in map(protocol.read_item, answered) if item.id and item.quarantine is None]
+        seen = self._read(answered)
         ids = [item.id for item in seen]
         contents = await self._context.database.read(leases.contents, copy.record.id, ids)
         wrong = [item for item in seen if contents.get(item.id) != item.content_digest]
@@ -209,6 +212,10 @@ class Mending:
             if shows_all and in_order:
                 copy.update(verified_at=now)
 
+    def _read(self, answered: Sequence[Element]) -> list[SeenItem]:
+        seen = [protocol.read_item(element, self._context.limits) for element in answered]
+        return [item for item in seen if item.id and item.quarantine is None]
+
     async def _says_the_same(self, copy: Copy, item: SeenItem) -> bool:
         """A publisher, or how an item is wrapped, may be shown in one answer and not in another."""
         stored = await self._context.database.read(items.xml_by_ids, copy.record.id, [item.id])
@@ -222,7 +229,8 @@ class Mending:
         copy.revalidate = False
         await copy.quiet()
         heard = copy.heard
-        answer = protocol.read_items(await listing.request_items(self._context, copy.key, max_items=1))
+        iq = await listing.request_items(self._context, copy.key, max_items=1)
+        answer = await listing.read_answer(self._context, iq)
         copy.answered_at = asyncio.get_running_loop().time()
         await copy.quiet()
         same = [await self._holds(copy, item) for item in answer.items]
@@ -263,7 +271,7 @@ def _is_idle(copy: Copy) -> bool:
     return copy.followed and copy.record.state in (SyncState.STALE, SyncState.FAILED) and not copy.listing
 
 
-def remember_order(context: Context, copy: Copy, ids: list[str], items: Sequence[SeenItem] | None = None) -> None:
+def remember_order(context: Context, copy: Copy, ids: list[str], items: Sequence[StorableItem] | None = None) -> None:
     """Keep the order of a listing, where the next one can teach something by it. `items`: those listed, where they
     were."""
     ways = context.ways(copy.key.service)

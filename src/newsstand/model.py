@@ -10,7 +10,7 @@ import enum
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 NS_PUBSUB = "http://jabber.org/protocol/pubsub"
 NS_EVENT = "http://jabber.org/protocol/pubsub#event"
@@ -155,6 +155,42 @@ class SeenItem:
         return self.xml.partition(">")[2] == other.xml.partition(">")[2]
 
 
+class StorableItem(Protocol):
+    """What storing an item takes: a `SeenItem`, or one whose XML is read when it is asked for."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def xml(self) -> str: ...
+    @property
+    def publisher(self) -> str | None: ...
+    @property
+    def quarantine(self) -> str | None: ...
+    @property
+    def exact(self) -> bool: ...
+    @property
+    def digest(self) -> bytes: ...
+    @property
+    def content_digest(self) -> bytes: ...
+    @property
+    def payload_digest(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outline(SeenItem):
+    """An item whose payload was forgotten, but for its digest."""
+
+    payload: bytes = b""
+
+    @classmethod
+    def of(cls, item: SeenItem) -> Outline:
+        return cls(item.id, "", item.publisher, payload=item.payload_digest)
+
+    @property
+    def payload_digest(self) -> bytes:
+        return self.payload
+
+
 class WriteKind(enum.StrEnum):
     PUBLISH = "publish"
     RETRACT = "retract"
@@ -229,6 +265,11 @@ class Notification:
     key: NodeKey
     news: tuple[News, ...]
     delayed: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory it takes."""
+        return 500 + sum(len(item.xml) for news in self.news if isinstance(news, Published) for item in news.items)
 
 
 class ChangeKind(enum.StrEnum):

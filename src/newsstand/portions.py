@@ -3,12 +3,10 @@ dropped there, and whoever asked never hears of it (docs/decisions/005-listings-
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-from newsstand.model import SeenItem
-
 LARGE = 250_000
 """Bytes of items that arrive: half of what Prosody takes of another server, or of a component."""
+AT_ONCE = 2_000_000
+"""Bytes of items that are asked for at a time, as far as their sizes can be foreseen."""
 FEWER = 20
 """By how much fewer items are asked for when an answer did not arrive: each try takes as long as a request may."""
 SURELY = 4
@@ -34,14 +32,18 @@ class Portion:
         """A listing begins."""
         self._in_a_row = 0
 
-    def arrived(self, asked: int, items: Sequence[SeenItem]) -> None:
-        """So many were asked for, and these came."""
+    def arrived(self, asked: int, count: int, size: int) -> None:
+        """So many were asked for, and this `count` of items came, of `size` bytes together."""
         after_loss, self._in_a_row = self._in_a_row > 0, 0
         if self._again is not None and asked >= self._again:
             self._again = None  # its size was not the reason
-        if self._lost is None or not items:
+        if not count:
             return
-        fitting = max(1, LARGE * len(items) // max(1, _bytes_of(items)))
+        if self._lost is None:
+            # Nothing was lost; but what comes is in memory until it is taken apart.
+            self.size = min(self._wanted, max(1, AT_ONCE * count // max(1, size)))
+            return
+        fitting = max(1, LARGE * count // max(1, size))
         if after_loss and self._again is None and fitting >= self._lost * SURELY:
             self._again, self._lost, self.size = self._lost, None, self._wanted
         else:
@@ -73,10 +75,6 @@ class Portions:
         self.pages.begin()
         self.ids.begin()
 
-    def listed_by_ids(self, items: Iterable[SeenItem]) -> None:
-        """These are all."""
-        self.by_ids = _bytes_of(items) > LARGE
-
-
-def _bytes_of(items: Iterable[SeenItem]) -> int:
-    return sum(len(item.xml.encode()) for item in items)
+    def listed_by_ids(self, size: int) -> None:
+        """All came, of so many bytes."""
+        self.by_ids = size > LARGE

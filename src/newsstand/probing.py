@@ -21,8 +21,8 @@ from newsstand.ways import Way, Ways, learn_from_answer
 async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
     """See how the service answers about a live node that holds exactly `ids`, so that the copy can answer the
     same. Raises as `listing.download`."""
-    if copy.inbox or copy.record.state is not SyncState.LIVE or not ids:
-        return
+    if copy.inbox or copy.record.state is not SyncState.LIVE or not ids or copy.record.quarantined:
+        return  # what cannot be kept is not asked for only to learn by it
     heard, before = copy.heard, context.ways(copy.key.service)
     seen = await _try_all(context, copy, ids, before)
     if seen == before or heard != copy.heard or copy.writing:
@@ -76,6 +76,6 @@ async def _is_in_order(context: Context, copy: Copy, ids: Sequence[str], ways: W
         if listed is not None and order is Way.REVERSED:
             listed = listed[::-1]
     if listed is None:
-        pages = copy.begin_pages(context.settings.page_size)
+        pages = listing.begin(context, copy)
         listed = (await listing.download(context, copy.key, ways, pages=pages)).ids
     return list(listed) == list(ids)

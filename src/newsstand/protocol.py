@@ -6,7 +6,7 @@ The semantic layers of XMPP libraries lose data, so this works on elements.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement
 from xml.sax.saxutils import escape, quoteattr
@@ -28,8 +28,7 @@ from newsstand.model import (
     WriteKind,
     WriteRequest,
 )
-
-MAX_ITEM_BYTES = 1 << 20
+from newsstand.weight import dismantle, is_heavy
 
 _PUBSUB = f"{{{NS_PUBSUB}}}pubsub"
 _OWNER = f"{{{NS_OWNER}}}pubsub"
@@ -54,7 +53,9 @@ def same_jid(jid: str) -> str:
 # Requests that a program makes -----------------------------------------------------------------------------
 
 
-def read_request(iq: Element, own_jid: str) -> ItemsRequest | WriteRequest | None:
+def read_request(
+    iq: Element, own_jid: str, limits: xmltext.Limits = xmltext.LIMITS
+) -> ItemsRequest | WriteRequest | None:
     """What a program's IQ asks of a pubsub node, or None where it is none of our business, or holds anything
     that we do not know the meaning of. `own_jid` stands in for a missing `from` and `to`."""
     account = bare(iq.get("from") or own_jid)
@@ -66,7 +67,7 @@ def read_request(iq: Element, own_jid: str) -> ItemsRequest | WriteRequest | Non
     if kind == "get" and child.tag == _PUBSUB:
         return _read_items_request(child, account, service)
     if kind == "set" and child.tag in (_PUBSUB, _OWNER):
-        return _read_write(child, account, service)
+        return _read_write(child, account, service, limits)
     return None
 
 
@@ -95,7 +96,7 @@ def _read_items_request(pubsub: Element, account: str, service: str) -> ItemsReq
     return ItemsRequest(NodeKey(account, service, node), tuple(ids), max_items, paged)
 
 
-def _read_write(pubsub: Element, account: str, service: str) -> WriteRequest | None:
+def _read_write(pubsub: Element, account: str, service: str, limits: xmltext.Limits) -> WriteRequest | None:
     for action in pubsub:
         node = action.get("node")
         if not node:
@@ -105,7 +106,7 @@ def _read_write(pubsub: Element, account: str, service: str) -> WriteRequest | N
         found = [item for item in action if item.tag == _ITEM]
         match name:
             case "publish":
-                return WriteRequest(key, WriteKind.PUBLISH, items=tuple(map(read_item, found)))
+                return WriteRequest(key, WriteKind.PUBLISH, items=tuple(read_item(item, limits) for item in found))
             case "retract":
                 ids = tuple(item_id for item in found if (item_id := item.get("id")))
                 return WriteRequest(key, WriteKind.RETRACT, item_ids=ids)
@@ -200,33 +201,65 @@ def find_items(iq: Element) -> Element | None:
     return iq.find(f"{_PUBSUB}/{_ITEMS}")
 
 
-def read_items(iq: Element) -> Listing:
+def read_items(iq: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Listing:
     """The items of a result, each as text of its own."""
     items = find_items(iq)
+    seen = () if items is None else tuple(read_item(child, limits) for child in items if child.tag == _ITEM)
+    return Listing(seen, read_set(iq))
+
+
+def read_set(iq: Element) -> Rsm | None:
+    """The `<set/>` of a result (XEP-0059), if there is one."""
     rsm = iq.find(f"{_PUBSUB}/{_SET}")
-    seen = () if items is None else tuple(read_item(child) for child in items if child.tag == _ITEM)
-    return Listing(seen, None if rsm is None else _read_rsm(rsm))
+    return None if rsm is None else _read_rsm(rsm)
+
+
+def iter_items(iq: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Iterator[SeenItem]:
+    """The same one after the other, of a tree that nobody else needs: what was read of it is freed on the way."""
+    items = find_items(iq)
+    children: list[Element | None] = [] if items is None else [child for child in items if child.tag == _ITEM]
+    if items is not None:
+        items.clear()
+    for at, child in enumerate(children):
+        assert child is not None
+        yield read_item(child, limits)
+        children[at] = None
+        if is_heavy(child):
+            dismantle([child])
+
+
+def read_item_ids(iq: Element) -> list[str]:
+    """The ids of a result's items, in its order; what they hold is not read."""
+    items = find_items(iq)
+    return [] if items is None else [child.get("id", "") for child in items if child.tag == _ITEM]
+
+
+def count_items(iq: Element) -> int:
+    """How many items a result holds, at most."""
+    items = find_items(iq)
+    return 0 if items is None else len(items)
 
 
 def read_ends(iq: Element) -> Listing:
     """The first and the last item of a result, and its `<set/>`: without the time that a large one takes."""
-    items = find_items(iq)
-    rsm = iq.find(f"{_PUBSUB}/{_SET}")
+    items, rsm = find_items(iq), read_set(iq)
     if items is None or rsm is None or not len(items):
         return Listing((), None)
-    return Listing((read_item(items[0]), read_item(items[-1])), _read_rsm(rsm))
+    return Listing((read_item(items[0]), read_item(items[-1])), rsm)
 
 
-def read_item(item: Element) -> SeenItem:
-    """One `<item/>`, of a result or of an event. What cannot be kept safely is marked, not refused: one bad item
-    must not hide the others (hostile input: nesting, size)."""
+def read_item(item: Element, limits: xmltext.Limits = xmltext.LIMITS) -> SeenItem:
+    """One `<item/>`, of a result or of an event. What exceeds the limits is marked, not refused: one bad item must not
+    hide the others."""
+    item_id = item.get("id", "")
+    publisher = item.get("publisher")
+    if len(item) > limits.elements:  # not even the references to them are copied
+        return SeenItem(item_id, "", publisher, quarantine=f"more than {limits.elements} elements")
     whole = Element(_ITEM, item.attrib)
     whole.text = item.text
     whole.extend(item)
-    item_id = item.get("id", "")
-    publisher = item.get("publisher")
     try:
-        text = xmltext.to_text(whole, max_bytes=MAX_ITEM_BYTES)
+        text = xmltext.to_text(whole, limits)
     except xmltext.Unfit as error:
         return SeenItem(item_id, "", publisher, quarantine=str(error))
     return SeenItem(item_id, text, publisher, has_payload=len(whole) > 0)
@@ -251,9 +284,9 @@ def as_listed(item: SeenItem, shows_publisher: bool | None) -> SeenItem:
     return dataclasses.replace(item, xml=opening + content, exact=exact)
 
 
-def shows_publisher(items: Iterable[SeenItem]) -> bool | None:
-    """Whether a listing names publishers, as far as it tells."""
-    shown = {item.publisher is not None for item in items}
+def shows_publisher(shown: set[bool]) -> bool | None:
+    """Whether a listing names publishers, as far as it tells, by what its items do: name theirs, or not."""
+    shown = set(shown)
     return shown.pop() if len(shown) == 1 else (True if shown else None)
 
 

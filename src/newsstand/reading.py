@@ -33,6 +33,7 @@ from newsstand.storage.keys import CHUNK
 from newsstand.storage.leases import Standing
 from newsstand.synchroniser import Synchroniser
 from newsstand.ways import SHOWS_SET, Take, Way, Ways
+from newsstand.weight import is_heavy
 
 
 class Looked(NamedTuple):
@@ -361,7 +362,8 @@ class Reading:
                 raise
             return answer
         self.observe(request, iq, moment)
-        listed = protocol.read_items(iq)
+        read, limits = protocol.read_items, self._context.limits
+        listed = await asyncio.to_thread(read, iq, limits) if is_heavy(iq) else read(iq, limits)
         found = [Item(request.key, s.id, s.xml, None, s.publisher, 0, 0, 0) for s in listed.items]
         whole = not request.item_ids and request.max_items is None and listed.rsm is None
         now = self._context.clock()

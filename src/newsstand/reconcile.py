@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,12 +18,15 @@ from newsstand.model import (
     Purged,
     Retracted,
     SeenItem,
+    StorableItem,
     SubscriptionChanged,
     digest,
 )
 from newsstand.protocol import as_listed
 from newsstand.ways import Way, Ways
 
+REMOVED = 500
+"""Items that one step of a listing takes out, at most."""
 FEW = 3
 """Items that may be missing in a list without a second one."""
 
@@ -42,7 +45,7 @@ class Put:
     """Store an item. `new` is its place if it is not there yet, `overwritten` if it is: an exact position, or a
     place relative to the others. One that is not `exact` moves, and does not replace what is there."""
 
-    item: SeenItem
+    item: StorableItem
     new: int | Place
     overwritten: int | Place
 
@@ -68,39 +71,46 @@ class Clear:
 Step = Put | Move | Remove | Clear
 
 
-def plan_listing(held: Iterable[HeldItem], seen: Sequence[SeenItem]) -> list[Step]:
+def plan_listing(held: Iterable[HeldItem], seen: Sequence[StorableItem]) -> list[Step]:
     """The steps that make the copy equal to a complete listing, in the listing's order, writing no row that is
     right already. Raises ListingError when the listing names an item twice."""
-    ours = {item.id: item for item in held}
-    names = {item.id for item in seen}
-    if len(names) < len(seen):
+    return list(iter_listing(held, seen))
+
+
+def iter_listing(held: Iterable[HeldItem], seen: Sequence[StorableItem]) -> Iterator[Step]:
+    """The same, step by step, for a listing that is larger than what should be in memory. `held` is read to its end
+    before the first step."""
+    place = {item.id: at for at, item in enumerate(seen)}
+    if len(place) < len(seen):
         raise ListingError("the service listed an item id twice")
-    steps: list[Step] = []
-    gone = tuple(id_ for id_ in ours if id_ not in names)
-    if gone:
-        steps.append(Remove(gone))
-    for item, position in zip(seen, _positions(ours, seen), strict=True):
-        there = ours.get(item.id)
-        if there is None or there.content_digest != item.content_digest:
-            steps.append(Put(item, position, position))
-        elif there.position != position:
-            steps.append(Move(item.digest, position))
-    return steps
+    ours: list[int | None] = [None] * len(seen)
+    """The positions that the items seen have in the copy."""
+    same = bytearray(len(seen))
+    gone: list[str] = []
+    for item_id, content_digest, position in held:
+        at = place.get(item_id)
+        if at is None:
+            gone.append(item_id)
+        else:
+            ours[at] = position
+            same[at] = seen[at].content_digest == content_digest
+    del place
+    for start in range(0, len(gone), REMOVED):
+        yield Remove(tuple(gone[start : start + REMOVED]))
+    for at, position in enumerate(_positions(ours)):
+        if not same[at]:
+            yield Put(seen[at], position, position)
+        elif ours[at] != position:
+            yield Move(seen[at].digest, position)
 
 
-def _positions(ours: dict[str, HeldItem], seen: Sequence[SeenItem]) -> list[int]:
+def _positions(ours: Sequence[int | None]) -> Iterator[int]:
     """Rising positions for the listing, keeping as many of ours as a walk from its start can."""
-    lead = 0
-    while lead < len(seen) and seen[lead].id not in ours:
-        lead += 1
-    start = ours[seen[lead].id].position - lead if lead < len(seen) else 0
-    last = start - 1
-    positions = []
-    for item in seen:
-        there = ours.get(item.id)
-        last = there.position if there is not None and there.position > last else last + 1
-        positions.append(last)
-    return positions
+    first = next(((at, position) for at, position in enumerate(ours) if position is not None), (0, 0))
+    last = first[1] - first[0] - 1
+    for position in ours:
+        last = position if position is not None and position > last else last + 1
+        yield last
 
 
 class Stock(NamedTuple):
@@ -163,8 +173,8 @@ def plan_news(news: Iterable[News], ways: Ways, shows_publisher: bool | None) ->
                 for item in items:
                     listed = as_listed(item, shows_publisher)
                     # Without a payload it is a notification that leaves it out (XEP-0060, 4.3), or an empty item:
-                    # only the service knows.
-                    if listed.exact and listed.has_payload and listed.quarantine is None:
+                    # only the service knows. What cannot be kept is not asked for again: it would not be kept then.
+                    if listed.exact and (listed.has_payload or listed.quarantine is not None):
                         refetch.discard(item.id)
                     else:
                         listed = dataclasses.replace(listed, exact=False)

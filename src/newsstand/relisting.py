@@ -12,8 +12,9 @@ from newsstand import cursors, listing, mending, probing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import Disconnected, ListingError, StanzaError, Timeout
-from newsstand.model import ItemsRequest, Notification, Published, SeenItem, SyncState, digest
-from newsstand.reconcile import Applied, is_much_shorter, plan_listing
+from newsstand.model import ItemsRequest, Notification, Published, SyncState
+from newsstand.reconcile import Applied, is_much_shorter, iter_listing
+from newsstand.spool import Spool
 from newsstand.storage import items, nodes
 from newsstand.subscriptions import Subscriptions
 from newsstand.ways import Way, Ways, learn_from_disco, said_by_order
@@ -72,7 +73,7 @@ class Relisting:
         turns = self._context.turns
         pages, copy.pages = copy.pages, None
         if pages is None:
-            pages = copy.begin_pages(self._context.settings.page_size)
+            pages = listing.begin(self._context, copy)
         pages.waited = 0.0
         came_before = 0
 
@@ -103,11 +104,11 @@ class Relisting:
             now - began - pages.waited
         )  # what was lost did not take the service's time, nor what the database does
         copy.rest_until = now + copy.took * LIST_REST
-        shows = protocol.shows_publisher(listed.items)
+        shows = protocol.shows_publisher(listed.items.shown_publishers)
         later = copy.inbox[came_before:]
         undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)
         may_differ = _ids_of(later if undisturbed else copy.inbox)
-        same = {digest(id_) for id_ in ids} ^ {item.digest for item in listed.items} <= may_differ
+        same = set(ids) ^ set(listed.ids) <= may_differ
         last = copy.disturbed + 1 >= ATTEMPTS
         if copy.relist or not copy.subscribed or not same or not (undisturbed or (last and not listed.paged)):
             if last:
@@ -122,6 +123,7 @@ class Relisting:
             copy.order = None
         await self._context.learn(copy.key.service, ways, self._learnt(copy, listed, ids if by_disco else (), later))
         await self._store(copy, listed, shows, turns)
+        listed.items.close()
         if not undisturbed:
             copy.order = None
         return listed.ids
@@ -157,8 +159,8 @@ class Relisting:
 
         def store(conn: Any) -> Applied:
             nodes.save(conn, record)
-            steps = plan_listing(items.held(conn, record.id), listed.items)
-            return items.apply(conn, record.id, steps, now)
+            steps = iter_listing(items.held(conn, record.id), listed.items)
+            return items.apply(conn, record.id, steps, now, of_listing=listed.items)
 
         applied = await self._context.write(copy, store)
         meanwhile = copy.record is not before
@@ -188,7 +190,7 @@ class Relisting:
         self._parse(copy)
 
 
-def _contained(listed: Sequence[SeenItem], shows: bool | None, told: Notification, ways: Ways) -> bool:
+def _contained(listed: Spool, shows: bool | None, told: Notification, ways: Ways) -> bool:
     """Whether a notification that came during a listing changes nothing about it: services send a node's last item
     again to whoever subscribes."""
     if told.delayed or len(told.news) != 1 or not listed:
@@ -201,12 +203,12 @@ def _contained(listed: Sequence[SeenItem], shows: bool | None, told: Notificatio
     return item.exact and item.content_digest == newest.content_digest
 
 
-def _ids_of(notifications: Sequence[Notification]) -> set[bytes]:
-    found: set[bytes] = set()
+def _ids_of(notifications: Sequence[Notification]) -> set[str]:
+    found: set[str] = set()
     for told in notifications:
         for news in told.news:
             if isinstance(news, Published):
-                found.update(item.digest for item in news.items)
+                found.update(item.id for item in news.items)
             else:
-                found.update(digest(id_) for id_ in getattr(news, "item_ids", ()))
+                found.update(getattr(news, "item_ids", ()))
     return found

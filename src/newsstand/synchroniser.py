@@ -34,6 +34,7 @@ from newsstand.relisting import Relisting
 from newsstand.storage import items, leases, nodes
 from newsstand.storage.leases import RaisedDoubt
 from newsstand.subscriptions import Subscriptions
+from newsstand.weight import is_heavy
 
 log = logging.getLogger(__name__)
 
@@ -366,7 +367,7 @@ class Synchroniser:
     def compare(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
         """The service answered a read of the program about a live copy, and nothing happened to that meanwhile: they
         must agree. `shows_all`: these are all of the node's items."""
-        if len(answered) <= listing.SMALL:
+        if len(answered) <= listing.SMALL and not is_heavy(*answered):
             work = self._compare(copy, list(answered), shows_all=shows_all)
             self._context.spawn(work, f"comparing {copy.key.node}")
 

@@ -12,7 +12,8 @@ from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import Disconnected, ListingError, NotFollowed, NotInCopy, StanzaError
 from newsstand.listing import Progress
-from newsstand.model import HeldItem, NodeKey, SeenItem, SyncState
+from newsstand.model import HeldItem, NodeKey, SyncState
+from newsstand.spool import Spool
 from newsstand.storage import items, leases, log
 from newsstand.synchroniser import Synchroniser
 
@@ -30,7 +31,7 @@ class _Moment(NamedTuple):
     """A comparison, and what must not have changed for the next one to confirm it."""
 
     found: Verification
-    listed: tuple[SeenItem, ...]
+    listed: Spool
     heard: int
     revision: int
     quiet: bool
@@ -109,12 +110,8 @@ def _confirms(before: _Moment, now: _Moment) -> bool:
     """Whether nothing but a wrong copy explains what both saw."""
     if not before.quiet or not now.quiet:
         return False
-    return (before.found, before.listed, before.heard, before.revision) == (
-        now.found,
-        now.listed,
-        now.heard,
-        now.revision,
-    )
+    same = (before.found, before.heard, before.revision) == (now.found, now.heard, now.revision)
+    return same and before.listed.same_as(now.listed)
 
 
 async def _compare(context: Context, key: NodeKey, progress: Progress | None) -> _Moment:
@@ -123,7 +120,7 @@ async def _compare(context: Context, key: NodeKey, progress: Progress | None) ->
         raise NotInCopy(f"there is no complete copy of {key.node!r} of {key.service}")
     await copy.quiet()
     heard = copy.heard
-    pages = copy.begin_pages(context.settings.page_size)
+    pages = listing.begin(context, copy)
     listed = await listing.download(context, key, context.ways(key.service), progress, pages=pages)
     await copy.quiet()
     revision, held = await _held(context, copy)

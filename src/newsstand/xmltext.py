@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from io import StringIO
 from xml.etree.ElementTree import Element, XMLParser
 from xml.sax.saxutils import escape, quoteattr
 
-MAX_DEPTH = 200
-MAX_ELEMENTS = 20_000
-MAX_ATTRIBUTES = 1_000
-"""Of one element."""
 XML_NAMESPACE = "http://www.w3.org/XML/1998/namespace"
 _XMLNS = "http://www.w3.org/2000/xmlns/"
 _UNFIT_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -27,9 +24,26 @@ class Unfit(ValueError):
     """The tree is too deep, too large, or not what XML text can carry."""
 
 
-def to_text(root: Element, *, max_depth: int = MAX_DEPTH, max_bytes: int | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large one tree may be. What is larger is not kept as text."""
+
+    bytes: int = 1 << 20
+    """Of its text, in UTF-8."""
+    elements: int = 20_000
+    depth: int = 200
+    """Levels of nesting."""
+    attributes: int = 1_000
+    """Of one element."""
+
+
+LIMITS = Limits()
+
+
+def to_text(root: Element, limits: Limits = LIMITS) -> str:
     """The tree as text that parses back to an equal one (without its tail; comments and processing
-    instructions are left out, as the XMPP stream leaves them out). Raises Unfit."""
+    instructions are left out, as the XMPP stream leaves them out). Raises Unfit for what exceeds a limit: it takes
+    time in proportion to the limits, not to the tree."""
     out = StringIO()
     # (element to open, its parent's namespace) or (closing tag and tail as text, None)
     todo: list[tuple[Element | str, str | None]] = [(root, "")]
@@ -46,11 +60,8 @@ def to_text(root: Element, *, max_depth: int = MAX_DEPTH, max_bytes: int | None 
             out.write(escape(what.tail or "", _TEXT_ESCAPES))
             continue
         open_elements += 1
-        if open_elements > max_depth:
-            raise Unfit(f"nested deeper than {max_depth} levels")
         elements += len(what)
-        if elements > MAX_ELEMENTS or len(what.attrib) > MAX_ATTRIBUTES:
-            raise Unfit(f"more than {MAX_ELEMENTS} elements, or {MAX_ATTRIBUTES} attributes of one")
+        _check_limits(what, open_elements, elements, limits)
         namespace, name = _split(tag)
         if namespace == XML_NAMESPACE:
             # Its prefix is declared already, and it may be no default namespace: children keep their parent's.
@@ -69,13 +80,22 @@ def to_text(root: Element, *, max_depth: int = MAX_DEPTH, max_bytes: int | None 
         else:
             out.write("/>" + tail)
             open_elements -= 1
-        if max_bytes is not None and out.tell() > max_bytes:
-            raise Unfit(f"larger than {max_bytes} bytes")
+        if out.tell() > limits.bytes:
+            raise Unfit(f"larger than {limits.bytes} bytes")
     text = out.getvalue()
     _check_characters(text)
-    if max_bytes is not None and len(text.encode()) > max_bytes:
-        raise Unfit(f"larger than {max_bytes} bytes")
+    if len(text.encode()) > limits.bytes:
+        raise Unfit(f"larger than {limits.bytes} bytes")
     return text
+
+
+def _check_limits(element: Element, depth: int, elements: int, limits: Limits) -> None:
+    if depth > limits.depth:
+        raise Unfit(f"nested deeper than {limits.depth} levels")
+    if elements > limits.elements or len(element.attrib) > limits.attributes:
+        raise Unfit(f"more than {limits.elements} elements, or {limits.attributes} attributes of one")
+    if len(element.text or "") > limits.bytes or len(element.tail or "") > limits.bytes:
+        raise Unfit(f"larger than {limits.bytes} bytes")
 
 
 def _split(tag: str) -> tuple[str, str]:

@@ -82,8 +82,8 @@ MUTANTS = [
         "short-listing-believed",
         "one listing is believed only if the ids, asked for in another way, agree",
         "relisting.py",
-        "        same = {digest(id_) for id_ in ids} ^ {item.digest for item in listed.items} <= may_differ\n",
-        "        same = {digest(id_) for id_ in ids} >= {item.digest for item in listed.items} - may_differ\n",
+        "        same = set(ids) ^ set(listed.ids) <= may_differ\n",
+        "        same = set(ids) >= set(listed.ids) - may_differ\n",
     ),
     Mutant(
         "much-shorter-pages-believed",

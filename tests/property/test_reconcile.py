@@ -17,6 +17,7 @@ from newsstand.model import (
     Purged,
     Retracted,
     SeenItem,
+    StorableItem,
     SubscriptionChanged,
 )
 from newsstand.reconcile import (
@@ -77,7 +78,7 @@ class Rows:
             kept_in_place=kept_in_place,
         )
 
-    def _put(self, item: SeenItem, where: int | Place) -> None:
+    def _put(self, item: StorableItem, where: int | Place) -> None:
         there = self.rows.get(item.id)
         position = where if isinstance(where, int) else self._place(where, there)
         kept = there is not None and not item.exact

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsstand.xmltext import MAX_DEPTH, Unfit, parse, to_text
+from newsstand.xmltext import LIMITS, Limits, Unfit, parse, to_text
 
 XML = "http://www.w3.org/XML/1998/namespace"
 
@@ -104,13 +104,13 @@ def test_the_cap_is_on_bytes_and_exact(tree: Element, spare: int) -> None:
     text = to_text(tree)
     cap = len(text.encode()) + spare
     if spare >= 0:
-        assert to_text(tree, max_bytes=cap) == text
+        assert to_text(tree, Limits(bytes=cap)) == text
     else:
         with pytest.raises(Unfit):
-            to_text(tree, max_bytes=cap)
+            to_text(tree, Limits(bytes=cap))
 
 
-@given(trees, st.integers(1, 2 * MAX_DEPTH))
+@given(trees, st.integers(1, 2 * LIMITS.depth))
 def test_the_cap_on_levels_is_exact(tree: Element, above: int) -> None:
     own = max(fact[0] for fact in facts(tree)) + 1
     root = tree
@@ -118,7 +118,7 @@ def test_the_cap_on_levels_is_exact(tree: Element, above: int) -> None:
         outer = Element("a")
         outer.append(root)
         root = outer
-    if own + above <= MAX_DEPTH:
+    if own + above <= LIMITS.depth:
         assert len(list(parse([to_text(root)]).iter())) == len(list(root.iter()))
     else:
         with pytest.raises(Unfit):

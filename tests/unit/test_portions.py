@@ -6,15 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from newsstand.model import SeenItem
-from newsstand.portions import FEWER, LARGE, Portion, Portions
+from newsstand.portions import AT_ONCE, FEWER, LARGE, Portion, Portions
 
 KEPT_FROM_PROSODY = 512 << 10
 """Bytes of an answer that does not arrive."""
-
-
-def items(*sizes: int, character: str = "x") -> list[SeenItem]:
-    return [SeenItem(str(number), character * size) for number, size in enumerate(sizes)]
 
 
 def lose(portion: Portion) -> bool:
@@ -22,12 +17,18 @@ def lose(portion: Portion) -> bool:
 
 
 def come(portion: Portion, size: int) -> None:
-    portion.arrived(portion.size, items(*[size] * portion.size))
+    portion.arrived(portion.size, portion.size, size * portion.size)
 
 
-def test_as_long_as_nothing_is_lost_the_size_of_items_does_not_matter() -> None:
+def test_as_long_as_nothing_is_lost_as_many_are_asked_for_as_memory_takes() -> None:
     portion = Portion(200)
+    come(portion, AT_ONCE // 200)
+    assert portion.size == 200
     come(portion, LARGE)
+    assert portion.size == AT_ONCE // LARGE
+    come(portion, AT_ONCE * 2)
+    assert portion.size == 1
+    come(portion, 100)
     assert portion.size == 200
 
 
@@ -48,13 +49,6 @@ def test_after_a_loss_as_much_is_asked_for_as_fits_and_never_more_than_half() ->
     assert portion.size == 1
     come(portion, 100)
     assert portion.size == 100
-
-
-def test_bytes_count_not_characters() -> None:
-    portion = Portion(200)
-    lose(portion)
-    portion.arrived(10, items(*[LARGE // 150] * 10, character="\N{CJK UNIFIED IDEOGRAPH-4E2D}"))
-    assert portion.size == 50
 
 
 def test_what_was_small_and_lost_is_asked_for_once_more_but_not_twice() -> None:
@@ -89,7 +83,7 @@ def test_what_two_listings_lose_at_once_is_lost_once() -> None:
 def test_an_empty_page_teaches_nothing() -> None:
     portion = Portion(200)
     lose(portion)
-    portion.arrived(10, [])
+    portion.arrived(10, 0, 0)
     assert portion.size == 10
 
 
@@ -106,7 +100,7 @@ def list_all(portion: Portion, sizes: Sequence[int], limit: int) -> tuple[int, i
                 return arrived, lost, False
         else:
             arrived += 1
-            portion.arrived(asked, items(*page))
+            portion.arrived(asked, len(page), sum(page))
             at += len(page)
     return arrived, lost, True
 
@@ -151,7 +145,7 @@ def test_a_limit_that_is_lower_than_expected_is_found_too(limit: int) -> None:
 
 def test_a_node_is_listed_by_ids_again_only_where_it_would_not_arrive_whole() -> None:
     portions = Portions(200)
-    portions.listed_by_ids(items(*[100] * 10))
+    portions.listed_by_ids(1_000)
     assert not portions.by_ids
-    portions.listed_by_ids(items(*[LARGE // 5] * 10))
+    portions.listed_by_ids(LARGE * 2)
     assert portions.by_ids

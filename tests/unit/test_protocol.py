@@ -20,6 +20,7 @@ from newsstand.model import (
     Subscription,
 )
 from newsstand.protocol import as_listed, read_item, read_items, shows_publisher
+from newsstand.xmltext import LIMITS
 
 ME = "romeo@montague.example"
 SERVICE = "pubsub.montague.example"
@@ -85,8 +86,8 @@ def test_an_item_above_the_limit_is_quarantined_and_one_at_it_is_not() -> None:
         return read_item(ET.fromstring(f"<item xmlns='{NS_PUBSUB}' id='1'><x>{'y' * length}</x></item>"))
 
     rest = len(size(1).xml.encode()) - 1
-    assert size(protocol.MAX_ITEM_BYTES - rest).quarantine is None
-    assert "larger" in (size(protocol.MAX_ITEM_BYTES - rest + 1).quarantine or "")
+    assert size(LIMITS.bytes - rest).quarantine is None
+    assert "larger" in (size(LIMITS.bytes - rest + 1).quarantine or "")
 
 
 def test_reading_an_item_leaves_the_stanza_as_it_is() -> None:
@@ -227,4 +228,4 @@ def test_what_cannot_be_kept_or_was_left_out_stays_as_it_is() -> None:
 def test_whether_a_service_shows_publishers_is_seen_in_a_listing(
     publishers: list[str | None], expected: bool | None
 ) -> None:
-    assert shows_publisher(SeenItem(str(i), "", p) for i, p in enumerate(publishers)) is expected
+    assert shows_publisher({publisher is not None for publisher in publishers}) is expected

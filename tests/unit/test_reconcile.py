@@ -143,7 +143,6 @@ def test_what_follows_from_news_is_told_beside_the_steps() -> None:
     "item",
     [
         SeenItem("a", seen("a").xml, has_payload=False),
-        SeenItem("a", "", quarantine="too deep"),
         seen("a", publisher="p"),
     ],
 )
@@ -153,6 +152,12 @@ def test_an_item_that_may_be_listed_otherwise_is_fetched_again_and_put_in_its_pl
     (step,) = plan.steps
     assert isinstance(step, Put)
     assert not step.item.exact
+
+
+def test_an_item_that_cannot_be_kept_is_not_asked_for_again() -> None:
+    item = SeenItem("a", "", quarantine="too deep")
+    plan = plan_news([Published((item,))], WAYS, None)
+    assert (plan.steps, plan.refetch) == ((Put(item, Place.LAST, Place.KEEP),), frozenset())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from newsstand.analysers._markup import XHTML, html_text, tree_text
 from newsstand.analysers._payload import children, own_text
-from newsstand.xmltext import Unfit, to_text
+from newsstand.xmltext import Limits, Unfit, to_text
 
 MAX_XHTML_BYTES = 2**20
 """Longer XHTML is left to the raw item. A limit is needed: one long namespace, declared once and used by many
@@ -71,6 +71,6 @@ def _xhtml(element: Element) -> str | None:
         div.text = element.text
         div.extend(element)
     try:
-        return to_text(div, max_bytes=MAX_XHTML_BYTES)
+        return to_text(div, Limits(bytes=MAX_XHTML_BYTES))
     except Unfit:
         return None

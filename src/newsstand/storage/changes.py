@@ -1,17 +1,24 @@
-"""What changes the items of a copy: the steps of a plan, carried out. A function of a connection; it never commits."""
+"""What changes the items of a copy: the steps of a plan, carried out. A function of a connection; it never commits.
+
+Steps are carried out a batch at a time, so that a listing of any size takes little memory. Each batch that changes
+something has a revision of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, true, update
 
-from newsstand.model import ChangeKind, SeenItem, digest
+from newsstand.model import ChangeKind, StorableItem, digest
 from newsstand.reconcile import Applied, Clear, Move, Place, Put, Remove, Step
 from newsstand.storage.keys import check_text, chunks, free_recencies
 from newsstand.storage.mapping import ItemChange, PubsubItem, PubsubNode, table
+
+BATCH = 500
+"""Steps that are carried out at a time."""
 
 _item = table(PubsubItem)
 _node = table(PubsubNode)
@@ -59,7 +66,7 @@ class _Row:
     content_digest: bytes
     position: int
     stored: _Stored | None
-    new: SeenItem | None = None
+    new: StorableItem | None = None
     """Its contents, where a step brought some."""
 
     @property
@@ -77,14 +84,19 @@ class _Row:
 
 @dataclass(slots=True)
 class _Work:
-    rows: dict[bytes, _Row]
+    """What became of the steps so far; and the rows that the batch at hand is about."""
+
     first: int
     last: int
+    recency: int | None = None
+    """Of the next new item, in microseconds since the epoch, where there are several batches: those of one call rise.
+    Else that of the last new item is the time of the call."""
+    rows: dict[bytes, _Row] = field(default_factory=dict)
+    deleted: dict[bytes, _Row] = field(default_factory=dict)
     inserted: dict[str, None] = field(default_factory=dict)
     overwritten: dict[str, None] = field(default_factory=dict)
     removed: dict[str, None] = field(default_factory=dict)
     missed: list[str] = field(default_factory=list)
-    deleted: dict[bytes, _Row] = field(default_factory=dict)
     grew: bool = False
     kept_in_place: bool = False
 
@@ -108,6 +120,20 @@ class _Work:
                 return row.position == self.first
             case Place.LAST:
                 return row.position == self.last
+
+    def carry_out(self, step: Step) -> None:
+        match step:
+            case Put():
+                self.put(step)
+            case Remove(item_ids):
+                for item_id in item_ids:
+                    self.remove(digest(item_id), item_id)
+            case Clear():
+                for key, row in list(self.rows.items()):
+                    self.remove(key, row.item_id)
+            case Move(key, position):
+                row = self.rows[key]
+                row.position = self.place(position, row)
 
     def put(self, step: Put) -> None:
         item, key = step.item, step.item.digest
@@ -139,24 +165,25 @@ class _Work:
         self.removed[row.item_id] = None
 
 
-def apply(conn: Connection, node_id: int, steps: Sequence[Step], now: int) -> Applied:
+def apply(
+    conn: Connection, node_id: int, steps: Iterable[Step], now: int, *, of_listing: Sequence[StorableItem] = ()
+) -> Applied:
     """Carry out the steps in order: items, words, log and revision together. A row that is right already is not
-    written. `now` is in microseconds since the epoch."""
-    work = _load(conn, node_id, steps)
-    for step in steps:
-        match step:
-            case Put():
-                work.put(step)
-            case Remove(item_ids):
-                for item_id in item_ids:
-                    work.remove(digest(item_id), item_id)
-            case Clear():
-                for key, row in list(work.rows.items()):
-                    work.remove(key, row.item_id)
-            case Move(key, position):
-                row = work.rows[key]
-                row.position = work.place(position, row)
-    revision, count, quarantined = _write(conn, node_id, work, now)
+    written. `now` is in microseconds since the epoch. Steps that are made one by one, from a listing, are never all
+    in memory; `of_listing` are its items."""
+    batches = _batches(steps)
+    batch, following = next(batches, []), next(batches, [])  # of a listing, all of the copy is read for the first
+    first, last = conn.execute(_EXTENT, {"b_node": node_id}).one()
+    work = _Work(0 if first is None else first, -1 if last is None else last)
+    if following:
+        work.recency = now - max(len(of_listing), len(batch) + len(following)) + 1
+    while batch:
+        work.rows, work.deleted = _load(conn, node_id, batch), {}
+        for step in batch:
+            work.carry_out(step)
+        _write(conn, node_id, work, now)
+        batch, following = following, next(batches, [])
+    revision, count, quarantined = conn.execute(_STANDING, {"b_node": node_id}).one()
     return Applied(
         revision=revision,
         count=count,
@@ -170,36 +197,57 @@ def apply(conn: Connection, node_id: int, steps: Sequence[Step], now: int) -> Ap
     )
 
 
-def _load(conn: Connection, node_id: int, steps: Sequence[Step]) -> _Work:
+def _batches(steps: Iterable[Step]) -> Iterator[list[Step]]:
+    batch: list[Step] = []
+    size = 0
+    for step in steps:
+        batch.append(step)
+        size += len(step.item_ids) if isinstance(step, Remove) else 1
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _load(conn: Connection, node_id: int, steps: Sequence[Step]) -> dict[bytes, _Row]:
+    """The rows that these steps are about."""
+    found: Iterable[Any]
     if any(isinstance(step, Clear) for step in steps):
-        found = list(conn.execute(_ROWS, {"b_node": node_id}))
+        found = conn.execute(_ROWS, {"b_node": node_id})
     else:
-        keys: dict[bytes, None] = {}
-        for step in steps:
-            match step:
-                case Put(item):
-                    keys[item.digest] = None
-                case Remove(item_ids):
-                    keys.update((digest(item_id), None) for item_id in item_ids)
-                case Move(key):
-                    keys[key] = None
-        found = []
-        for chunk in chunks(list(keys)):
-            found += conn.execute(_ROWS_BY_KEY, {"b_node": node_id, "b_digests": chunk})
-    first, last = conn.execute(_EXTENT, {"b_node": node_id}).one()
-    rows = {}
-    for key, item_id, content, position, quarantine in found:
-        rows[key] = _Row(item_id, content, position, _Stored(content, position, quarantine is not None))
-    return _Work(rows, 0 if first is None else first, -1 if last is None else last)
+        found = _rows_by_key(conn, node_id, list(dict.fromkeys(_keys(steps))))
+    return {
+        key: _Row(item_id, content, position, _Stored(content, position, quarantine is not None))
+        for key, item_id, content, position, quarantine in found
+    }
 
 
-def _write(conn: Connection, node_id: int, work: _Work, now: int) -> tuple[int, int, int]:
-    """Returns the node's revision, items and items in quarantine afterwards."""
+def _rows_by_key(conn: Connection, node_id: int, keys: list[bytes]) -> Iterator[Any]:
+    for chunk in chunks(keys):
+        yield from conn.execute(_ROWS_BY_KEY, {"b_node": node_id, "b_digests": chunk})
+
+
+def _keys(steps: Iterable[Step]) -> Iterator[bytes]:
+    for step in steps:
+        match step:
+            case Put(item):
+                yield item.digest
+            case Remove(item_ids):
+                yield from (digest(item_id) for item_id in item_ids)
+            case Move(key):
+                yield key
+            case Clear():
+                pass
+
+
+def _write(conn: Connection, node_id: int, work: _Work, now: int) -> None:
+    """Store what the steps of a batch made of its rows."""
     changed = [(key, row) for key, row in work.rows.items() if row.changed]
     moved = [(key, row) for key, row in work.rows.items() if row.moved and not row.changed]
-    revision, count, quarantined = conn.execute(_STANDING, {"b_node": node_id}).one()
     if not (changed or moved or work.deleted):
-        return revision, count, quarantined
+        return
+    revision, count, quarantined = conn.execute(_STANDING, {"b_node": node_id}).one()
     revision += 1
     inserts = [(key, row) for key, row in changed if row.stored is None]
     updates = [(key, row) for key, row in changed if row.stored is not None]
@@ -216,7 +264,7 @@ def _write(conn: Connection, node_id: int, work: _Work, now: int) -> tuple[int, 
     if updates:
         conn.execute(_UPDATE, [{"b_node": node_id, "b_digest": k, **changing, **_contents(r)} for k, r in updates])
     if inserts:
-        conn.execute(_INSERT, _new_rows(conn, node_id, inserts, changing, now))
+        conn.execute(_INSERT, _new_rows(conn, node_id, work, inserts, changing, now))
     log = [(key, ChangeKind.RETRACT, row.item_id) for key, row in work.deleted.items()]
     log += [(key, ChangeKind.PUT, row.item_id) for key, row in changed]
     if log:
@@ -227,13 +275,19 @@ def _write(conn: Connection, node_id: int, work: _Work, now: int) -> tuple[int, 
                 for k, kind, i in log
             ],
         )
-    return revision, count, quarantined
 
 
 def _new_rows(
-    conn: Connection, node_id: int, inserts: Sequence[tuple[bytes, _Row]], changing: dict[str, int], now: int
+    conn: Connection,
+    node_id: int,
+    work: _Work,
+    inserts: Sequence[tuple[bytes, _Row]],
+    changing: dict[str, int],
+    now: int,
 ) -> list[dict[str, Any]]:
-    recencies = free_recencies(conn, range(now - len(inserts) + 1, now + 1))
+    start = now - len(inserts) + 1 if work.recency is None else work.recency
+    work.recency = start + len(inserts)
+    recencies = free_recencies(conn, range(start, work.recency))
     return [
         {
             "node_id": node_id,

@@ -6,6 +6,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -47,6 +48,12 @@ class Database(ABC):
     @property
     def instant(self) -> Instant | None:
         """Where a short read takes microseconds, what runs it at once; None where each is a journey, and awaited."""
+        return None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where what is on its way into the database may lie meanwhile: there is the room that it needs anyway, and
+        nobody else may read it. None: wherever temporary files go on this machine."""
         return None
 
     @abstractmethod

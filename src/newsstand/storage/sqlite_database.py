@@ -80,6 +80,10 @@ class SqliteDatabase(Database):
     def instant(self) -> Instant:
         return self
 
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
     async def read(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         return self.read_now(statement, *args, **kwargs)
 
