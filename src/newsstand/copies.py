@@ -106,6 +106,8 @@ class Pages:
 
     portions: Portions
     items: list[SeenItem] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
+    """Of the items."""
     count: int | None = None
     """Of the node's items, as the first page said; None: there was no page yet."""
     last: str | None = None

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 from newsstand import protocol
 from newsstand.context import Context
 from newsstand.copies import Pages
-from newsstand.errors import ListingError, StanzaError, Timeout
+from newsstand.errors import ListingError, NodeTooLarge, NotListable, StanzaError, Timeout
 from newsstand.model import NodeKey, RsmQuery, SeenItem
 from newsstand.portions import Portions
 from newsstand.refusals import MISSING
@@ -106,20 +106,20 @@ async def _by_pages(
             _report(progress, page.items, len(page.items))
             return Listed(_checked(context, page.items), False, ways, pages.own_from)
         if page.rsm.count is None:
-            raise ListingError("the service sends pages, and does not say of how many items (XEP-0059, 2.6)")
-        pages.add(page)
+            raise NotListable("the service sends pages, and does not say of how many items (XEP-0059, 2.6)")
+        check_count(context, page.rsm.count)
+        _add(pages, page)
         pages.count = page.rsm.count
     ways = ways.learn(paging=Way.HONOURED)
     while len(items) < pages.count:
         _report(progress, items, pages.count)
         if pages.last is None:
             raise ListingError(f"the listing ended after {len(items)} of {pages.count} items")
-        if len(items) > context.settings.max_items:
-            break
+        check_count(context, len(items))
         page = await _read_page(await _request_page(context, key, ways, pages), pages)
         if page.rsm is None or page.rsm.count != pages.count:
             raise ListingError("the number of items changed while they were listed")
-        pages.add(page)
+        _add(pages, page)
     if len(items) > pages.count:
         raise ListingError(f"the service listed {len(items)} items and counts {pages.count}")
     _report(progress, items, pages.count)
@@ -153,8 +153,9 @@ async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress
     ids, by_disco = await list_ids(context, key, ())
     if not by_disco:
         raise ListingError("the whole node does not arrive, and disco#items of it is refused")
+    check_count(context, len(ids))
     if len(set(ids)) < len(ids):
-        raise ListingError("the service named an item id twice")
+        raise NotListable("the service named an item id twice")
     if ways.disco_order is Way.REVERSED:
         ids.reverse()
     found: dict[str, SeenItem] = {}
@@ -190,7 +191,7 @@ def _check_sender(iq: Element, key: NodeKey) -> None:
     would ever be found to be about this copy."""
     answered_by = protocol.bare(iq.get("from") or key.account)
     if answered_by != key.service:
-        raise ListingError(f"the service calls itself {answered_by}: use that JID")
+        raise NotListable(f"the service calls itself {answered_by}: use that JID")
 
 
 async def _read_page(iq: Element, pages: Pages) -> protocol.Listing:
@@ -207,14 +208,31 @@ def _report(progress: Progress | None, items: Sequence[SeenItem], total: int) ->
         progress(len(items), total)
 
 
+def _add(pages: Pages, page: protocol.Listing) -> None:
+    """Raises ListingError where a page cannot be one of a listing: at once, for more of them make it no better."""
+    before = len(pages.ids)
+    pages.ids.update(item.id for item in page.items)
+    if "" in pages.ids:
+        raise NotListable("the service listed an item without an id")
+    if len(pages.ids) < before + len(page.items):
+        raise ListingError("the service listed an item id twice")  # perhaps one that moved from page to page
+    pages.add(page)
+
+
+def check_count(context: Context, count: int) -> None:
+    """Raises NodeTooLarge where a node has so many items that no copy of it is kept: before any more of them are asked
+    for."""
+    if count > context.settings.max_items:
+        raise NodeTooLarge("max_items", context.settings.max_items, count)
+
+
 def _checked(context: Context, items: Sequence[SeenItem]) -> tuple[SeenItem, ...]:
-    if len(items) > context.settings.max_items:
-        raise ListingError(f"the node has more than {context.settings.max_items} items (setting max_items)")
+    check_count(context, len(items))
     ids = {item.id for item in items}
     if len(ids) < len(items):
-        raise ListingError("the service listed an item id twice")
+        raise NotListable("the service listed an item id twice")
     if "" in ids:
-        raise ListingError("the service listed an item without an id")
+        raise NotListable("the service listed an item without an id")
     return tuple(items)
 
 
@@ -244,7 +262,7 @@ async def disco_ids(context: Context, key: NodeKey) -> list[str] | None:
             raise
         return None
     if protocol.disco_is_cut(iq):
-        raise ListingError("disco#items of the node is only a part of its ids")
+        raise NotListable("disco#items of the node is only a part of its ids")
     return protocol.read_disco_item_ids(iq)
 
 
