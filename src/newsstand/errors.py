@@ -14,15 +14,26 @@ NewsstandError
 ├── LeaseLost                another worker follows the node now: nothing was changed
 ├── NotInCopy                 "only the copy" was asked, and the copy has no complete listing
 ├── ChangesLost               the log of changes does not lead from where a watcher was to now
-├── ListingError              a node's listing contradicts itself: nothing was changed
+├── ListingError              a node could not be listed: nothing was changed
+│   ├── NodeTooLarge          it exceeds a limit of ours (`max_items`, …), and is left to its service
+│   └── NotListable           its service answers in a way from which no copy can be made
 ├── ParseError                a payload's parser failed: recorded on the item
 ├── ServerMissing             (demo) a server's program is not installed
 └── ServerFailed              (demo) it is, and did not start
+
+`lasting` says of each whether it would come again if the same were tried again: a lasting one waits until something
+changed (docs/decisions/015-fair-shares.md).
 """
 
 
 class NewsstandError(Exception):
     """The base of all of them."""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether trying again ends the same until something changes: the node, a setting, the service. What is not
+        lasting may heal by itself, and is tried again after a pause."""
+        return False
 
 
 class ConfigurationError(NewsstandError, ValueError):
@@ -105,7 +116,34 @@ class ChangesLost(NewsstandError):
 
 
 class ListingError(NewsstandError):
-    """What a service listed contradicts itself; nothing was taken from it."""
+    """A node could not be listed: what its service sent contradicts itself, or it changed each time. Nothing was taken
+    from it. As it stands, the next listing may succeed; where it cannot, it is one of the two below."""
+
+
+class NodeTooLarge(ListingError):
+    """The node exceeds a limit of ours, and is read from its service. `setting` names the limit (`max_items`), `limit`
+    is what it allows, `found` what the node has, where that is known: of a listing that was ended, at least so much."""
+
+    def __init__(self, setting: str, limit: int, found: int | None = None) -> None:
+        self.setting = setting
+        self.limit = limit
+        self.found = found
+        what = setting.removeprefix("max_").replace("_", " ")
+        known = "" if found is None else f", at least {found}"
+        super().__init__(f"the node has more than {limit} {what}{known} (setting {setting})")
+
+    @property
+    def lasting(self) -> bool:
+        return True
+
+
+class NotListable(ListingError):
+    """The service answers in a way from which no copy can be made (an item without an id, pages that do not say of how
+    many items, …): the node is read from it. Another listing would end the same."""
+
+    @property
+    def lasting(self) -> bool:
+        return True
 
 
 class ParseError(NewsstandError):

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 from newsstand import protocol
 from newsstand.context import Context
 from newsstand.copies import Copy, Pages
-from newsstand.errors import ListingError, StanzaError, Timeout
+from newsstand.errors import ListingError, NodeTooLarge, NotListable, StanzaError, Timeout
 from newsstand.model import NodeKey, RsmQuery
 from newsstand.portions import Portions
 from newsstand.refusals import MISSING
@@ -114,7 +114,9 @@ async def _by_pages(
             _report(progress, items, len(items))
             return Listed(_checked(items), False, ways, pages.own_from)
         if rsm.count is None:
-            raise ListingError("the service sends pages, and does not say of how many items (XEP-0059, 2.6)")
+            raise NotListable("the service sends pages, and does not say of how many items (XEP-0059, 2.6)")
+        check_count(context, rsm.count)
+        _check_page(items)
         pages.add(len(items), rsm)
         pages.count = rsm.count
     ways = ways.learn(paging=Way.HONOURED)
@@ -127,6 +129,7 @@ async def _by_pages(
         if rsm is None or rsm.count != pages.count:
             raise ListingError("the number of items changed while they were listed")
         await _take_page(context, iq, pages)
+        _check_page(items)
         pages.add(len(items) - before, rsm)
     if len(items) > pages.count:
         raise ListingError(f"the service listed {len(items)} items and counts {pages.count}")
@@ -161,8 +164,9 @@ async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress
     ids, by_disco = await list_ids(context, key, ())
     if not by_disco:
         raise ListingError("the whole node does not arrive, and disco#items of it is refused")
+    check_count(context, len(ids))
     if len(set(ids)) < len(ids):
-        raise ListingError("the service named an item id twice")
+        raise NotListable("the service named an item id twice")
     if ways.disco_order is Way.REVERSED:
         ids.reverse()
     found = Spool(context.database.folder)  # by pages, some may have come
@@ -200,7 +204,7 @@ def _check_sender(iq: Element, key: NodeKey) -> None:
     would ever be found to be about this copy."""
     answered_by = protocol.bare(iq.get("from") or key.account)
     if answered_by != key.service:
-        raise ListingError(f"the service calls itself {answered_by}: use that JID")
+        raise NotListable(f"the service calls itself {answered_by}: use that JID")
 
 
 async def _take_page(context: Context, iq: Element, pages: Pages) -> None:
@@ -234,14 +238,21 @@ async def read_answer(context: Context, iq: Element) -> protocol.Listing:
 
 
 def check_size(context: Context, items: Spool) -> None:
-    """Raises ListingError where so much came of a node that it is left to its service."""
-    settings = context.settings
-    if len(items) > settings.max_items:
-        raise ListingError(f"the node has more than {settings.max_items} items (setting max_items)")
-    if items.bytes > settings.max_bytes:
-        raise ListingError(f"the node's items take more than {settings.max_bytes} bytes (setting max_bytes)")
-    if items.id_characters > ID_CHARACTERS:
-        raise ListingError(f"the node's item ids alone take more than {ID_CHARACTERS} characters")
+    """Raises NodeTooLarge where so much came of a node that it is left to its service."""
+    check_count(context, len(items))
+    for setting, limit, found in (
+        ("max_bytes", context.settings.max_bytes, items.bytes),
+        ("characters of item ids", ID_CHARACTERS, items.id_characters),
+    ):
+        if found > limit:
+            raise NodeTooLarge(setting, limit, found)
+
+
+def check_count(context: Context, count: int) -> None:
+    """Raises NodeTooLarge where a node has so many items that no copy of it is kept: before any more of them are asked
+    for."""
+    if count > context.settings.max_items:
+        raise NodeTooLarge("max_items", context.settings.max_items, count)
 
 
 def _report(progress: Progress | None, items: Sequence[object], total: int) -> None:
@@ -249,11 +260,19 @@ def _report(progress: Progress | None, items: Sequence[object], total: int) -> N
         progress(len(items), total)
 
 
+def _check_page(items: Spool) -> None:
+    """Raises ListingError where a page cannot be one of a listing: at once, for more of them make it no better."""
+    if items.nameless:
+        raise NotListable("the service listed an item without an id")
+    if items.repeated:
+        raise ListingError("the service listed an item id twice")  # perhaps one that moved from page to page
+
+
 def _checked(items: Spool) -> Spool:
-    if len(set(items.ids)) < len(items):
-        raise ListingError("the service listed an item id twice")
-    if "" in items.ids:
-        raise ListingError("the service listed an item without an id")
+    """The only answer of a listing."""
+    if items.repeated:
+        raise NotListable("the service listed an item id twice")
+    _check_page(items)
     return items
 
 
@@ -283,7 +302,7 @@ async def disco_ids(context: Context, key: NodeKey) -> list[str] | None:
             raise
         return None
     if protocol.disco_is_cut(iq):
-        raise ListingError("disco#items of the node is only a part of its ids")
+        raise NotListable("disco#items of the node is only a part of its ids")
     return protocol.read_disco_item_ids(iq)
 
 

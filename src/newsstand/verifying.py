@@ -93,10 +93,10 @@ async def compare_with_service(context: Context, key: NodeKey, progress: Progres
     for attempt in range(ATTEMPTS):
         try:
             now = await _compare(context, key, progress)
-        except ListingError:
+        except ListingError as error:
             # Pages between which something was published contradict each other, too.
             before, broken = None, broken + 1
-            if broken == BROKEN:
+            if broken == BROKEN or error.lasting:
                 raise
         else:
             if now.found.equal or (before is not None and _confirms(before, now)):

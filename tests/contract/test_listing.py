@@ -13,7 +13,7 @@ from newsstand.analysis import Analysers
 from newsstand.config import Settings
 from newsstand.context import Context
 from newsstand.copies import Pages
-from newsstand.errors import ListingError, StanzaError, Timeout
+from newsstand.errors import ListingError, NodeTooLarge, NotListable, StanzaError, Timeout
 from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, NodeKey
 from newsstand.portions import LARGE, Portions
 from newsstand.storage.database import Database
@@ -44,9 +44,10 @@ class PagingService:
         text: str = "",
         named: Sequence[str] = IDS,
         gone: str = "",
+        nameless: bool = False,
     ) -> None:
         self.count, self.whole, self.stuck, self.limit, self.text = count, whole, stuck, limit, text
-        self.named, self.gone = named, gone
+        self.named, self.gone, self.nameless = named, gone, nameless
         self.refused = 0
         self.asked: list[int] = []
         self.lost: list[int] = []
@@ -93,7 +94,7 @@ class PagingService:
                 SubElement(rsm, f"{{{NS_RSM}}}last").text = chosen[-1]
         self.asked.append(len(chosen))
         for item_id in chosen:
-            item = SubElement(items, f"{{{NS_PUBSUB}}}item", {"id": item_id})
+            item = SubElement(items, f"{{{NS_PUBSUB}}}item", {} if self.nameless else {"id": item_id})
             SubElement(item, "{urn:example:note}note").text = self.text
 
     def on_message(self, listener: Callable[[Element], None]) -> None: ...
@@ -107,8 +108,9 @@ async def list_node(
     ways: Ways,
     pages: Pages | None = None,
     on_begin: Callable[[], None] | None = None,
+    max_items: int = 1000,
 ) -> listing.Listed:
-    context = Context(database, service, Analysers(), Settings(page_size=20))
+    context = Context(database, service, Analysers(), Settings(page_size=20, max_items=max_items))
     return await listing.download(context, KEY, ways, on_begin=on_begin, pages=pages)
 
 
@@ -126,8 +128,36 @@ async def test_pages_that_are_not_as_many_items_as_they_count_are_not_believed(d
 
 
 async def test_pages_that_begin_anew_are_not_believed(database: Database) -> None:
-    with pytest.raises(ListingError):
-        await list_node(database, PagingService(stuck=True), Ways())
+    service = PagingService(stuck=True)
+    with pytest.raises(ListingError, match="twice"):
+        await list_node(database, service, Ways())
+    assert service.asked == [20, 20], "the second page shows it"
+
+
+async def test_a_node_that_counts_more_than_the_limit_is_not_asked_for_more(database: Database) -> None:
+    service = PagingService()
+    with pytest.raises(NodeTooLarge) as raised:
+        await list_node(database, service, Ways(), max_items=len(IDS) - 1)
+    assert (raised.value.setting, raised.value.found) == ("max_items", len(IDS))
+    assert service.asked == [20], "the first page counts them"
+
+
+async def test_a_node_that_names_more_ids_than_the_limit_is_not_asked_for_them(database: Database) -> None:
+    service = PagingService(whole=False)
+    with pytest.raises(NodeTooLarge):
+        await list_node(database, service, Ways(disco_order=Way.REVERSED), max_items=len(IDS) - 1)
+    assert service.asked == []
+
+
+async def test_a_node_as_large_as_the_limit_is_listed(database: Database) -> None:
+    assert (await list_node(database, PagingService(), Ways(), max_items=len(IDS))).ids == IDS
+
+
+async def test_an_item_without_an_id_ends_the_listing_at_once(database: Database) -> None:
+    service = PagingService(nameless=True)
+    with pytest.raises(NotListable, match="without an id"):
+        await list_node(database, service, Ways())
+    assert service.asked == [20]
 
 
 async def test_an_answer_too_large_to_arrive_is_asked_for_in_batches_of_ids(database: Database) -> None:

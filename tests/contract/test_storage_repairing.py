@@ -56,6 +56,17 @@ async def test_what_only_a_server_can_hold_is_repaired_too(filled: str, statemen
     await repaired_for_good(filled, statement)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO newsstand_doubt (node_id, digest, item_id, number) VALUES (8, '', '', 1)",
+        "INSERT INTO newsstand_parsing (node_id, until, token, host, pid, started) VALUES (8, '', '', '', 1, '')",
+    ],
+)
+async def test_what_is_noted_of_no_node_is_removed(filled: str, statement: str) -> None:
+    await repaired_for_good(filled, statement)
+
+
 async def test_what_is_right_is_left_as_it_is_by_a_repair(filled: str) -> None:
     before = contents(filled), schema_of(filled), words_found(filled, "slugs")
     assert await repair(filled) == []

@@ -155,9 +155,10 @@ def _chosen(service: Service, node: Node, request: Request) -> list[str]:
     return newest[::-1] if Quirk.MAX_ITEMS_REVERSED in service.quirks else newest
 
 
-def _cursors(service: Service, node: Node, ids: Sequence[str]) -> list[str]:
-    opaque = Quirk.OPAQUE_CURSORS in service.quirks
-    return [f"stamp {node.stamps[item_id]}" if opaque else item_id for item_id in ids]
+def _cursors(service: Service, node: Node, ids: Sequence[str]) -> Sequence[str]:
+    if Quirk.OPAQUE_CURSORS not in service.quirks:
+        return ids
+    return [f"stamp {node.stamps[item_id]}" for item_id in ids]
 
 
 def _add_limited_set(service: Service, node: Node, ids: Sequence[str], limit: int, iq: Element) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement
 
@@ -54,6 +55,14 @@ class Node:
         self.published[item_id] = now
         self.payloads.pop(item_id, None)
         self.publishers.pop(item_id, None)
+
+    def fill(self, item_ids: Iterable[str], text: str, now: int) -> None:
+        """Add items that are not there, all with this text, behind the others: any number of them."""
+        ids = list(item_ids)
+        self.items.update(dict.fromkeys(ids, text))
+        self.published.update(dict.fromkeys(ids, now))
+        self.stamps.update((item_id, self._clock + number) for number, item_id in enumerate(ids, 1))
+        self._clock += len(ids)
 
     def expired(self, now: int) -> list[str]:
         """The items that are older than `pubsub#item_expire`."""

@@ -13,12 +13,14 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable, Iterable
+from typing import Self
 from xml.etree.ElementTree import Element, SubElement
 
 from newsstand.errors import StanzaError, Timeout
 from newsstand.model import NS_EVENT
 from newsstand.ways import Way
 from tests.fakes.answers import answer
+from tests.fakes.clock import Clock
 from tests.fakes.hold import Hold
 from tests.fakes.mischief import Mischief
 from tests.fakes.node import NOTE, Node, event, retracted
@@ -63,8 +65,10 @@ class Service:
         """Nodes, and who subscribed to them; some services say so when the node is another one by now."""
         self.accounts: dict[str, Service] = {}
         """The services of accounts, by their bare JIDs."""
-        self.now = 0
-        """Its clock, in seconds; the services of accounts go by it. Only `pass_time` moves it."""
+        self.others: dict[str, Service] = {}
+        """Further services that the same streams reach, by their JIDs."""
+        self.clock = Clock()
+        """The services of accounts go by it, and so do the others. Only `pass_time` moves it."""
         self.mischief = Mischief()
         self.requests: list[Request] = []
         """All that ever came, in order."""
@@ -75,14 +79,23 @@ class Service:
         self._errors: dict[Kind, StanzaError | Timeout] = {}
         self._holds: dict[tuple[Kind, bool], Hold] = {}
 
-    def add_account(self, account: str) -> Service:
+    def add_account(self, account: str) -> Self:
         """The service of an account, which is reached on the same streams."""
-        found = self.accounts[account] = Service(account, quirks=self.quirks, owner=account)
-        found.streams = self.streams
+        return self._add(self.accounts, account, owner=account)
+
+    def add_service(self, jid: str) -> Self:
+        """Another service, which is reached on the same streams."""
+        return self._add(self.others, jid, owner=None)
+
+    def _add(self, known: dict[str, Service], jid: str, *, owner: str | None) -> Self:
+        found = type(self)(jid, quirks=self.quirks, owner=owner)
+        known[jid] = found
+        found.streams, found.clock = self.streams, self.clock
         return found
 
     def find(self, jid: str) -> Service:
-        return self.accounts.get(jid.partition("/")[0], self)
+        jid = jid.partition("/")[0]
+        return self.accounts.get(jid) or self.others.get(jid) or self
 
     # What happens to its nodes ------------------------------------------------------------------------------
 
@@ -90,7 +103,7 @@ class Service:
         """A node that holds these items. Nobody is told."""
         node = self.nodes[name] = Node(limit=limit)
         for item_id in item_ids:
-            node.put(item_id, f"first {item_id}", self.new, self.overwritten, self.now)
+            node.put(item_id, f"first {item_id}", self.new, self.overwritten, self.clock.now)
         return node
 
     def publish(
@@ -106,7 +119,7 @@ class Service:
     ) -> None:
         """Publish or overwrite an item. Past the node's limit the oldest is evicted."""
         node = self.nodes[name]
-        node.put(item_id, text, self.new, self.overwritten, self.now)
+        node.put(item_id, text, self.new, self.overwritten, self.clock.now)
         if payload is not None:
             node.payloads[item_id] = copy.deepcopy(payload)
         if publisher is not None:
@@ -135,8 +148,7 @@ class Service:
 
     def pass_time(self, seconds: int) -> None:
         """What expires by itself does, and nobody is told."""
-        for service in (self, *self.accounts.values()):
-            service.now += seconds
+        self.clock.pass_time(seconds)
         if Quirk.EXPIRED_ITEMS_STAY not in self.quirks:
             self.delete_expired()
 
@@ -145,7 +157,7 @@ class Service:
         for service in (self, *self.accounts.values()):
             ignored = Quirk.ITEM_EXPIRE_IGNORED if service.owner is None else Quirk.PEP_ITEM_EXPIRE_IGNORED
             for node in service.nodes.values() if ignored not in service.quirks else ():
-                for item_id in node.expired(service.now):
+                for item_id in node.expired(service.clock.now):
                     node.remove(item_id)
 
     def retract(self, name: str, item_id: str, *, told: bool = True) -> None:
@@ -254,11 +266,8 @@ class Service:
             await _steps(number * 7 % 5)
         if (error := self._errors.get(request.kind)) is not None:
             raise error
-        found = answer(self, request)
-        if request.kind == "items":
-            found = self.mischief.twist(found, request)
-        if request.kind == "ids":
-            found = self.mischief.twist_ids(found, request)
+        await self.linger(request)
+        found = self.carry_out(request)
         if self.mischief.cuts(request.kind):
             stream.cut()
         if Quirk.EVENTS_OVERTAKE_ANSWERS in self.quirks and request.kind == "items":
@@ -266,6 +275,18 @@ class Service:
         if on_answer is not None:
             on_answer()
         await self._delay(request, self.after, answered=True)
+        return found
+
+    async def linger(self, request: Request) -> None:
+        """Take time over a request, by `clock`: none here."""
+
+    def carry_out(self, request: Request) -> Element:
+        """What is answered. Raises StanzaError."""
+        found = answer(self, request)
+        if request.kind == "items":
+            found = self.mischief.twist(found, request)
+        if request.kind == "ids":
+            found = self.mischief.twist_ids(found, request)
         return found
 
     async def _delay(self, request: Request, steps: Callable[[Request], int], *, answered: bool) -> None:

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 
-from newsstand.model import NodeKey, NodeRecord, SeenItem, SyncState, Verdict
+from newsstand.model import NodeKey, NodeRecord, SeenItem, SyncState, Verdict, digest
 from newsstand.processes import Process
 from newsstand.reconcile import Place, Put, Remove
 from newsstand.storage import dialects, items, leases, nodes
 from newsstand.storage.database import open_database
 from newsstand.storage.items import ParsedItem
+from newsstand.storage.mapping import ParsingNote, table
 from newsstand.ways import Way, Ways
 
 NOW = 1_700_000_000_000_000
@@ -69,9 +70,14 @@ async def fill(where: Where) -> None:
 
 
 def _begin_work(conn: Connection) -> None:
-    """A worker of a machine that is far away, whose lease was over long ago."""
+    """A worker of a machine that is far away, whose lease was over long ago; it was parsing when it ended."""
     there = Process("far away", 1, "1")
     leases.beat(conn, WORKER, "juliet@example.org", there, hears=True, shares=True, lease=-NOW)
+    conn.execute(
+        insert(table(ParsingNote)).values(
+            node_id=1, until=digest("item-10"), parser="notes", parser_version=1, token=WORKER, **there._asdict()
+        )
+    )
 
 
 def execute(where: Where, *statements: str) -> list[tuple[Any, ...]]:

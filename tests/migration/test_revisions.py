@@ -97,6 +97,36 @@ def test_each_of_our_own_revisions_goes_down_and_up_again(empty: str, index: int
     assert schema_of(empty) == made
 
 
+PAYLOADS = {
+    "1": ("<item/>", "<item>é \N{SNOWMAN} \U0001f40c</item>", ""),
+    "2": (),
+    "3": ("x" * 100_000, "<item/>"),
+}
+"""The items of some nodes."""
+
+
+def test_0003_counts_the_bytes_that_a_nodes_items_take(filled: str) -> None:
+    move(filled, "0002")
+    for table in ("newsstand_item_text", "newsstand_item"):
+        execute(filled, f"DELETE FROM {table} WHERE node_id IN ({', '.join(PAYLOADS)})")
+    for node, payloads in PAYLOADS.items():
+        for number, xml in enumerate(payloads):
+            key = f"'{number}'" if is_file(filled) else f"'\\x{number:02x}'::bytea"
+            execute(
+                filled,
+                "INSERT INTO newsstand_item (node_id, digest, item_id, xml, content_digest, position, recency,"
+                " revision, first_seen, updated)"
+                f" VALUES ({node}, {key}, '{number}', '{xml}', {key}, {number}, {node}{number}, 1, 1, 1)",
+            )
+    before = contents(filled)
+    move(filled, "0003")
+    held = dict(execute(filled, "SELECT id, payload_bytes FROM newsstand_node WHERE id < 4 ORDER BY id"))
+    assert held == {int(node): sum(len(xml.encode()) for xml in xmls) for node, xmls in PAYLOADS.items()}
+    move(filled, "0002")
+    assert contents(filled) == before
+    assert "newsstand_parsing" not in {name for _, name, *_ in schema_of(filled)}
+
+
 def test_data_is_moved_between_columns_and_tables(filled: str) -> None:
     move(filled, "9002")
     summaries = execute(filled, "SELECT summary FROM newsstand_node WHERE state = 'live'")

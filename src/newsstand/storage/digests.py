@@ -17,7 +17,7 @@ from newsstand.storage.place import Place
 AT_A_TIME = 100
 """Rows that are read ahead."""
 # Who works on a database at the moment means nothing in another one: tables that are left out, and columns.
-_TABLES_OF_THE_MOMENT = frozenset({"newsstand_worker"})
+_TABLES_OF_THE_MOMENT = frozenset({"newsstand_worker", "newsstand_parsing"})
 _COLUMNS_OF_THE_MOMENT = frozenset({("newsstand_node", "leader")})
 
 Row = tuple[Any, ...]

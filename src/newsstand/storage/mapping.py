@@ -137,6 +137,8 @@ class PubsubNode(Base):
     """Kept with every change of its items: counting a large node anew costs more than a notification may."""
     quarantined: Mapped[int] = mapped_column(Big, default=0, server_default="0")
     """How many of its items are in quarantine."""
+    payload_bytes: Mapped[int] = mapped_column(Big, default=0, server_default="0")
+    """How much its items take, in bytes of their `xml` as UTF-8."""
 
     account: Mapped[Account] = relationship(lazy="joined")
     items: Mapped[list[PubsubItem]] = relationship(
@@ -219,6 +221,32 @@ class ItemText(Base):
     scope: Mapped[str] = mapped_column(Text)
     """The node as a word, so that a search within one stays within the index."""
     terms: Mapped[str] = mapped_column(Text)
+
+
+class ParsingNote(Base):
+    """What is being parsed of a node. Written before a batch of items is parsed, and removed together with storing what
+    came of it, so that a note whose process is gone names the items that may have ended it. At most one a node."""
+
+    __tablename__ = "newsstand_parsing"
+
+    node_id: Mapped[int] = mapped_column(
+        ForeignKey("newsstand_node.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    until: Mapped[bytes] = mapped_column(Digest)
+    """Of the batch's last item. Items are parsed in the order of their digests."""
+    digest: Mapped[bytes | None] = mapped_column(Digest)
+    """Of the one item of the batch that is being parsed by itself, because a process ended while it parsed the batch.
+    None: the whole batch is being parsed."""
+    revision: Mapped[int | None] = mapped_column(Big)
+    """That item's."""
+    parser: Mapped[str | None] = mapped_column(Text)
+    parser_version: Mapped[int | None] = mapped_column()
+    token: Mapped[str] = mapped_column(String(32))
+    """Of the replica that parses."""
+    host: Mapped[str] = mapped_column(Text)
+    pid: Mapped[int] = mapped_column(Big)
+    started: Mapped[str] = mapped_column(Text)
+    """With `host` and `pid`, its process: see `newsstand.processes`."""
 
 
 class ItemChange(Base):

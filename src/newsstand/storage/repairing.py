@@ -14,7 +14,17 @@ from newsstand.errors import NotADatabase
 from newsstand.model import SyncState, digest
 from newsstand.storage import care, checking, dialects, ids
 from newsstand.storage.keys import chunks
-from newsstand.storage.mapping import Account, ItemChange, ItemText, PubsubItem, PubsubNode, table
+from newsstand.storage.mapping import (
+    Account,
+    Base,
+    Doubt,
+    ItemChange,
+    ItemText,
+    ParsingNote,
+    PubsubItem,
+    PubsubNode,
+    table,
+)
 from newsstand.storage.place import Place, work
 from newsstand.storage.sqlite import doubt_of, path_of
 
@@ -23,6 +33,8 @@ _node = table(PubsubNode)
 _item = table(PubsubItem)
 _text = table(ItemText)
 _change = table(ItemChange)
+_doubt = table(Doubt)
+_parsing = table(ParsingNote)
 
 _REASON = "items of it were damaged, and taken out"
 
@@ -70,7 +82,7 @@ def _indexes(conn: Connection) -> int:
         return 0
     wrong = [text for (text,) in conn.exec_driver_sql("PRAGMA integrity_check") if "index" in str(text)]
     if wrong:
-        for mapped in (_account, _node, _item, _text, _change):
+        for mapped in Base.metadata.sorted_tables:
             conn.exec_driver_sql(f'REINDEX "{mapped.name}"')
     return len(wrong)
 
@@ -105,7 +117,7 @@ def _damaged_items(conn: Connection) -> int:
 
 def _orphans(conn: Connection) -> int:
     of_nobody: list[Delete] = [
-        of.delete().where(~exists().where(_node.c.id == of.c.node_id)) for of in (_item, _change)
+        of.delete().where(~exists().where(_node.c.id == of.c.node_id)) for of in (_item, _change, _doubt, _parsing)
     ]
     return sum(conn.execute(statement).rowcount for statement in of_nobody)
 

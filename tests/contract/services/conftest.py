@@ -12,6 +12,7 @@ from newsstand.slixmpp.transport import SlixmppTransport
 from newsstand.transport import Session
 from tests.conftest import SERVERS, Servers, log_in, log_out, new_client
 from tests.contract.services._trial import Trial
+from tests.fakes.hostile import HostileService
 from tests.fakes.service import Service as FakeService
 from tests.fakes.service import Stream
 from tests.servers.ejabberd import Ejabberd
@@ -31,9 +32,13 @@ async def services(servers: Servers) -> AsyncIterator[dict[str, Service]]:
         await service.close()
 
 
-@pytest.fixture(params=[*SERVERS, "fake", *(f"fake-as-{name}" for name in SERVERS)], scope="module")
+FAKES = ["fake", *(f"fake-as-{name}" for name in SERVERS), "fake-hostile", "fake-hostile-elsewhere"]
+
+
+@pytest.fixture(params=[*SERVERS, *FAKES], scope="module")
 async def service(request: pytest.FixtureRequest, servers: Servers, services: dict[str, Service]) -> Service:
-    """Each service; and the fake one, without quirks and with those of each of the others."""
+    """Each service; and the fake one, without quirks and with those of each of the others; and the hostile one, which
+    does no harm, or does all that it can to other nodes."""
     name: str = request.param
     if name not in services:
         services[name] = _fake(name) if name.startswith("fake") else await _real(name, servers)
@@ -67,9 +72,12 @@ async def _real(name: str, servers: Servers) -> Service:
 
 def _fake(name: str) -> Service:
     quirks = QUIRKS[name.removeprefix("fake-as-")] if "-as-" in name else frozenset()
-    fake = FakeService(quirks=quirks, creators=frozenset({"romeo@example.org"}))
+    kind = HostileService if "hostile" in name else FakeService
+    fake = kind(quirks=quirks, creators=frozenset({"romeo@example.org"}))
     for account in ("romeo", "juliet", "nurse"):
         fake.add_account(f"{account}@example.org")
+    if isinstance(fake, HostileService) and name.endswith("elsewhere"):
+        _do_harm(fake)
 
     async def log_in(account: str) -> Entity:
         stream = Stream(fake, f"{account}@example.org")
@@ -85,6 +93,21 @@ def _fake(name: str) -> Service:
         return True
 
     return Service(name, fake.jid, quirks, log_in, lambda: fake.pass_time(1), delete_expired)
+
+
+def _do_harm(fake: HostileService) -> None:
+    """All that it can, to nodes that no test is about."""
+    for node in ("silent", "dripping", "overfull", "endless", "new-ids"):
+        fake.create(node, "a", "b")
+    fake.never_answer("silent")
+    fake.drip("dripping", 29, most=1)
+    fake.overfill("overfull", 500)
+    fake.send_without_end("endless", grows=1)
+    fake.change_ids("new-ids")
+    fake.swell("large", 200_000)
+    fake.put_huge("huge", "a")
+    fake.add_account("mallory@evil.example")
+    fake.refuse_domain("evil.example")
 
 
 @pytest.fixture
