@@ -79,6 +79,8 @@ class Settings:
                 raise ConfigurationError(f"{field.name} must be a number above 0, not {value!r}")
             if isinstance(field.default, int) and not isinstance(value, int):
                 raise ConfigurationError(f"{field.name} must be a whole number, not {value!r}")
+        if self.max_total_bytes < self.max_bytes:
+            raise ConfigurationError("max_total_bytes must not be less than max_bytes, which one node may take")
         if self.max_item_depth > DEEPEST:
             raise ConfigurationError(f"max_item_depth must be at most {DEEPEST}: deeper trees end the interpreter")
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from newsstand.model import (
+    Counts,
     News,
     NodeKey,
     NodeRecord,
@@ -292,6 +293,9 @@ class Copy:
 
     def update(self, **changes: Any) -> None:
         self.record = dataclasses.replace(self.record, **changes)
+
+    def count(self, counts: Counts) -> None:
+        self.update(**counts._asdict())
 
     def begin_anew(self, reason: str) -> None:
         """Nothing of it is believed, until it is listed."""

@@ -188,7 +188,7 @@ class Engine:
         for record in records:
             if record.id in node_ids:
                 copy = self.context.copies.by_id(record.id) or self.context.copies.add(record)
-                copy.update(revision=record.revision, item_count=record.item_count, quarantined=record.quarantined)
+                copy.update(revision=record.revision, **record.counts._asdict())
                 copy.tell()
                 self.parsing.want(copy)
 

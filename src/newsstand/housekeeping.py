@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from newsstand.context import DAY, Context
@@ -19,10 +20,26 @@ log = logging.getLogger(__name__)
 
 ROUND = 3_600.0
 """Seconds between two rounds."""
+ROOM = 30.0
+"""Seconds between two looks at how much the database holds."""
 GLANCES = 5
 """How often within the time that a node may go unasked it is looked for those that are due."""
 NOTED = 3_600 * 1_000_000
 """How much a node's time of reading may lag in the database, in microseconds: it counts in days."""
+
+
+def choose_to_drop(copies: Iterable[Copy], held: int, most: int) -> list[Copy]:
+    """Those of the copies that go first, so that no more than nine tenths of `most` bytes are held of the `held` ones:
+    what was not read for longest. None of it before there is too much; and never the one that was read last, which
+    would only come back."""
+    chosen: list[Copy] = []
+    if held > most:
+        for copy in sorted(copies, key=lambda copy: copy.record.read_at or 0)[:-1]:
+            if held <= most * 9 // 10:
+                break
+            held -= copy.record.payload_bytes
+            chosen.append(copy)
+    return chosen
 
 
 class Dropped(NamedTuple):
@@ -41,6 +58,7 @@ class Housekeeping:
         self._holding = holding
         self._timer: asyncio.TimerHandle | None = None
         self._glance: asyncio.TimerHandle | None = None
+        self._room: asyncio.TimerHandle | None = None
 
     def was_read(self, copy: Copy) -> None:
         """The program read this node, now."""
@@ -56,10 +74,10 @@ class Housekeeping:
             log.info("a read could not be noted: %s", error)
 
     def stop(self) -> None:
-        for timer in (self._timer, self._glance):
+        for timer in (self._timer, self._glance, self._room):
             if timer is not None:
                 timer.cancel()
-        self._timer = self._glance = None
+        self._timer = self._glance = self._room = None
 
     def glance(self) -> None:
         """Have the live nodes asked for of which the service was silent for long, and whether we are still subscribed
@@ -92,6 +110,19 @@ class Housekeeping:
         context.spawn(self._prune(now - context.settings.change_days * DAY), "pruning the log of changes")
         self._timer = asyncio.get_running_loop().call_later(ROUND, self.make_round)
         self.glance()
+        self.make_room()
+
+    def make_room(self) -> None:
+        """Drop the copies that were not read for longest, where all take more than the database may hold; and set the
+        clock for the next time."""
+        context = self._context
+        followed = [copy for copy in context.copies if copy.record.payload_bytes]
+        ours = [c for c in followed if context.serves(c.key.account) and not self._holding.has_leader(c)]
+        held = sum(copy.record.payload_bytes for copy in followed)
+        for copy in choose_to_drop(ours, held, context.settings.max_total_bytes):
+            log.info("node %r of %s is dropped: the database holds too much", copy.key.node, copy.key.service)
+            context.spawn(self._forget(self.drop(copy)), f"forgetting {copy.key.node}")
+        self._room = asyncio.get_running_loop().call_later(ROOM, self.make_room)
 
     def drop(self, copy: Copy) -> Dropped:
         """Serve nothing of a copy from this moment on, and end the work on it; `forget` does the rest."""

@@ -342,7 +342,7 @@ class Leading:
     def _take_counts(self, copy: Copy, record: NodeRecord) -> None:
         """Of a copy of ours that a program changed."""
         if record.revision > copy.record.revision:
-            copy.update(revision=record.revision, item_count=record.item_count, quarantined=record.quarantined)
+            copy.update(revision=record.revision, **record.counts._asdict())
             copy.tell()
 
     def _lease_lost(self, copy: Copy) -> None:

@@ -340,6 +340,15 @@ class Page:
     total: int
 
 
+class Counts(NamedTuple):
+    """What is counted of a node's items."""
+
+    item_count: int = 0
+    quarantined: int = 0
+    payload_bytes: int = 0
+    """Of their XML, in UTF-8."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
     """What the database remembers of a node."""
@@ -368,3 +377,8 @@ class NodeRecord:
     read_at: int | None = None
     item_count: int = 0
     quarantined: int = 0
+    payload_bytes: int = 0
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(self.item_count, self.quarantined, self.payload_bytes)

@@ -35,6 +35,9 @@ from newsstand.synchroniser import Synchroniser
 from newsstand.ways import SHOWS_SET, Take, Way, Ways
 from newsstand.weight import is_heavy
 
+LARGE = 2_000_000
+"""Bytes of an answer above which the copy is not read within the call: that would block the event loop."""
+
 
 class Looked(NamedTuple):
     """What rows say to a decision that was put off until they were read."""
@@ -67,6 +70,12 @@ def _shows_ends(copy: Copy, request: ItemsRequest, ways: Ways) -> bool:
     return request.max_items is not None and ways.limited_set in SHOWS_SET and copy.record.complete
 
 
+def _is_large(copy: Copy, request: ItemsRequest) -> bool:
+    count, size = copy.record.item_count, copy.record.payload_bytes
+    asked = len(request.item_ids) or request.max_items or count
+    return min(asked, count) * size > LARGE * max(1, count)
+
+
 def _are_all(request: ItemsRequest, held: Collection[str]) -> bool:
     return len(held) == len(set(request.item_ids))
 
@@ -95,6 +104,12 @@ class Reading:
     def reads_at_once(self) -> bool:
         """Whether the copy is read within a call."""
         return self._context.database.instant is not None
+
+    def reads_now(self, request: ItemsRequest) -> bool:
+        """Whether the copy is read within a call for this request: as far as can be foreseen, its answer is not
+        large."""
+        copy = self._context.copies.find(request.key)
+        return self.reads_at_once and (copy is None or not _is_large(copy, request))
 
     def decide(
         self,
@@ -299,7 +314,7 @@ class Reading:
             rsm = cursors.find_set(self._context, copy, request, rows.of, rows.ends)
             if rsm is None and not serve.stale:
                 return None
-        elif len(request.item_ids) > CHUNK:
+        elif len(request.item_ids) > CHUNK or _is_large(copy, request):
             texts = await database.scan(answers.take_xml, copy.record.id, request, serve.take)
         else:
             texts = await database.read(answers.take_xml, copy.record.id, request, serve.take)

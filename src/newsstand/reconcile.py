@@ -11,6 +11,7 @@ from typing import NamedTuple
 from newsstand.errors import ListingError
 from newsstand.model import (
     Configured,
+    Counts,
     Deleted,
     HeldItem,
     News,
@@ -227,6 +228,8 @@ class Applied:
     missed: tuple[str, ...] = ()
     """Items to be removed that were not there."""
     quarantined: int = 0
+    payload_bytes: int = 0
+    """Of the node's items, afterwards."""
     grew: bool = False
     """An item was inserted, even if it is gone again: meanwhile another may have been evicted for it."""
     kept_in_place: bool = False
@@ -235,6 +238,10 @@ class Applied:
     @property
     def changed(self) -> bool:
         return bool(self.inserted or self.overwritten or self.removed)
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(self.count, self.quarantined, self.payload_bytes)
 
 
 @dataclass(frozen=True, slots=True)

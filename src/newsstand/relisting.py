@@ -170,8 +170,7 @@ class Relisting:
             complete=copy.followed,
             verified_at=now,
             revision=applied.revision,
-            item_count=applied.count,
-            quarantined=applied.quarantined,
+            **applied.counts._asdict(),
         )
         if not copy.followed:
             await self._context.write(copy, nodes.erase_items, copy.record.id)  # it was closed during the write

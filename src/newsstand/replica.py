@@ -308,10 +308,9 @@ class Replica:
         """Whom a program's read asks; at once."""
         return self._open.reading.decide(request)
 
-    @property
-    def reads_at_once(self) -> bool:
-        """Whether `read_xml` and `find_set` can be used; else `find_reply`."""
-        return self._open.reading.reads_at_once
+    def reads_now(self, request: ItemsRequest) -> bool:
+        """Whether `read_xml` and `find_set` can be used for this request; else `find_reply`."""
+        return self._open.reading.reads_now(request)
 
     async def find_reply(self, request: ItemsRequest, serve: Serve) -> Reply | None:
         """What the copy says to a read that it was decided to serve; None where its rows show that it cannot, or it was

@@ -23,6 +23,7 @@ from newsstand.errors import (
 from newsstand.leading import Leading
 from newsstand.mending import Mending
 from newsstand.model import (
+    Counts,
     NodeKey,
     NodeRecord,
     SyncState,
@@ -346,7 +347,7 @@ class Synchroniser:
             return
         erase = record.retry_at is None or record.retry_at <= self._context.clock()
         if erase:
-            copy.update(retry_at=None, item_count=0, quarantined=0)
+            copy.update(retry_at=None, **Counts()._asdict())
             record = copy.record
 
         def write(conn: Any) -> None:
@@ -399,7 +400,7 @@ class Synchroniser:
         finally:
             copy.raising -= 1
         self._leading.doubting.keep(copy, doubts)
-        copy.update(revision=applied.revision, item_count=applied.count, quarantined=applied.quarantined)
+        copy.update(revision=applied.revision, **applied.counts._asdict())
         copy.removed.extend(applied.removed)
         for item_id in applied.removed:
             copy.cursors.known.pop(item_id, None)  # if it comes again, it is another one to the service

@@ -67,10 +67,10 @@ class Verifying:
         # What is noted of rows (digests, counts) is made what they are, so that the listing finds what is wrong.
         # Whoever follows the node hears of it by the doubt.
         node_id = copy.record.id
-        _, (count, quarantined) = await self._context.database.write(
+        _, counts = await self._context.database.write(
             lambda conn: (leases.raise_doubts(conn, node_id, [leases.WHOLE]), items.set_right(conn, node_id))
         )
-        copy.update(item_count=count, quarantined=quarantined)
+        copy.count(counts)
         copy.left = False
         await self._synchroniser.list_anew(copy, progress)
 

@@ -130,7 +130,7 @@ async def test_problems_without_end_are_told_up_to_a_number_of_each_kind(url: st
     await apply(database, await make_node(database), *(put(f"i{number}") for number in range(MOST + 20)))
     await database.close()
     await change(url, "UPDATE newsstand_item SET xml = '<x/>'")
-    assert len(await problems(url)) == MOST
+    assert len([table for table, _ in await problems(url) if table == "newsstand_item"]) == MOST
 
 
 @ON_FILES

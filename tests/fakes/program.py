@@ -71,7 +71,7 @@ class Program:
         decision = self.replica.decide(request)
         if not isinstance(decision, Serve) or decision.stale or decision.wait:
             return None
-        if self.replica.reads_at_once:
+        if self.replica.reads_now(request):
             return [_id_and_text(xml) for xml in self.replica.read_xml(request, decision.take)]
         reply = await self.replica.find_reply(request, decision)
         return None if reply is None else [_id_and_text(xml) for xml in reply.texts]

@@ -108,7 +108,7 @@ class Fallback:
         if instead is None:
             if otherwise is not None:
                 otherwise()
-        elif self._trigger.replica.reads_at_once:
+        elif self._trigger.replica.reads_now(self._request):
             if not self._serve(instead) and otherwise is not None:
                 otherwise()
         else:

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 LARGE = 500
 """Items of an answer above which it is put together in a thread."""
+LARGE_TEXT = 500_000
+"""Characters of one, for the same reason."""
 
 
 class Trigger:
@@ -168,7 +170,7 @@ class Trigger:
         if serve.wait:
             self.spawn(self._fill(future, self._wait(iq, request, callback, timeout)))
             return future
-        if not self.replica.reads_at_once:
+        if not self.replica.reads_now(request):
             self.spawn(self._read_then_answer(iq, request, serve, callback, timeout, future))
             return future
         try:
@@ -178,10 +180,7 @@ class Trigger:
             return None
         made_of = self.replica.vouch(request, serve)
         whole = self.frame(iq, request, texts, self.replica.find_set(request))
-        if len(texts) > LARGE:
-            self.spawn(self._deliver_large(whole, made_of, callback, future))
-        else:
-            loop.call_soon(self.deliver, whole, made_of, callback, future)
+        loop.call_soon(self.deliver, whole, made_of, callback, future)
         return future
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -225,10 +224,7 @@ class Trigger:
             reply = None
         if reply is not None:
             whole = self.frame(iq, request, reply.texts, reply.rsm)
-            if len(reply.texts) > LARGE:
-                await self._deliver_large(whole, reply.made_of, callback, future)
-            else:
-                self.deliver(whole, reply.made_of, callback, future)
+            self.deliver(whole, reply.made_of, callback, future)
             return
         left = max(0.01, allowed - (self.xmpp.loop.time() - began))
         await self._fill(future, asyncio.shield(self._ask(iq, request, callback, left)))
@@ -241,7 +237,10 @@ class Trigger:
 
     def deliver(self, texts: list[str], made_of: Provenance, callback: Any, future: asyncio.Future[Any]) -> None:
         """Hand a whole answer over: a fresh tree each time, because programs change what they get."""
-        self._hand_over(xmltext.parse(texts), made_of, callback, future)
+        if _is_large(texts):
+            self.spawn(self._deliver_large(texts, made_of, callback, future))
+        else:
+            self._hand_over(xmltext.parse(texts), made_of, callback, future)
 
     def _hand_over(self, tree: Element, made_of: Provenance, callback: Any, future: asyncio.Future[Any]) -> None:
         result: Any = Iq(self.xmpp, xml=tree, recv=True)
@@ -278,6 +277,10 @@ class Trigger:
         if session is Session.LOST:
             for waiting in list(self.waiting):
                 waiting.stand_in()
+
+
+def _is_large(texts: list[str]) -> bool:
+    return len(texts) > LARGE or sum(map(len, texts)) > LARGE_TEXT
 
 
 def _error_of(done: asyncio.Future[Any]) -> IqError:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, true, update
 
-from newsstand.model import ChangeKind, StorableItem, digest
+from newsstand.model import ChangeKind, Counts, StorableItem, digest
 from newsstand.reconcile import Applied, Clear, Move, Place, Put, Remove, Step
+from newsstand.storage.dialects import text_bytes
 from newsstand.storage.keys import check_text, chunks, free_recencies
 from newsstand.storage.mapping import ItemChange, PubsubItem, PubsubNode, table
 
@@ -42,12 +43,19 @@ _UPDATE = (
 )
 _MOVE = update(_item).where(_OF_NODE, _item.c.digest == bindparam("b_digest")).values(position=bindparam("position"))
 _DELETE = delete(_item).where(_OF_NODE, _item.c.digest == bindparam("b_digest"))
-_ROWS = select(_item.c.digest, _item.c.item_id, _item.c.content_digest, _item.c.position, _item.c.quarantine).where(
-    _OF_NODE
-)
+_ROWS = select(
+    _item.c.digest,
+    _item.c.item_id,
+    _item.c.content_digest,
+    _item.c.position,
+    _item.c.quarantine,
+    text_bytes(_item.c.xml),
+).where(_OF_NODE)
 _ROWS_BY_KEY = _ROWS.where(_item.c.digest.in_(bindparam("b_digests", expanding=True)))
 _EXTENT = select(func.min(_item.c.position), func.max(_item.c.position)).where(_OF_NODE)
-_STANDING = select(_node.c.revision, _node.c.item_count, _node.c.quarantined).where(_node.c.id == bindparam("b_node"))
+_STANDING = select(_node.c.revision, *(_node.c[name] for name in Counts._fields)).where(
+    _node.c.id == bindparam("b_node")
+)
 
 
 class _Stored(NamedTuple):
@@ -56,6 +64,7 @@ class _Stored(NamedTuple):
     content_digest: bytes
     position: int
     quarantined: bool
+    bytes: int
 
 
 @dataclass(slots=True)
@@ -76,10 +85,6 @@ class _Row:
     @property
     def moved(self) -> bool:
         return self.stored is not None and self.stored.position != self.position
-
-    @property
-    def was_quarantined(self) -> bool:
-        return self.stored is not None and self.stored.quarantined
 
 
 @dataclass(slots=True)
@@ -183,7 +188,7 @@ def apply(
             work.carry_out(step)
         _write(conn, node_id, work, now)
         batch, following = following, next(batches, [])
-    revision, count, quarantined = conn.execute(_STANDING, {"b_node": node_id}).one()
+    revision, count, quarantined, size = conn.execute(_STANDING, {"b_node": node_id}).one()
     return Applied(
         revision=revision,
         count=count,
@@ -192,6 +197,7 @@ def apply(
         removed=tuple(work.removed),
         missed=tuple(work.missed),
         quarantined=quarantined,
+        payload_bytes=size,
         grew=work.grew,
         kept_in_place=work.kept_in_place,
     )
@@ -218,8 +224,8 @@ def _load(conn: Connection, node_id: int, steps: Sequence[Step]) -> dict[bytes, 
     else:
         found = _rows_by_key(conn, node_id, list(dict.fromkeys(_keys(steps))))
     return {
-        key: _Row(item_id, content, position, _Stored(content, position, quarantine is not None))
-        for key, item_id, content, position, quarantine in found
+        key: _Row(item_id, content, position, _Stored(content, position, quarantine is not None, size))
+        for key, item_id, content, position, quarantine, size in found
     }
 
 
@@ -247,24 +253,33 @@ def _write(conn: Connection, node_id: int, work: _Work, now: int) -> None:
     moved = [(key, row) for key, row in work.rows.items() if row.moved and not row.changed]
     if not (changed or moved or work.deleted):
         return
-    revision, count, quarantined = conn.execute(_STANDING, {"b_node": node_id}).one()
+    revision, count, quarantined, size = conn.execute(_STANDING, {"b_node": node_id}).one()
     revision += 1
     inserts = [(key, row) for key, row in changed if row.stored is None]
     updates = [(key, row) for key, row in changed if row.stored is not None]
     count += len(inserts) - len(work.deleted)
-    quarantined += sum(row.new is not None and row.new.quarantine is not None for _, row in changed)
-    quarantined -= sum(row.was_quarantined for row in (*(row for _, row in changed), *work.deleted.values()))
-    standing = {"revision": revision, "item_count": count, "quarantined": quarantined}
-    conn.execute(update(_node).where(_node.c.id == node_id).values(standing))
+    before = [row.stored for row in (*(row for _, row in changed), *work.deleted.values()) if row.stored is not None]
+    contents = {key: _contents(row) for key, row in changed}
+    quarantined += sum(new["quarantine"] is not None for new in contents.values())
+    quarantined -= sum(stored.quarantined for stored in before)
+    size += sum(len(new["xml"].encode()) for new in contents.values()) - sum(stored.bytes for stored in before)
+    counts = Counts(count, quarantined, size)
+    conn.execute(update(_node).where(_node.c.id == node_id).values(revision=revision, **counts._asdict()))
     if work.deleted:
         conn.execute(_DELETE, [{"b_node": node_id, "b_digest": key} for key in work.deleted])
     if moved:
         conn.execute(_MOVE, [{"b_node": node_id, "b_digest": k, "position": r.position} for k, r in moved])
     changing = {"revision": revision, "updated": now}
     if updates:
-        conn.execute(_UPDATE, [{"b_node": node_id, "b_digest": k, **changing, **_contents(r)} for k, r in updates])
+        conn.execute(_UPDATE, [{"b_node": node_id, "b_digest": k, **changing, **contents[k]} for k, r in updates])
     if inserts:
-        conn.execute(_INSERT, _new_rows(conn, node_id, work, inserts, changing, now))
+        recencies = _recencies(conn, work, len(inserts), now)
+        new = {"node_id": node_id, "first_seen": now, "to_parse": True, **changing}
+        rows = zip(inserts, recencies, strict=True)
+        conn.execute(
+            _INSERT,
+            [{**new, "digest": k, "item_id": r.item_id, "recency": at, **contents[k]} for (k, r), at in rows],
+        )
     log = [(key, ChangeKind.RETRACT, row.item_id) for key, row in work.deleted.items()]
     log += [(key, ChangeKind.PUT, row.item_id) for key, row in changed]
     if log:
@@ -277,38 +292,20 @@ def _write(conn: Connection, node_id: int, work: _Work, now: int) -> None:
         )
 
 
-def _new_rows(
-    conn: Connection,
-    node_id: int,
-    work: _Work,
-    inserts: Sequence[tuple[bytes, _Row]],
-    changing: dict[str, int],
-    now: int,
-) -> list[dict[str, Any]]:
-    start = now - len(inserts) + 1 if work.recency is None else work.recency
-    work.recency = start + len(inserts)
-    recencies = free_recencies(conn, range(start, work.recency))
-    return [
-        {
-            "node_id": node_id,
-            "digest": key,
-            "item_id": row.item_id,
-            "recency": recency,
-            "first_seen": now,
-            "to_parse": True,
-            **changing,
-            **_contents(row),
-        }
-        for (key, row), recency in zip(inserts, recencies, strict=True)
-    ]
+def _recencies(conn: Connection, work: _Work, count: int, now: int) -> list[int]:
+    """Of so many new items, rising."""
+    start = now - count + 1 if work.recency is None else work.recency
+    work.recency = start + count
+    return free_recencies(conn, range(start, work.recency))
 
 
 def _contents(row: _Row) -> dict[str, Any]:
     assert row.new is not None
+    xml = row.new.xml
     check_text("an item id", row.item_id)
-    check_text("an item", row.new.xml)
+    check_text("an item", xml)
     return {
-        "xml": row.new.xml,
+        "xml": xml,
         "content_digest": row.content_digest,
         "quarantine": row.new.quarantine,
         "publisher": row.new.publisher,

@@ -116,12 +116,13 @@ def _foreign_keys(conn: Connection) -> Iterator[Problem]:
 
 def _counts(conn: Connection) -> Iterator[Problem]:
     counted = (
-        select(_node.c.id, _node.c.name, _node.c.item_count, _node.c.quarantined)
+        select(_node.c.id, _node.c.name, _node.c.item_count, _node.c.quarantined, _node.c.payload_bytes)
         .add_columns(func.count(_item.c.digest), func.count(_item.c.quarantine))
+        .add_columns(func.coalesce(func.sum(dialects.text_bytes(_item.c.xml)), 0))
         .outerjoin_from(_node, _item, _item.c.node_id == _node.c.id)
         .group_by(_node.c.id)
     )
-    for node_id, name, items, quarantined, held, held_quarantined in conn.execute(counted):
+    for node_id, name, items, quarantined, size, held, held_quarantined, held_size in conn.execute(counted):
         where = f"node {node_id} ({name!r})"
         if items != held:
             yield Problem("newsstand_node", f"{where} counts {items} items and has {held}")
@@ -129,6 +130,8 @@ def _counts(conn: Connection) -> Iterator[Problem]:
             yield Problem(
                 "newsstand_node", f"{where} counts {quarantined} items in quarantine and has {held_quarantined}"
             )
+        if size != held_size:
+            yield Problem("newsstand_node", f"{where} counts {size} bytes of items and has {held_size}")
 
 
 def _revisions(conn: Connection) -> Iterator[Problem]:

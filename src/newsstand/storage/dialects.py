@@ -32,6 +32,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from newsstand.storage.mapping import ItemText, PubsubItem, table
 
@@ -73,6 +75,24 @@ def tell(conn: Connection, node_id: int) -> None:
     """When this transaction is committed, other workers are to look at this node."""
     if conn.dialect.name != "sqlite":
         conn.execute(_NOTIFY, {"node_id": str(node_id)})
+
+
+class text_bytes(FunctionElement[int]):
+    """How many bytes a text takes in UTF-8."""
+
+    name = "text_bytes"
+    inherit_cache = True
+    type = BigInteger()
+
+
+@compiles(text_bytes, "sqlite")
+def _text_bytes_on_sqlite(element: text_bytes, compiler: Any, **options: Any) -> str:
+    return f"length(CAST({compiler.process(element.clauses, **options)} AS BLOB))"
+
+
+@compiles(text_bytes, "postgresql")
+def _text_bytes_on_postgresql(element: text_bytes, compiler: Any, **options: Any) -> str:
+    return f"octet_length({compiler.process(element.clauses, **options)})"
 
 
 def scope_of(node_id: int) -> str:

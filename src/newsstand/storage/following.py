@@ -14,8 +14,9 @@ from sqlalchemy.orm.attributes import set_committed_value
 from newsstand import xmltext
 from newsstand.analysis import checked_json
 from newsstand.errors import ConfigurationError, ParseError
-from newsstand.model import NS_PUBSUB, ChangeKind, digest
+from newsstand.model import NS_PUBSUB, ChangeKind, Counts, digest
 from newsstand.storage import search
+from newsstand.storage.dialects import text_bytes
 from newsstand.storage.keys import check_text, free_recencies
 from newsstand.storage.mapping import ItemChange, PubsubItem, PubsubNode, table
 from newsstand.words import terms_of, terms_of_xml
@@ -33,6 +34,7 @@ class _Standing:
     revision: int
     item_count: int
     quarantined: int
+    payload_bytes: int
     last: int
 
 
@@ -44,6 +46,7 @@ class _Stored:
     digest: bytes
     item_id: str
     quarantined: bool
+    bytes: int
 
 
 class Following:
@@ -84,23 +87,24 @@ class Following:
         identity = _state(item).identity
         assert identity is not None
         row = self._conn.execute(
-            select(_item.c.item_id, _item.c.quarantine).where(
+            select(_item.c.item_id, _item.c.quarantine, text_bytes(_item.c.xml)).where(
                 _item.c.node_id == identity[0], _item.c.digest == identity[1]
             )
         ).first()
-        item_id, quarantine = row if row is not None else (item.item_id, None)
-        return _Stored(identity[0], identity[1], item_id, quarantine is not None)
+        item_id, quarantine, size = row if row is not None else (item.item_id, None, 0)
+        return _Stored(identity[0], identity[1], item_id, quarantine is not None, size)
 
     def _standing(self, node: PubsubNode) -> _Standing:
         standing = self._standings.get(node)
         if standing is None:
             # From the database, not from what was loaded: the synchroniser may have written since.
-            stored = select(_node.c.revision, _node.c.item_count, _node.c.quarantined).where(_node.c.id == node.id)
+            counts = [_node.c[name] for name in Counts._fields]
+            stored = select(_node.c.revision, *counts).where(_node.c.id == node.id)
             last = select(func.max(_item.c.position)).where(_item.c.node_id == node.id)
             row = self._conn.execute(stored).first()  # none, where the node is new too
-            revision, count, quarantined = row if row is not None else (0, 0, 0)
+            revision, count, quarantined, size = row if row is not None else (0, 0, 0, 0)
             highest = self._conn.execute(last).scalar()
-            standing = _Standing(node, revision + 1, count, quarantined, -1 if highest is None else highest)
+            standing = _Standing(node, revision + 1, count, quarantined, size, -1 if highest is None else highest)
             self._standings[node] = standing
         return standing
 
@@ -110,6 +114,7 @@ class Following:
         standing = self._standing(node)
         standing.item_count -= 1
         standing.quarantined -= stored.quarantined
+        standing.payload_bytes -= stored.bytes
         self._retracted[(node, stored.digest)] = stored.item_id
         # Not left to the row's end: where another item of that id takes its place, the row is kept.
         search.unindex(self._conn, stored.node_id, [stored.digest])
@@ -119,6 +124,7 @@ class Following:
         standing = self._standing(node)
         standing.item_count += 1
         standing.quarantined += item.quarantine is not None
+        standing.payload_bytes += len(item.xml.encode())
         if _given(item, "position") is None:
             item.position = standing.last + 1
         standing.last = max(standing.last, item.position)
@@ -150,6 +156,7 @@ class Following:
             return
         standing = self._standing(node)
         standing.quarantined += (item.quarantine is not None) - stored.quarantined
+        standing.payload_bytes += len(item.xml.encode()) - stored.bytes
         self._complete(item, standing)
 
     def _complete(self, item: PubsubItem, standing: _Standing) -> None:
@@ -182,6 +189,7 @@ class Following:
                 "revision": standing.revision,
                 "item_count": standing.item_count,
                 "quarantined": standing.quarantined,
+                "payload_bytes": standing.payload_bytes,
             }
             conn.execute(update(_node).where(_node.c.id == node.id).values(values))
             for name, value in values.items():

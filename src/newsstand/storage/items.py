@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, bindparam, delete, false, func, select, true, update
 from sqlalchemy.util import await_only
 
-from newsstand.model import HeldItem, digest
+from newsstand.model import Counts, HeldItem, digest
 from newsstand.storage import search
 from newsstand.storage.changes import apply
+from newsstand.storage.dialects import text_bytes
 from newsstand.storage.keys import chunks, free_recencies, storable
 from newsstand.storage.mapping import PubsubItem, PubsubNode, table
 
@@ -96,20 +97,20 @@ def held_really(conn: Connection, node_id: int) -> list[HeldItem]:
     return [HeldItem(item_id, digest(xml), position) for item_id, position, xml in found]
 
 
-def set_right(conn: Connection, node_id: int) -> tuple[int, int]:
+def set_right(conn: Connection, node_id: int) -> Counts:
     """Make the digests of a node's contents, and its counts, what its rows are; a row that is filed under another id
-    goes. Returns its items, and those in quarantine."""
+    goes. Returns the counts."""
     for key, item_id, noted, xml in conn.execute(_NOTED, {"b_node": node_id}).all():
         row = _item.c.node_id == node_id, _item.c.digest == key
         if key != digest(item_id):
             conn.execute(delete(_item).where(*row))
         elif noted != digest(xml):
             conn.execute(update(_item).where(*row).values(content_digest=digest(xml)))
-    counted = select(func.count(), func.count(_item.c.quarantine)).where(_item.c.node_id == node_id)
-    count, quarantined = conn.execute(counted).one()
-    values = {"item_count": count, "quarantined": quarantined}
-    conn.execute(update(_node).where(_node.c.id == node_id).values(values))
-    return count, quarantined
+    size = func.coalesce(func.sum(text_bytes(_item.c.xml)), 0)
+    counted = select(func.count(), func.count(_item.c.quarantine), size).where(_item.c.node_id == node_id)
+    counts = Counts(*map(int, conn.execute(counted).one()))
+    conn.execute(update(_node).where(_node.c.id == node_id).values(counts._asdict()))
+    return counts
 
 
 def held_ids(conn: Connection, node_id: int) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Row, bindparam, delete, insert, or_, select, update
 
-from newsstand.model import NodeKey, NodeRecord, Subscription, SyncState, Verdict, digest
+from newsstand.model import Counts, NodeKey, NodeRecord, Subscription, SyncState, Verdict, digest
 from newsstand.storage.keys import check_text, chunks
 from newsstand.storage.mapping import Account, ItemChange, PubsubItem, PubsubNode, Service, table
 from newsstand.ways import Way, Ways
@@ -58,6 +58,7 @@ def record_of(row: Row[Any]) -> NodeRecord:
         read_at=row.read_at,
         item_count=row.item_count,
         quarantined=row.quarantined,
+        payload_bytes=row.payload_bytes,
     )
 
 
@@ -87,7 +88,7 @@ def save(conn: Connection, record: NodeRecord) -> NodeRecord:
     values = {
         field.name: getattr(record, field.name)
         for field in dataclasses.fields(record)
-        if field.name not in ("id", "key", "revision", "item_count", "quarantined")
+        if field.name not in ("id", "key", "revision", *Counts._fields)
     }
     if record.id:
         del values["read_at"]
@@ -150,7 +151,7 @@ def erase_items(conn: Connection, node_id: int) -> None:
     ends here: what it told before leads to nothing that comes after, and the revision that is passed over shows it."""
     conn.execute(delete(_item).where(_item.c.node_id == node_id))
     conn.execute(delete(_change).where(_change.c.node_id == node_id))
-    anew = {"revision": _node.c.revision + 1, "item_count": 0, "quarantined": 0}
+    anew = {"revision": _node.c.revision + 1, **Counts()._asdict()}
     conn.execute(update(_node).where(_node.c.id == node_id).values(anew))
 
 

@@ -164,8 +164,10 @@ def _counts(conn: Connection) -> int:
     of_node = _item.c.node_id == _node.c.id
     count = select(func.count()).where(of_node).scalar_subquery()
     quarantined = select(func.count(_item.c.quarantine)).where(of_node).scalar_subquery()
-    wrong = or_(_node.c.item_count != count, _node.c.quarantined != quarantined)
-    return conn.execute(update(_node).where(wrong).values(item_count=count, quarantined=quarantined)).rowcount
+    size = select(func.coalesce(func.sum(dialects.text_bytes(_item.c.xml)), 0)).where(of_node).scalar_subquery()
+    wrong = or_(_node.c.item_count != count, _node.c.quarantined != quarantined, _node.c.payload_bytes != size)
+    right = {"item_count": count, "quarantined": quarantined, "payload_bytes": size}
+    return conn.execute(update(_node).where(wrong).values(right)).rowcount
 
 
 def _revisions(conn: Connection) -> int:
