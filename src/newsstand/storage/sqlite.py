@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 10.0
 """How long a connection waits for another process's lock."""
-CACHE_KIB = 64 * 1024
+CACHE_KIB = 16 * 1024
+"""What a connection that writes, or reads much at a time, keeps of the file in memory."""
+READ_CACHE_KIB = 64 * 1024
+"""The same of the one that answers reads."""
 DRIVERS = ("sqlite", "sqlite+pysqlite", "sqlite+aiosqlite")
 _SHORTEST = 512
 """Bytes of the smallest page."""
@@ -110,9 +113,15 @@ def json_text(value: object) -> str:
 
 
 def make_engine(
-    url: URL, begin: str | None, *, pool: type[Pool] = NullPool, look_only: bool = False, **options: Any
+    url: URL,
+    begin: str | None,
+    *,
+    pool: type[Pool] = NullPool,
+    look_only: bool = False,
+    cache_kib: int = CACHE_KIB,
+    **options: Any,
 ) -> Engine:
-    """`begin` and `look_only`: see `set_up_sqlite`."""
+    """`begin`, `look_only` and `cache_kib`: see `set_up_sqlite`."""
     engine = create_engine(
         _existing(url) if look_only else url,
         poolclass=pool,
@@ -122,7 +131,7 @@ def make_engine(
         json_serializer=json_text,
         **options,
     )
-    set_up_sqlite(engine, begin, look_only=look_only)
+    set_up_sqlite(engine, begin, look_only=look_only, cache_kib=cache_kib)
     return engine
 
 
@@ -131,13 +140,15 @@ def _existing(url: URL) -> URL:
     return URL.create("sqlite", database=f"file:{quote(str(path_of(url)))}", query={"mode": "rw", "uri": "true"})
 
 
-def set_up_sqlite(engine: Engine, begin: str | None, *, look_only: bool = False) -> None:
+def set_up_sqlite(
+    engine: Engine, begin: str | None, *, look_only: bool = False, cache_kib: int = CACHE_KIB
+) -> None:
     """The settings of every connection of ours, and how its transactions start: None where each statement is by
     itself. The driver's own way begins too late: a transaction that reads first and writes then fails when another
     process wrote between.
 
     `look_only`: nothing is made or written by connecting, and foreign keys are off, so that a migration may move
-    tables.
+    tables. `cache_kib`: how much of the file the connection keeps in memory.
     """
 
     @event.listens_for(engine, "connect")
@@ -148,7 +159,7 @@ def set_up_sqlite(engine: Engine, begin: str | None, *, look_only: bool = False)
         for pragma in (
             "synchronous=NORMAL",
             f"foreign_keys={'OFF' if look_only else 'ON'}",
-            f"cache_size=-{CACHE_KIB}",
+            f"cache_size=-{cache_kib}",
             "temp_store=MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}").close()

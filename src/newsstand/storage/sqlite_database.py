@@ -20,7 +20,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from newsstand.errors import DatabaseError
 from newsstand.storage import opening
 from newsstand.storage.port import Database, Instant, P, T, Turn
-from newsstand.storage.sqlite import make_engine, path_of, translated
+from newsstand.storage.sqlite import READ_CACHE_KIB, make_engine, path_of, translated
 from newsstand.storage.writer import Writer
 
 SCANS = 4
@@ -67,7 +67,7 @@ class SqliteDatabase(Database):
             opening.prepare(url, set_aside=set_aside)
             self._writer = Writer(make_engine(url, "IMMEDIATE"), self.path)
             try:
-                self._read_engine = make_engine(url, None, pool=StaticPool)
+                self._read_engine = make_engine(url, None, pool=StaticPool, cache_kib=READ_CACHE_KIB)
                 self._reader = self._read_engine.connect()
             except BaseException:
                 self._writer.close()
