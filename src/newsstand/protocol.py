@@ -6,6 +6,7 @@ The semantic layers of XMPP libraries lose data, so this works on elements.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement
@@ -224,7 +225,7 @@ def iter_items(iq: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Iterator
         assert child is not None
         yield read_item(child, limits)
         children[at] = None
-        if is_heavy(child):
+        if is_heavy(child, characters=sys.maxsize):  # one long text is freed at once, whatever its length
             dismantle([child])
 
 

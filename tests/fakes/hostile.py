@@ -215,7 +215,9 @@ class HostileService(Service):
         for item in _items_of(answer) if self._huge else ():
             item_id = item.get("id", "")
             if self.nodes[node].items.get(item_id) == HUGE:
-                item[:] = [self._huge[node, item_id]]
+                huge = self._huge[node, item_id]
+                item[:] = [Element(huge.tag)]
+                item[0][:] = huge[:]  # whoever gets the answer may empty it
 
 
 def _note(text: str) -> Element:

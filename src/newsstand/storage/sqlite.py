@@ -140,9 +140,7 @@ def _existing(url: URL) -> URL:
     return URL.create("sqlite", database=f"file:{quote(str(path_of(url)))}", query={"mode": "rw", "uri": "true"})
 
 
-def set_up_sqlite(
-    engine: Engine, begin: str | None, *, look_only: bool = False, cache_kib: int = CACHE_KIB
-) -> None:
+def set_up_sqlite(engine: Engine, begin: str | None, *, look_only: bool = False, cache_kib: int = CACHE_KIB) -> None:
     """The settings of every connection of ours, and how its transactions start: None where each statement is by
     itself. The driver's own way begins too late: a transaction that reads first and writes then fails when another
     process wrote between.
