@@ -150,6 +150,10 @@ class SeenItem:
         """Of what it says, whatever its id and publisher."""
         return digest(self.xml.partition(">")[2])
 
+    @property
+    def size(self) -> int:
+        return len(self.xml)
+
     def says_the_same(self, other: SeenItem) -> bool:
         """Whether both have the same payload, whatever their ids and publishers."""
         return self.xml.partition(">")[2] == other.xml.partition(">")[2]
@@ -174,6 +178,9 @@ class StorableItem(Protocol):
     def content_digest(self) -> bytes: ...
     @property
     def payload_digest(self) -> bytes: ...
+    @property
+    def size(self) -> int:
+        """About how many bytes its XML takes; known without reading that."""
 
 
 @dataclass(frozen=True, slots=True)

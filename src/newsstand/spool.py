@@ -102,11 +102,14 @@ class Spool(Sequence["SpooledItem"]):
     def quarantine(self, at: int) -> str | None:
         return self._quarantine.get(at)
 
+    def size(self, at: int) -> int:
+        return self._ends[at] - (self._ends[at - 1] if at else 0)
+
     def read(self, at: int) -> tuple[str | None, str]:
         """An item's publisher and XML."""
-        start = self._ends[at - 1] if at else 0
-        self._file.seek(start)
-        text = self._file.read(self._ends[at] - start)
+        size = self.size(at)
+        self._file.seek(self._ends[at] - size)
+        text = self._file.read(size)
         length = self._publisher_bytes[at]
         return text[:length].decode() or None, text[length:].decode()
 
@@ -137,6 +140,10 @@ class SpooledItem:
     @property
     def payload_digest(self) -> bytes:
         return self._spool.payload_digest(self._at)
+
+    @property
+    def size(self) -> int:
+        return self._spool.size(self._at)
 
     @property
     def quarantine(self) -> str | None:

@@ -20,6 +20,8 @@ from newsstand.storage.mapping import ItemChange, PubsubItem, PubsubNode, table
 
 BATCH = 500
 """Steps that are carried out at a time."""
+BATCH_BYTES = 1_000_000
+"""Of the items that they store: these are in memory meanwhile."""
 
 _item = table(PubsubItem)
 _node = table(PubsubNode)
@@ -205,13 +207,14 @@ def apply(
 
 def _batches(steps: Iterable[Step]) -> Iterator[list[Step]]:
     batch: list[Step] = []
-    size = 0
+    count = size = 0
     for step in steps:
         batch.append(step)
-        size += len(step.item_ids) if isinstance(step, Remove) else 1
-        if size >= BATCH:
+        count += len(step.item_ids) if isinstance(step, Remove) else 1
+        size += step.item.size if isinstance(step, Put) else 0
+        if count >= BATCH or size >= BATCH_BYTES:
             yield batch
-            batch, size = [], 0
+            batch, count, size = [], 0, 0
     if batch:
         yield batch
 
