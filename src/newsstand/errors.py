@@ -14,7 +14,7 @@ NewsstandError
 ├── LeaseLost                another worker follows the node now: nothing was changed
 ├── NotInCopy                 "only the copy" was asked, and the copy has no complete listing
 ├── ChangesLost               the log of changes does not lead from where a watcher was to now
-├── ListingError              a node's listing contradicts itself: nothing was changed
+├── ListingError              an answer contradicts itself, or is not the service's: nothing was changed
 ├── ParseError                a payload's parser failed: recorded on the item
 ├── ServerMissing             (demo) a server's program is not installed
 └── ServerFailed              (demo) it is, and did not start
@@ -105,7 +105,8 @@ class ChangesLost(NewsstandError):
 
 
 class ListingError(NewsstandError):
-    """What a service listed contradicts itself; nothing was taken from it."""
+    """What a service listed contradicts itself, or is somebody else's answer, or about another node; nothing was taken
+    from it."""
 
 
 class ParseError(NewsstandError):

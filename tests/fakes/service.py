@@ -259,6 +259,7 @@ class Service:
             found = self.mischief.twist(found, request)
         if request.kind == "ids":
             found = self.mischief.twist_ids(found, request)
+        found = self.mischief.pretend(found, request.kind)
         if self.mischief.cuts(request.kind):
             stream.cut()
         if Quirk.EVENTS_OVERTAKE_ANSWERS in self.quirks and request.kind == "items":
