@@ -11,16 +11,17 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from xml.etree.ElementTree import Element
 
+from newsstand import protocol
 from newsstand.analysis import Analysers
 from newsstand.config import Settings
 from newsstand.copies import Copies, Copy, ticket
-from newsstand.errors import Disconnected, LeaseLost
+from newsstand.errors import DatabaseError, Disconnected, LeaseLost, ListingError
 from newsstand.hints import Hints
+from newsstand.jid import canonical_bare, usual_bare
 from newsstand.model import NodeKey
-from newsstand.protocol import bare
 from newsstand.refusals import Refusals
 from newsstand.runner import Runner
-from newsstand.storage import leases, nodes
+from newsstand.storage import leases, nodes, spelling
 from newsstand.storage.database import Database
 from newsstand.transport import Session, Transport
 from newsstand.ways import Ways
@@ -66,6 +67,8 @@ class Context:
         """Goes up with each fresh session: what was begun in an earlier one counts no more."""
         self.run = Runner(settings.parser_timeout)
         self.random = random.Random()
+        self._spelt: dict[str, str] = {}
+        """By canonical JID, how the program spells it, where servers may know only that spelling."""
         self._ways: dict[str, Ways] = {}
         self._hints: dict[str, Hints] = {}
         self.closed = False
@@ -80,16 +83,31 @@ class Context:
         one account sees must never become another's copy."""
         if self.transport is None:
             return False
-        own = self.transport.own_jid
+        own = self.own_jid
         return account == own or (self.transport.is_component and account.endswith(f"@{own}"))
 
     def serves(self, account: str) -> bool:
         """Whether the copies of this account are kept by us, and by no other client in this process."""
-        return self.speaks_for(account) and self.database.keeper(self._own_jid) is self
+        return self.speaks_for(account) and self.database.keeper(self.own_jid) is self
 
     @property
-    def _own_jid(self) -> str:
-        return self.transport.own_jid if self.transport is not None else ""
+    def own_jid(self) -> str:
+        """The stream's own JID, in canonical spelling; empty without a stream."""
+        return canonical_bare(self.transport.own_jid) if self.transport is not None else ""
+
+    def note_spelling(self, jid: str) -> None:
+        """The program spells it so, of a service or an account: what we ask of it, we ask of that."""
+        usual, key = usual_bare(jid), canonical_bare(jid)
+        if usual != key:
+            self._spelt[key] = usual
+        elif self._spelt:
+            self._spelt.pop(key, None)
+
+    def spelt(self, jid: str) -> str:
+        """How to spell a canonical JID to servers."""
+        if self.transport is not None and jid == self.own_jid:
+            return usual_bare(self.transport.own_jid)
+        return self._spelt.get(jid, jid)
 
     def follow(self, session: Session) -> None:
         """The stream's session changed."""
@@ -98,9 +116,9 @@ class Context:
         self.refusals.forget_all()
         if session is Session.FRESH:
             self.session_number += 1
-        keeper = self.database.keeper(self._own_jid)
+        keeper = self.database.keeper(self.own_jid)
         if self.online and (keeper is None or not keeper.online):
-            self.database.keep(self._own_jid, self)
+            self.database.keep(self.own_jid, self)
         if self.connected:
             self.session_up.set()
         else:
@@ -118,11 +136,17 @@ class Context:
 
     async def load(self) -> None:
         """Take over what the database remembers."""
+        if not await self.database.scan(spelling.is_canonical):
+            try:
+                await self.database.write(spelling.make_canonical)
+            except DatabaseError as error:
+                log.warning("JIDs that are stored in another spelling cannot be changed: %s", error)
         self._ways = await self.database.read(nodes.load_ways)
         records, held = await self.database.scan(
             lambda conn: (list(nodes.iter_nodes(conn)), {held.node_id: held for held in leases.held_by_all(conn)})
         )
-        for record in records:
+        best = {record.key: record for record in sorted(records, key=spelling.worth)}
+        for record in best.values():
             copy = self.copies.add(record)
             copy.generation, copy.leader = held[record.id].generation, held[record.id].leader
 
@@ -202,18 +226,22 @@ class Context:
         *,
         on_answer: Callable[[], None] | None = None,
     ) -> Element:
-        """Send a request about a node, in its account's name. Raises as `Transport.iq`."""
+        """Send a request about a node, in its account's name. Raises as `Transport.iq`, and ListingError where what
+        comes is somebody else's answer, or about another node: so it is with every answer, not a listing's first."""
         if self.transport is None:
             raise Disconnected("there is no connection to ask on")
-        return await self.transport.iq(
+        iq = await self.transport.iq(
             type,
-            key.service,
+            self.spelt(key.service),
             payload,
             # A component speaks for many accounts, a client for one.
-            ifrom=key.account if self.transport.is_component else None,
+            ifrom=self.spelt(key.account) if self.transport.is_component else None,
             timeout=self.settings.request_timeout,
             on_answer=on_answer,
         )
+        if (objection := protocol.find_objection(iq, key)) is not None:
+            raise ListingError(objection)
+        return iq
 
     def ways(self, service: str) -> Ways:
         """What is known of a service's ways."""
@@ -265,8 +293,8 @@ class Context:
 
     async def close(self) -> None:
         self.closed = True
-        if self.database.keeper(self._own_jid) is self:
-            self.database.keep(self._own_jid, None)
+        if self.database.keeper(self.own_jid) is self:
+            self.database.keep(self.own_jid, None)
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
@@ -276,5 +304,5 @@ class Context:
 
 def _ways_key(service: str) -> str:
     """PEP services of one domain are one piece of software."""
-    local, at, domain = bare(service).rpartition("@")
+    local, at, domain = service.rpartition("@")
     return f"@{domain}" if at and local else service

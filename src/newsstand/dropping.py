@@ -60,8 +60,7 @@ class Dropping:
 
     def _check_keeper(self, account: str) -> None:
         """Another client of this process that keeps these copies would not know that they are gone."""
-        transport = self._context.transport
-        own = transport.own_jid if transport is not None and self._context.speaks_for(account) else account
+        own = self._context.own_jid if self._context.speaks_for(account) else account
         keeper = self._context.database.keeper(own)
         if keeper is not None and keeper is not self._context:
             raise NotFollowed("another client in this process keeps this account's copies in this database")

@@ -91,7 +91,7 @@ class Engine:
             for copy in self._ours():
                 self._forget_session(copy)
         self.leading.heard_again(fresh=session is Session.FRESH)
-        if context.transport is not None and not context.serves(context.transport.own_jid):
+        if context.transport is not None and not context.serves(context.own_jid):
             log.warning("another client in this process keeps this account's copies: this one asks the service")
             self._kept_by_another = True
             return

@@ -116,7 +116,8 @@ class ChangesLost(NewsstandError):
 
 
 class ListingError(NewsstandError):
-    """A node could not be listed: what its service sent contradicts itself, or it changed each time. Nothing was taken
+    """A node could not be listed: what its service sent contradicts itself, is somebody else's answer or
+    about another node, or the node changed each time. Nothing was taken
     from it. As it stands, the next listing may succeed; where it cannot, it is one of the two below."""
 
 

@@ -52,10 +52,9 @@ class Follower:
     def hear_message(self, message: Element) -> None:
         """Take in a message, at once. Only what a followed service says of a node that is followed for the account
         that it is addressed to counts (XEP-0060, 12.5 leaves the check to the receiver)."""
-        transport = self._context.transport
-        if transport is None or message.find(_EVENT) is None:
+        if self._context.transport is None or message.find(_EVENT) is None:
             return
-        for told in read_message(message, transport.own_jid, self._context.limits):
+        for told in read_message(message, self._context.own_jid, self._context.limits):
             self._context.refusals.forget(service=told.key.service, node=told.key.node)
             copy = self._context.copies.find(told.key)
             if copy is not None and copy.followed:

@@ -148,7 +148,7 @@ class Leading:
         if transport is None or not self._context.connected or not self.holding.begun:
             return
         began, turns, fresh = lease_clock(), context.turns, self._fresh
-        own, process, known, lease = transport.own_jid, this_process(), self._known(), int(self._lease * 1e6)
+        own, process, known, lease = context.own_jid, this_process(), self._known(), int(self._lease * 1e6)
         before, led = self._looked_before, [copy for copy in context.copies if copy.led]
         # What could not be stored in its time: that it is not live, or in doubt. Not of what is just being stored.
         resting = [copy for copy in led if not copy.listing and not copy.saving]

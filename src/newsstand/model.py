@@ -32,7 +32,7 @@ def digest(text: str) -> bytes:
 
 
 class NodeKey(NamedTuple):
-    """One account's view of one node. `account` and `service` are bare JIDs."""
+    """One account's view of one node. `account` and `service` are bare JIDs in canonical spelling (`newsstand.jid`)."""
 
     account: str
     service: str

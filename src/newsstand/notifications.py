@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
+from newsstand.jid import canonical_bare
 from newsstand.model import (
     NS_EVENT,
     Configured,
@@ -17,7 +18,7 @@ from newsstand.model import (
     Retracted,
     SubscriptionChanged,
 )
-from newsstand.protocol import bare, read_item
+from newsstand.protocol import read_item
 from newsstand.weight import is_heavy
 from newsstand.xmltext import LIMITS, Limits
 
@@ -39,8 +40,8 @@ def read_message(message: Element, own_jid: str, limits: Limits = LIMITS) -> lis
     their contents are asked for; of one that holds very much nothing, so that its node is listed."""
     if message.get("type") in ("error", "groupchat"):
         return []
-    account = bare(message.get("to") or own_jid)
-    service = bare(message.get("from") or account)
+    account = canonical_bare(message.get("to") or own_jid)
+    service = canonical_bare(message.get("from") or account)
     delayed = message.find(f"{{{NS_DELAY}}}delay") is not None
     found = []
     for event in message:

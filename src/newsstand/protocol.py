@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element, SubElement
 from xml.sax.saxutils import escape, quoteattr
 
 from newsstand import xmltext
+from newsstand.jid import canonical, canonical_bare
 from newsstand.model import (
     NS_DATA,
     NS_DISCO_INFO,
@@ -36,19 +37,10 @@ _OWNER = f"{{{NS_OWNER}}}pubsub"
 _ITEMS = f"{{{NS_PUBSUB}}}items"
 _ITEM = f"{{{NS_PUBSUB}}}item"
 _SET = f"{{{NS_RSM}}}set"
+MOST_PARTS = 10
+"""Elements of a `<pubsub/>` that are looked at; there are two at most."""
 _BARE = ' xmlns=""'
 """How `to_text` writes that an element has no namespace although its parent has one."""
-
-
-def bare(jid: str) -> str:
-    return jid.partition("/")[0]
-
-
-def same_jid(jid: str) -> str:
-    """The bare JID as a server would spell it (RFC 7622), as far as that can be said without its tables: two spellings
-    that only a server can tell are the same stay two."""
-    jid = bare(jid)
-    return jid.lower() if jid.isascii() else jid
 
 
 # Requests that a program makes -----------------------------------------------------------------------------
@@ -58,11 +50,13 @@ def read_request(
     iq: Element, own_jid: str, limits: xmltext.Limits = xmltext.LIMITS
 ) -> ItemsRequest | WriteRequest | None:
     """What a program's IQ asks of a pubsub node, or None where it is none of our business, or holds anything
-    that we do not know the meaning of. `own_jid` stands in for a missing `from` and `to`."""
-    account = bare(iq.get("from") or own_jid)
-    service = iq.get("to") or account
-    if len(iq) != 1 or not account or service != same_jid(service) or account != same_jid(account):
-        return None  # notifications would come from the JID as its server spells it
+    that we do not know the meaning of. `own_jid` stands in for a missing `from` and `to`. The JIDs of its key are in
+    canonical spelling, however the program spelt them."""
+    account = canonical_bare(iq.get("from") or own_jid)
+    to = iq.get("to") or account
+    if len(iq) != 1 or not account or "/" in to:
+        return None
+    service = canonical_bare(to)
     child = iq[0]
     kind = iq.get("type")
     if kind == "get" and child.tag == _PUBSUB:
@@ -195,6 +189,27 @@ class NodeInfo:
 
     access_model: str | None = None
     pubsub_type: str | None = None
+
+
+def is_from(iq: Element, service: str, account: str) -> bool:
+    """Whether a result, or an error, is this service's own word to this account, both in canonical spelling (RFC 6120,
+    8.1.2.1 and 10.3). What names no sender is from the account; its server may answer for it under its own name."""
+    sender = iq.get("from")
+    if service != account:
+        return sender is not None and canonical(sender) == service
+    return not sender or canonical_bare(sender) in (account, account.rpartition("@")[2])
+
+
+def find_objection(iq: Element, key: NodeKey) -> str | None:
+    """Why an answer is not to be believed: somebody else sent it, or it is about another node. None where it is the
+    service's, about what was asked for."""
+    if not is_from(iq, key.service, key.account):
+        return f"{iq.get('from') or 'the own server'} answered instead of {key.service}"
+    for child in iq:
+        for part in child[:MOST_PARTS] if child.tag == _PUBSUB else (child,):
+            if part.get("node", key.node) != key.node:
+                return f"{key.service} answered about node {part.get('node')!r} instead of {key.node!r}"
+    return None
 
 
 def find_items(iq: Element) -> Element | None:
@@ -357,7 +372,7 @@ def names_subscription(iq: Element, key: NodeKey) -> bool:
     services leave out the node that was asked for."""
     return any(
         found.get("node", key.node) == key.node
-        and found.get("jid") == key.account
+        and canonical(found.get("jid", "")) == key.account
         and found.get("subscription") == "subscribed"
         for found in iq.iterfind(f"{_PUBSUB}/{{{NS_PUBSUB}}}subscriptions/{{{NS_PUBSUB}}}subscription")
     )

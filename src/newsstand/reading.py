@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from newsstand import cursors, listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy, ticket
-from newsstand.errors import DatabaseError, Disconnected, StanzaError, Timeout
+from newsstand.errors import DatabaseError, Disconnected, ListingError, StanzaError, Timeout
 from newsstand.housekeeping import Housekeeping
 from newsstand.leading import Leading
 from newsstand.model import (
@@ -369,7 +369,7 @@ class Reading:
             iq = await listing.request_items(
                 self._context, request.key, item_ids=request.item_ids, max_items=request.max_items, rsm=rsm
             )
-        except (Timeout, Disconnected, StanzaError) as error:
+        except (Timeout, Disconnected, StanzaError, ListingError) as error:
             if isinstance(error, StanzaError):
                 self.note_error(request, error)
             answers_so = isinstance(error, StanzaError) and not error.unreachable
@@ -385,7 +385,9 @@ class Reading:
         return Answer(items=found, rsm=listed.rsm, origin=Origin.SERVICE, verified_at=now, complete=whole)
 
     def note_error(self, request: ItemsRequest, error: StanzaError, stanza: Element | None = None) -> None:
-        """The service answered a read of the program with an error."""
+        """The service answered a read of the program with an error. What another sent in its place says nothing."""
+        if stanza is not None and not protocol.is_from(stanza, request.key.service, request.key.account):
+            return
         self._context.refusals.note(request, error, asyncio.get_running_loop().time(), stanza)
         whole = not request.item_ids
         self._synchroniser.note_error(request.key, error, missing=whole and error.condition in MISSING)
@@ -399,7 +401,10 @@ class Reading:
         return self._moment(copy)
 
     def observe(self, request: ItemsRequest, iq: Element, moment: Moment | None) -> None:
-        """The service answered a read of the program, which asked at this moment."""
+        """The service answered a read of the program, which asked at this moment. An answer of somebody else, or about
+        another node, says nothing."""
+        if protocol.find_objection(iq, request.key) is not None:
+            return
         self._context.refusals.answered(request)
         answered = protocol.find_items(iq)
         copy = self._context.copies.find(request.key)

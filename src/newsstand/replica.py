@@ -22,6 +22,7 @@ from newsstand.errors import (
     NotInCopy,
     StanzaError,
 )
+from newsstand.jid import canonical_bare
 from newsstand.model import (
     Answer,
     Change,
@@ -176,7 +177,8 @@ class Replica:
                     return await reading.fetch(request, instead, rsm, anew=policy is Policy.ONLY_SERVICE)
 
     def _key(self, service: str, node: str, account: str | None) -> NodeKey:
-        return NodeKey(self._account(account), protocol.same_jid(service), node)
+        self.note_spelling(service, account)
+        return NodeKey(self._account(account), canonical_bare(service), node)
 
     def _account(self, account: str | None) -> str:
         """The one meant; by default the transport's own, or the only one of a database that is read offline."""
@@ -187,7 +189,7 @@ class Replica:
             if len(accounts) != 1:
                 raise ConfigurationError("name the account whose copy is meant")
             account = accounts.pop()
-        return protocol.same_jid(account)
+        return canonical_bare(account)
 
     async def search(
         self,
@@ -209,7 +211,7 @@ class Replica:
         query = search.Query(
             text=text,
             type=type,
-            service=service,
+            service=canonical_bare(service) if service is not None else None,
             node=node,
             account=None if account == ALL_ACCOUNTS else self._account(account),
             where=where,
@@ -291,7 +293,7 @@ class Replica:
     async def reset(self, *, account: str | None = None) -> None:
         """Drop every copy as `purge` does, and what was learnt of services. Without `account`: all copies that this
         stream's accounts have; without a connection, all in the database. A program's own tables are not touched."""
-        await self._open.dropping.reset(protocol.same_jid(account) if account is not None else None)
+        await self._open.dropping.reset(canonical_bare(account) if account is not None else None)
 
     async def session_began(self) -> None:
         """Wait until notifications reach us: the program has a session, and sent its presence in it."""
@@ -361,6 +363,12 @@ class Replica:
         """The `<set/>` that the service would send along with the answer, unasked."""
         return self._open.reading.find_set(request)
 
+    def note_spelling(self, *jids: str | None) -> None:
+        """The program spells a service, or an account, so."""
+        for jid in jids:
+            if jid is not None:
+                self._open.context.note_spelling(jid)
+
     def speaks_for(self, account: str) -> bool:
         """Whether this stream's requests are this account's."""
         return self._engine is not None and self._engine.context.speaks_for(account)
@@ -378,7 +386,7 @@ class Replica:
 
     def forget_refusals(self, service: str) -> None:
         """The program changes something there: it must see what comes of that."""
-        self._open.context.refusals.forget(service=service)
+        self._open.context.refusals.forget(service=canonical_bare(service))
 
     def begin_write(self, request: WriteRequest) -> Write | None:
         """The program sends a write of its own, now: until `end_write`, reads of that node ask the service."""

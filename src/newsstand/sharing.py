@@ -13,6 +13,7 @@ from newsstand.context import Context
 from newsstand.copies import Copy, ticket
 from newsstand.errors import NewsstandError
 from newsstand.holding import Holding
+from newsstand.jid import canonical_bare
 from newsstand.model import NodeRecord, SyncState
 from newsstand.storage import leases, nodes
 from newsstand.storage.leases import Held, Look, RaisedDoubt
@@ -90,8 +91,9 @@ class Sharing:
 
     def _sharers(self) -> int:
         """How many workers share our accounts' nodes, we among them."""
-        own = self._context.transport.own_jid if self._context.transport is not None else None
-        return 1 + sum(row.shares and row.hears and row.account == own for row in self._holding.peers.alive())
+        own = self._context.own_jid
+        theirs = (row for row in self._holding.peers.alive() if canonical_bare(row.account) == own)
+        return 1 + sum(row.shares and row.hears for row in theirs)
 
     def _part(self) -> int:
         return math.ceil(sum(map(self.is_ours, self._context.copies)) / self._sharers())

@@ -9,7 +9,7 @@ import logging
 from newsstand import listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
-from newsstand.errors import NotFollowed, ServiceError, StanzaError, Timeout
+from newsstand.errors import ListingError, NotFollowed, ServiceError, StanzaError, Timeout
 from newsstand.model import Subscription, SyncState, Verdict
 from newsstand.refusals import MISSING
 
@@ -45,7 +45,7 @@ class Subscriptions:
             copy.subscribed = copy.ends == ends
 
         try:
-            request = protocol.subscribe_request(key.node, key.account)
+            request = protocol.subscribe_request(key.node, self._context.spelt(key.account))
             iq = await self._context.ask("set", key, request, on_answer=answered)
         except StanzaError as error:
             if error.condition in MISSING:
@@ -140,7 +140,9 @@ class Subscriptions:
         copy.subscribed = False
         key = copy.key
         try:
-            await self._context.ask("set", key, protocol.unsubscribe_request(key.node, key.account))
-        except ServiceError as error:
+            await self._context.ask(
+                "set", key, protocol.unsubscribe_request(key.node, self._context.spelt(key.account))
+            )
+        except (ServiceError, ListingError) as error:
             log.debug("could not unsubscribe from %r: %s", key.node, error)
         copy.update(subscription=Subscription.NONE)

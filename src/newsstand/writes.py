@@ -49,6 +49,8 @@ class Writes:
         if write.session != self._context.session_number:
             return  # a fresh session lists it anyway
         copy.writing -= 1
+        if isinstance(outcome, Element) and outcome.get("from") and protocol.find_objection(outcome, copy.key):
+            outcome = None  # the service itself said nothing
         if isinstance(outcome, StanzaError):
             if outcome.link_broken:
                 self._synchroniser.note_error(write.request.key, outcome)

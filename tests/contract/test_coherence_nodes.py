@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from newsstand import Analyser
-from newsstand.model import NS_OWNER, NS_PUBSUB, NodeRecord, WriteRequest
+from newsstand.model import NS_OWNER, NS_PUBSUB, ItemsRequest, NodeKey, NodeRecord, WriteRequest
 from newsstand.protocol import read_item, read_request
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import PubsubNode
@@ -116,10 +116,10 @@ async def test_a_second_client_of_an_account_never_vouches(program: Program, dat
         assert await second.served_live() is None
 
 
-def test_a_service_in_another_spelling_is_not_followed() -> None:
+def test_a_service_in_another_spelling_is_the_same() -> None:
     iq = Element("{jabber:client}iq", {"type": "get", "to": "PubSub.Example.org"})
     SubElement(SubElement(iq, f"{{{NS_PUBSUB}}}pubsub"), f"{{{NS_PUBSUB}}}items", {"node": NODE})
-    assert read_request(iq, JULIET) is None
+    assert read_request(iq, JULIET) == ItemsRequest(NodeKey(JULIET, SERVICE, NODE))
 
 
 def test_an_item_of_100_000_siblings_is_put_in_quarantine_at_once() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from xml.etree.ElementTree import Element, SubElement
 
 from newsstand.model import NS_DISCO_ITEMS, NS_EVENT, NS_PUBSUB, NS_RSM
@@ -29,6 +29,9 @@ class Mischief:
         self._of: tuple[str, str] | None = None
         self._shown: dict[tuple[str, str], int] = {}
         """By account and node: how many items the pages of a listing that is being cut have shown."""
+        self._spellings: dict[str, str] = {}
+        self._senders: dict[str, Iterable[str | None]] = {}
+        self._nodes: dict[str, Iterable[str | None]] = {}
         self.hides_subscriptions = False
         self.pages = 0
         """How many pages were sent, of those that lie."""
@@ -88,10 +91,23 @@ class Mischief:
         """Whoever asks for its subscriptions is told of none."""
         self.hides_subscriptions = True
 
+    def spell(self, **spellings: str) -> None:
+        """From now on JIDs are spelt so in what comes, by attribute: `from_`, `to`, `jid`."""
+        self._spellings = {name.rstrip("_"): jid for name, jid in spellings.items()}
+
+    def answer_from(self, kind: str, *senders: str | None) -> None:
+        """The next answers to requests of this kind come from these instead, None: as they should."""
+        self._senders[kind] = iter(senders)
+
+    def answer_about(self, kind: str, *nodes: str | None) -> None:
+        """The next answers to requests of this kind are about these nodes instead, None: as they should."""
+        self._nodes[kind] = iter(nodes)
+
     # How it is done
 
     def pass_on(self, message: Element, deliver: Deliver) -> None:
         """A notification on its way to a stream."""
+        self._respell(message)
         if self._drops:
             self._drops -= 1
             return
@@ -113,6 +129,22 @@ class Mischief:
             self._cuts.remove(kind)
             return True
         return False
+
+    def pretend(self, answer: Element, kind: str) -> Element:
+        """An answer of any kind."""
+        self._respell(answer)
+        if (sender := next(iter(self._senders.get(kind, ())), None)) is not None:
+            answer.set("from", sender)
+        if (node := next(iter(self._nodes.get(kind, ())), None)) is not None:
+            for named in (one for one in answer.iter() if one.get("node") is not None):
+                named.set("node", node)
+        return answer
+
+    def _respell(self, stanza: Element) -> None:
+        for name, jid in self._spellings.items():
+            for one in stanza.iter() if name == "jid" else (stanza,):
+                if one.get(name) is not None:
+                    one.set(name, jid)
 
     def twist_ids(self, answer: Element, request: Request) -> Element:
         """An answer to disco#items."""

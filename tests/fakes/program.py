@@ -99,7 +99,7 @@ class Program:
         return self.replica.begin_write(request)
 
     def acknowledge(self, write: Write) -> None:
-        self.replica.end_write(write, Element("{jabber:client}iq", {"type": "result"}))
+        self.replica.end_write(write, Element("{jabber:client}iq", {"type": "result", "from": self.service.jid}))
 
     def publish_untold(self, item_id: str, text: str) -> None:
         """Publish at a service that does not tell the publisher."""

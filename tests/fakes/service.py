@@ -268,6 +268,7 @@ class Service:
             raise error
         await self.linger(request)
         found = self.carry_out(request)
+        found = self.mischief.pretend(found, request.kind)
         if self.mischief.cuts(request.kind):
             stream.cut()
         if Quirk.EVENTS_OVERTAKE_ANSWERS in self.quirks and request.kind == "items":

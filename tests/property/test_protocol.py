@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsstand import notifications, protocol, xmltext
+from newsstand.jid import canonical_bare
 from newsstand.model import (
     NS_EVENT,
     NS_OWNER,
@@ -69,7 +70,9 @@ def nearly_requests(draw: st.DrawFn) -> Element:
 
 
 asked = st.one_of(children, st.lists(nearly_requests(), min_size=1, max_size=1))
-jids = st.sampled_from(["", ME, f"{ME}/phone", SERVICE, f"{SERVICE}/x", "juliet@capulet.example", "/", "@"])
+jids = st.sampled_from(
+    ["", ME, f"{ME}/phone", ME.upper(), SERVICE, SERVICE.title(), f"{SERVICE}/x", "juliet@capulet.example", "/", "@"]
+)
 
 
 def stanza(name: str, inner: list[Element], **given: str) -> Element:
@@ -98,8 +101,8 @@ def test_a_request_is_understood_whole_or_not_at_all(inner: list[Element], kind:
         case WriteRequest(key):
             assert kind == "set"
             assert key.node in {action.get("node") for action in iq[0]}
-    assert found.key.account == protocol.bare(sender or ME)
-    assert found.key.service == (to or found.key.account)
+    assert found.key.account == canonical_bare(sender or ME)
+    assert found.key.service == canonical_bare(to or found.key.account)
     assert "/" not in found.key.service
 
 
@@ -134,7 +137,7 @@ def test_a_message_says_only_what_an_event_directly_in_it_says(
     for one in told:
         assert one.news
         assert one.key.node in nodes
-        assert one.key.service == protocol.bare(sender or protocol.bare(to or ME))
+        assert one.key.service == canonical_bare(sender or canonical_bare(to or ME))
     assert len(told) <= sum(len({part.get("node") for part in event}) for event in events)
 
 

@@ -1,4 +1,5 @@
-"""Addresses as a person types them. Pure; slixmpp's own JID class would cost its import."""
+"""Addresses as a person types them: checked, in lower case, and in the spelling that they are compared by. Pure;
+slixmpp's own JID class would cost its import."""
 
 from __future__ import annotations
 
@@ -6,14 +7,21 @@ import ipaddress
 import unicodedata
 
 from newsstand.errors import ConfigurationError
+from newsstand.jid import MAX_PART, canonical_bare, prepared
 
 _NOT_IN_LOCAL = set("\"&'/:<>@")
 _NOT_IN_DOMAIN = set("\"&'/<>@#?\\")
-MAX_BYTES = 1023
 
 
 def bare_jid(text: str) -> str:
-    """The bare JID, in lower case (RFC 7622). Raises ConfigurationError saying what is wrong."""
+    """The bare JID, in lower case and canonical spelling. Raises ConfigurationError saying what is wrong."""
+    _check(text)
+    jid = canonical_bare("".join(character.lower() for character in text))
+    _check(jid)
+    return jid
+
+
+def _check(text: str) -> None:
     if "/" in text:
         raise ConfigurationError(f"{text!r} has a resource: give it without what comes after the slash")
     local, at, domain = text.rpartition("@")
@@ -26,25 +34,21 @@ def bare_jid(text: str) -> str:
     )
     if wrong:
         raise ConfigurationError(f"{text!r} is not a JID: write name@example.org, or pubsub.example.org")
-    return f"{_folded(local)}{at}{_folded(domain).rstrip('.')}"
 
 
 def account_jid(text: str) -> str:
-    """As `bare_jid`, of an account: with a name before the @."""
-    jid = bare_jid(text)
+    """As `bare_jid`, of an account: with a name before the @, and spelt as slixmpp does when it logs in."""
+    jid = prepared(bare_jid(text))
+    _check(jid)
     if "@" not in jid:
         raise ConfigurationError(f"{text!r} is not an account: write name@{text}")
     return jid
 
 
 def _unfit(part: str, excluded: set[str]) -> bool:
-    if len(part.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+    if len(part.encode("utf-8", "surrogatepass")) > MAX_PART:
         return True
     return any(c in excluded or c.isspace() or unicodedata.category(c) in ("Cc", "Cs") for c in part)
-
-
-def _folded(part: str) -> str:
-    return unicodedata.normalize("NFKC", part.casefold())
 
 
 def server_address(text: str) -> tuple[str, int]:

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from typing import Any, Literal
 from xml.etree.ElementTree import Element
 
-from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.stanza import Iq, Message, Presence
 from slixmpp.xmlstream.xmlstream import NotConnectedError
 
 from newsstand.errors import Disconnected, StanzaError, Timeout
+from newsstand.slixmpp.asking import answer_to
 from newsstand.transport import Session
 
 log = logging.getLogger(__name__)
 
+LONGEST = 120.0
+"""Seconds that an answer is waited for where nobody says how long, as slixmpp does."""
 _STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
 
 
@@ -88,31 +90,23 @@ class SlixmppTransport:
             raise Disconnected("there is no session with the server")
         iq = Iq(self.xmpp, sto=to, stype=type, sfrom=ifrom)  # not the stream's factory: the trigger stays out
         iq.xml.append(payload)
-        lost = self._lost_future()
 
-        def hand_on(answer: Iq) -> None:
-            if on_answer is not None and answer["type"] == "result":  # slixmpp calls it for errors as well
+        def hand_on(answer: Element) -> None:
+            if on_answer is not None and answer.get("type") == "result":
                 on_answer()
 
+        seconds = LONGEST if timeout is None else timeout
         try:
-            reply = iq.send(callback=hand_on, timeout=timeout)
+            answer = await answer_to(iq, ifrom or self.own_jid, hand_on, self._lost_future(), seconds)
         except NotConnectedError as error:
             raise Disconnected("there is no stream") from error
-        try:
-            await asyncio.wait({reply, lost}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            answered = reply.done()
-            if not answered:
-                reply.cancel()  # else slixmpp's time-out would be reported as an exception that nobody took
-        if not answered:
+        except TimeoutError as error:
+            raise Timeout(f"no answer from {to} within {seconds:g} s") from error
+        if answer is None:
             raise Disconnected("the stream ended before the answer came")
-        try:
-            result: Element = reply.result().xml
-        except IqTimeout as error:
-            raise Timeout(f"no answer from {to} within {timeout:g} s") from error
-        except IqError as error:
-            raise stanza_error(error.iq.xml) from error
-        return result
+        if answer.get("type") == "error":
+            raise stanza_error(answer)
+        return answer
 
     def _lost_future(self) -> asyncio.Future[None]:
         if self._lost is None or self._lost.done():

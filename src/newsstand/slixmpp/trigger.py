@@ -20,9 +20,10 @@ from slixmpp.stanza import Iq
 
 from newsstand import xmltext
 from newsstand.errors import DatabaseError, StanzaError
-from newsstand.model import NS_PUBSUB, ItemsRequest, Provenance, Rsm, WriteRequest
+from newsstand.jid import usual_bare
+from newsstand.model import NS_PUBSUB, ItemsRequest, NodeKey, Provenance, Rsm, WriteRequest
 from newsstand.policy import Fetch, Serve
-from newsstand.protocol import bare, read_request, write_rsm
+from newsstand.protocol import is_from, read_request, write_rsm
 from newsstand.reading import Moment
 from newsstand.replica import Replica
 from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback
@@ -74,7 +75,7 @@ class Trigger:
         """Instead of `Iq.send`: decides at once, so that what goes to the service goes in the order of the calls."""
         request = self._understand(iq)
         if self.replica.is_open and iq.xml.get("type") == "set":
-            self.replica.forget_refusals(bare(iq.xml.get("to") or self.transport.own_jid))
+            self.replica.forget_refusals(iq.xml.get("to") or self.transport.own_jid)
         odd = iscoroutinefunction(callback) or not isinstance(timeout, int | float | None)
         if request is None or odd:
             return Iq.send(iq, callback, timeout)
@@ -91,7 +92,10 @@ class Trigger:
             log.exception("a request could not be read")
             return None
         # The server says who may speak for whom; a copy is given to nobody but its account.
-        return request if request is not None and self.replica.speaks_for(request.key.account) else None
+        if request is None or not self.replica.speaks_for(request.key.account):
+            return None
+        self.replica.note_spelling(iq.xml.get("to"), iq.xml.get("from"))
+        return request
 
     # The program's own writes
 
@@ -106,7 +110,7 @@ class Trigger:
         if write is not None:
 
             def ended(done: asyncio.Future[Any]) -> None:
-                self.replica.end_write(write, _outcome(done))
+                self.replica.end_write(write, _outcome(done, request.key))
 
             future.add_done_callback(ended)
         return future
@@ -139,7 +143,7 @@ class Trigger:
         return future
 
     def _observe(self, request: ItemsRequest, moment: Moment | None, done: asyncio.Future[Any]) -> None:
-        match _outcome(done):
+        match _outcome(done, request.key):
             case Element() as result:
                 self.replica.observe(request, result, moment)
             case StanzaError() as error:
@@ -263,7 +267,7 @@ class Trigger:
         key = request.key
         ways = self.replica.ways(key.service)
         if key.service != key.account or ways.own_from is not Way.LEFT_OUT:
-            attributes["from"] = key.service
+            attributes["from"] = usual_bare(iq.xml.get("to") or iq.xml.get("from") or self.transport.own_jid)
         cursors = write_rsm(rsm) if rsm is not None else ""
         opening = "".join(f" {name}={quoteattr(str(value))}" for name, value in attributes.items() if value)
         return [
@@ -289,11 +293,12 @@ def _error_of(done: asyncio.Future[Any]) -> IqError:
     return error
 
 
-def _outcome(done: asyncio.Future[Any]) -> Any:
+def _outcome(done: asyncio.Future[Any], key: NodeKey) -> Any:
     """The result's `<iq/>`, the error that the service answered, or None where nobody knows."""
     if done.cancelled():
         return None
     error = done.exception()
     if isinstance(error, IqError):
-        return stanza_error(error.iq.xml)
+        mine = is_from(error.iq.xml, key.service, key.account)
+        return stanza_error(error.iq.xml) if mine else None
     return None if error is not None else done.result().xml

@@ -14,11 +14,12 @@ from sqlalchemy.orm.attributes import set_committed_value
 from newsstand import xmltext
 from newsstand.analysis import checked_json
 from newsstand.errors import ConfigurationError, ParseError
+from newsstand.jid import canonical_bare
 from newsstand.model import NS_PUBSUB, ChangeKind, Counts, digest
 from newsstand.storage import search
 from newsstand.storage.dialects import text_bytes
 from newsstand.storage.keys import check_text, free_recencies
-from newsstand.storage.mapping import ItemChange, PubsubItem, PubsubNode, table
+from newsstand.storage.mapping import Account, ItemChange, PubsubItem, PubsubNode, table
 from newsstand.words import terms_of, terms_of_xml
 
 _node = table(PubsubNode)
@@ -69,6 +70,9 @@ class Following:
             if isinstance(thing, PubsubNode):
                 check_text("a node's name", thing.name)
                 thing.name_digest = digest(thing.name)
+                thing.service = canonical_bare(thing.service)
+            elif isinstance(thing, Account):
+                thing.jid = canonical_bare(thing.jid)
         forgotten = {thing.id for thing in session.deleted if isinstance(thing, PubsubNode)}
         for thing in session.deleted:
             if isinstance(thing, PubsubItem) and thing.node_id not in forgotten:

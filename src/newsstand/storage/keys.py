@@ -1,4 +1,4 @@
-"""What statements on items share: how keys are cut into lists, and which recencies are free."""
+"""What statements share: the keys of nodes, how keys are cut into lists, and which recencies are free."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, bindparam, select
 
 from newsstand.errors import ConfigurationError
+from newsstand.jid import canonical_bare
+from newsstand.model import NodeKey
 from newsstand.storage.mapping import PubsubItem, table
 
 T = TypeVar("T")
@@ -25,6 +27,11 @@ _IS_TAKEN: Any = select(_item.c.recency).where(_item.c.recency == bindparam("b_r
 def chunks(keys: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(keys), CHUNK):
         yield keys[start : start + CHUNK]
+
+
+def node_key(jid: str, service: str, name: str) -> NodeKey:
+    """Of a stored row, whose JIDs may be spelt otherwise (see `newsstand.storage.spelling`)."""
+    return NodeKey(canonical_bare(jid), canonical_bare(service), name)
 
 
 def check_text(what: str, text: str) -> None:

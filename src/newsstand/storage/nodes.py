@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, Row, bindparam, delete, insert, or_, select, update
 
 from newsstand.model import Counts, NodeKey, NodeRecord, Subscription, SyncState, Verdict, digest
-from newsstand.storage.keys import check_text, chunks
+from newsstand.storage.keys import check_text, chunks, node_key
 from newsstand.storage.mapping import Account, ItemChange, PubsubItem, PubsubNode, Service, table
 from newsstand.ways import Way, Ways
 
@@ -38,7 +38,7 @@ def record_of(row: Row[Any]) -> NodeRecord:
     """Of a row of accounts and nodes."""
     return NodeRecord(
         id=row.id,
-        key=NodeKey(row.jid, row.service, row.name),
+        key=node_key(row.jid, row.service, row.name),
         verdict=Verdict(row.verdict),
         analyser=row.analyser,
         type=row.type,

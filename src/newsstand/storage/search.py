@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, select
 
 from newsstand.errors import ConfigurationError
-from newsstand.model import Item, NodeKey, Page, SyncState
+from newsstand.model import Item, Page, SyncState
 from newsstand.storage import dialects
 from newsstand.storage.dialects import scope_of
-from newsstand.storage.keys import chunks
+from newsstand.storage.keys import chunks, node_key
 from newsstand.storage.mapping import Account, ItemText, PubsubItem, PubsubNode, table
 from newsstand.words import words
 
@@ -192,4 +192,4 @@ _ROWS = (
 
 
 def item_of(row: Any) -> Item:
-    return Item(NodeKey(row[0], row[1], row[2]), *row[3:])
+    return Item(node_key(row[0], row[1], row[2]), *row[3:])
