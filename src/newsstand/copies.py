@@ -190,6 +190,8 @@ class Copy:
         """News that we heard of a node which another worker follows, until they are in its copy; by item."""
         self.inbox: list[Notification] = []
         """Notifications that are not stored yet, oldest first."""
+        self.missed: list[News] = []
+        """News that came during the listing that just failed."""
         self.heard = 0
         """How many notifications ever came: two equal readings mean that nothing came between."""
         self.told: dict[str, Told] = {}
@@ -418,6 +420,11 @@ class Copy:
         if not self.inbox:
             self._stored.set()
             self._stored = asyncio.Event()
+
+    def miss(self) -> None:
+        """What came during a listing that failed is not stored: the next one will bring it."""
+        self.missed += [news for told in self.inbox for news in told.news]
+        self.taken(len(self.inbox))
 
     def tell(self) -> None:
         """Wake those who watch: they look by themselves what there is. After each commit."""

@@ -44,6 +44,13 @@ def bare(jid: str) -> str:
     return jid.partition("/")[0]
 
 
+def host_of(service: str) -> str:
+    """What a service is one with: `@domain` for the PEP services of a domain's accounts, which are one piece of
+    software on one machine; for any other the service itself."""
+    local, at, domain = bare(service).rpartition("@")
+    return f"@{domain}" if at and local else service
+
+
 def same_jid(jid: str) -> str:
     """The bare JID as a server would spell it (RFC 7622), as far as that can be said without its tables: two spellings
     that only a server can tell are the same stay two."""

@@ -384,6 +384,7 @@ class Reading:
     def observe(self, request: ItemsRequest, iq: Element, moment: Moment | None) -> None:
         """The service answered a read of the program, which asked at this moment."""
         self._context.refusals.answered(request)
+        self._context.heard_from(request.key)
         answered = protocol.find_items(iq)
         copy = self._context.copies.find(request.key)
         if copy is not None:
