@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from newsstand.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from newsstand.analysis import Analyser, Analysis
     from newsstand.comparing import Verification
     from newsstand.errors import NewsstandError
     from newsstand.model import Answer, Change, ChangeKind, Item, Origin, Page, Policy, Provenance, RsmQuery
     from newsstand.replica import ALL_ACCOUNTS, Replica
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ALL_ACCOUNTS",

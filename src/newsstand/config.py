@@ -49,6 +49,14 @@ class Settings:
     """How long the log of changes is kept."""
     parallel: int = 4
     """Nodes that are synchronised at a time."""
+    parallel_service: int = 3
+    """Of these, how many may be of one service, and in any case fewer than all, where `parallel` is more than 1. The
+    PEP services of a domain's accounts count as one."""
+    slow_after: float = 2.0
+    """What a service has not answered for so long holds up no node of another service any more."""
+    listing_time: float = 3_600.0
+    """How long a service may take over the answers of which a listing is made, in all; a listing that takes longer is
+    given up, and begun anew after a pause."""
     page_size: int = 200
     """Items asked for in one page, where a service knows pages (XEP-0059)."""
     request_timeout: float = 60.0
@@ -66,6 +74,10 @@ class Settings:
     retry_first: float = 5.0
     """The pause after a failed synchronisation; it doubles with each failure."""
     retry_most: float = 3_600.0
+    retry_lasting: float = 86_400.0
+    """The pause after an error that will not pass by itself (the node is too large, its service refuses the
+    subscription, or lists it so that nobody can rely on it), unless something changes before: see
+    docs/decisions/015-fair-shares.md."""
     parser_timeout: float = 30.0
     lease: float = 15.0
     """How long a worker that is not heard from any more keeps the nodes that it follows, where several use one

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from xml.etree.ElementTree import Element
 
-from newsstand import protocol
+from newsstand import protocol, slots
 from newsstand.analysis import Analysers
 from newsstand.config import Settings
 from newsstand.copies import Copies, Copy, ticket
-from newsstand.errors import DatabaseError, Disconnected, LeaseLost, ListingError
+from newsstand.errors import DatabaseError, Disconnected, LeaseLost, ListingError, StanzaError, Timeout
 from newsstand.hints import Hints
 from newsstand.jid import canonical_bare, usual_bare
 from newsstand.model import NodeKey
-from newsstand.refusals import Refusals
+from newsstand.protocol import host_of
+from newsstand.refusals import Domains, Refusals
 from newsstand.runner import Runner
+from newsstand.slots import Slots
 from newsstand.storage import leases, nodes, spelling
 from newsstand.storage.database import Database
 from newsstand.transport import Session, Transport
@@ -59,6 +62,11 @@ class Context:
         self.limits = settings.item_limits
         self.copies = Copies(settings.max_waiting_bytes)
         self.refusals = Refusals(settings.remember_errors)
+        self.domains = Domains()
+        self.silent: set[str] = set()
+        """Services (as `protocol.host_of` names them) that left our last request unanswered."""
+        self.errands = self.new_slots()
+        """For small requests that belong to no work on a copy: what a node is, unsubscribing."""
         self.session = Session.LOST
         self.session_up = asyncio.Event()
         self.turns = 0
@@ -76,7 +84,22 @@ class Context:
         """Called where a write was refused because another worker has the node in hand."""
         self.is_led_elsewhere: Callable[[Copy], bool] = lambda copy: False
         """Whether another worker follows this node, as far as is known."""
+        self.domain_opened: Callable[[str], None] = lambda service: None
+        """Called when the PEP service of an account answered whose domain was taken to have none for us."""
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    def new_slots(self, longest: float = math.inf) -> Slots:
+        """Slots for work that asks services, shared among them as the settings say. What its service took longer than
+        `longest` over, in seconds, is given up."""
+        settings = self.settings
+        return Slots(
+            settings.parallel,
+            settings.parallel_service,
+            slow_after=settings.slow_after,
+            longest=longest,
+            is_silent=self.silent.__contains__,
+            era=lambda: self.turns,
+        )
 
     def speaks_for(self, account: str) -> bool:
         """Whether this stream's requests are this account's: a database may hold other accounts' copies too, and what
@@ -114,8 +137,10 @@ class Context:
         self.session = session
         self.turns += 1
         self.refusals.forget_all()
+        self.silent.clear()
         if session is Session.FRESH:
             self.session_number += 1
+            self.domains.begin_session()
         keeper = self.database.keeper(self.own_jid)
         if self.online and (keeper is None or not keeper.online):
             self.database.keep(self.own_jid, self)
@@ -226,30 +251,56 @@ class Context:
         *,
         on_answer: Callable[[], None] | None = None,
     ) -> Element:
-        """Send a request about a node, in its account's name. Raises as `Transport.iq`, and ListingError where what
-        comes is somebody else's answer, or about another node: so it is with every answer, not a listing's first."""
+        """Send a request about a node, in its account's name. Work that has a slot may have to wait for others before
+        it is sent, and before this returns (`slots.asking`). Raises as `Transport.iq`; Disconnected, too, where the
+        work began in an earlier session, and TooSlow where it is to be given up; ListingError where what comes is
+        somebody else's answer, or about another node: so it is with every answer, not a listing's first."""
         if self.transport is None:
             raise Disconnected("there is no connection to ask on")
-        iq = await self.transport.iq(
-            type,
-            self.spelt(key.service),
-            payload,
-            # A component speaks for many accounts, a client for one.
-            ifrom=self.spelt(key.account) if self.transport.is_component else None,
-            timeout=self.settings.request_timeout,
-            on_answer=on_answer,
-        )
-        if (objection := protocol.find_objection(iq, key)) is not None:
-            raise ListingError(objection)
-        return iq
+        async with slots.asking():
+            try:
+                answer = await self.transport.iq(
+                    type,
+                    self.spelt(key.service),
+                    payload,
+                    # A component speaks for many accounts, a client for one.
+                    ifrom=self.spelt(key.account) if self.transport.is_component else None,
+                    timeout=self.settings.request_timeout,
+                    on_answer=on_answer,
+                )
+            except Timeout:
+                self.silent.add(host_of(key.service))
+                raise
+            except StanzaError as error:
+                self._refused(key, error)
+                raise
+            if (objection := protocol.find_objection(answer, key)) is not None:
+                raise ListingError(objection)
+            self.heard_from(key)
+            return answer
+
+    def heard_from(self, key: NodeKey) -> None:
+        """The service of this node answered a request, or told something."""
+        self.silent.discard(host_of(key.service))
+        if key.service != key.account and self.domains.answered(key.service):
+            self.domain_opened(key.service)
+
+    def _refused(self, key: NodeKey, error: StanzaError) -> None:
+        if not error.link_broken:
+            self.silent.discard(host_of(key.service))
+        if (
+            key.service != key.account and slots.is_working()
+        ):  # what a program asks of strangers says nothing of contacts
+            until = self.clock() + int(self.settings.retry_lasting / 2 * 1e6)
+            self.domains.note(key.service, error, until)
 
     def ways(self, service: str) -> Ways:
         """What is known of a service's ways."""
-        return self._ways.get(_ways_key(service), Ways())
+        return self._ways.get(host_of(service), Ways())
 
     async def learn(self, service: str, before: Ways, after: Ways) -> None:
         """Remember what was learnt of a service's ways: the difference, because others learn at the same time."""
-        key = _ways_key(service)
+        key = host_of(service)
         seen = {
             field.name: way
             for field in dataclasses.fields(Ways)
@@ -262,7 +313,7 @@ class Context:
 
     def hints(self, service: str) -> Hints:
         """What orders said once of a service's ways."""
-        return self._hints.setdefault(_ways_key(service), Hints())
+        return self._hints.setdefault(host_of(service), Hints())
 
     async def forget_ways(self) -> None:
         """As if we had met no service yet."""
@@ -272,7 +323,7 @@ class Context:
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Run in the background. What it raises is logged, never lost."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        task = asyncio.get_running_loop().create_task(work, name=name, context=slots.outside())
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
@@ -300,9 +351,3 @@ class Context:
         if self._tasks:
             await asyncio.wait(list(self._tasks))
         self.run.close()
-
-
-def _ways_key(service: str) -> str:
-    """PEP services of one domain are one piece of software."""
-    local, at, domain = service.rpartition("@")
-    return f"@{domain}" if at and local else service

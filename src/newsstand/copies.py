@@ -192,6 +192,15 @@ class Copy:
     failed_at: float = -math.inf
     """By the loop's clock, when its synchronisation failed last."""
 
+    disturbed: int = 0
+    """How many listings in a row could not be believed."""
+
+    rest_until: float = 0.0
+    """By the loop's clock: before, it is not listed again, so that it does not take all of its service's time."""
+
+    ends: int = 0
+    """How often the service said that the subscription, or the node, ended."""
+
     def __init__(self, record: NodeRecord, waiting: Waiting | None = None) -> None:
         self.record = record
         self._waiting = waiting or Waiting()
@@ -202,6 +211,8 @@ class Copy:
         """News that we heard of a node which another worker follows, until they are in its copy; by item."""
         self.inbox: list[Notification] = []
         """Notifications that are not stored yet, oldest first."""
+        self.missed: list[News] = []
+        """News that came during the listing that just failed."""
         self.heard = 0
         """How many notifications ever came: two equal readings mean that nothing came between."""
         self.told: dict[str, Told] = {}
@@ -223,12 +234,6 @@ class Copy:
         then notifications wait as they do during a listing."""
         self.subscribed = False
         """In this session."""
-        self.ends = 0
-        """How often the service said that the subscription, or the node, ended."""
-        self.disturbed = 0
-        """How many listings in a row could not be believed."""
-        self.rest_until = 0.0
-        """By the loop's clock: before, it is not listed again, so that it does not take all of its service's time."""
         self.work: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
         """Why the last synchronisation failed."""
@@ -450,6 +455,11 @@ class Copy:
         if not self.inbox:
             self._stored.set()
             self._stored = asyncio.Event()
+
+    def miss(self) -> None:
+        """What came during a listing that failed is not stored: the next one will bring it."""
+        self.missed += [_outlined(news) for told in self.inbox for news in told.news]
+        self.taken(len(self.inbox))
 
     def tell(self) -> None:
         """Wake those who watch: they look by themselves what there is. After each commit."""

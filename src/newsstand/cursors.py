@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from newsstand import listing, protocol
 from newsstand.context import Context
 from newsstand.copies import Copy
-from newsstand.errors import ListingError, StanzaError, Timeout
+from newsstand.errors import ListingError, StanzaError, Timeout, TooSlow
 from newsstand.model import ItemsRequest, Rsm, RsmQuery, SyncState
 from newsstand.storage import items
 from newsstand.ways import SHOWS_SET, Take, Way, foresee, set_index
@@ -73,7 +73,7 @@ async def learn(context: Context, copy: Copy) -> None:
                     log.info("%r of %s is not in the order that was expected", copy.key.node, copy.key.service)
                     return
                 copy.cursors.learn(answer)
-    except (StanzaError, Timeout, ListingError) as error:
+    except (StanzaError, Timeout, TooSlow, ListingError) as error:
         log.info("the cursors of %r could not be learnt: %s", copy.key.node, error)
 
 

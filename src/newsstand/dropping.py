@@ -43,11 +43,12 @@ class Dropping:
             self._selection.forget(key)
             if (copy := self._context.copies.find(key)) is not None:
                 dropped.append(self._housekeeping.drop(copy))
-        places = asyncio.Semaphore(self._context.settings.parallel)
+        at_once = asyncio.Semaphore(self._context.settings.parallel)
 
         async def forget(one: Dropped) -> None:
-            async with places:
-                await self._housekeeping.forget(one)
+            async with at_once:
+                await self._housekeeping.erase(one)
+            await self._housekeeping.unsubscribe(one)  # outside: one service's node must not wait for another's answer
 
         await asyncio.gather(*map(forget, dropped))
         await self._context.database.write(nodes.remove_idle_accounts)

@@ -10,6 +10,8 @@ NewsstandError
 │   ├── StanzaError           it answered with an error
 │   ├── Timeout               it did not answer in time
 │   ├── Disconnected          there is no stream to ask on
+│   ├── PepRefused            no account's PEP service at that domain lets us read anything
+│   ├── TooSlow               it answers, and takes so long over it that others go first
 │   └── NotFollowed           the node can be read, but its notifications would not come
 ├── LeaseLost                another worker follows the node now: nothing was changed
 ├── NotInCopy                 "only the copy" was asked, and the copy has no complete listing
@@ -24,6 +26,13 @@ NewsstandError
 `lasting` says of each whether it would come again if the same were tried again: a lasting one waits until something
 changed (docs/decisions/015-fair-shares.md).
 """
+
+_OF_THE_MOMENT = {
+    "internal-server-error",
+    "recipient-unavailable",
+    "resource-constraint",
+    "undefined-condition",
+}
 
 
 class NewsstandError(Exception):
@@ -89,6 +98,12 @@ class StanzaError(ServiceError):
         """Whether it says that the way between two servers is broken."""
         return self.condition in ("remote-server-timeout", "remote-server-not-found")
 
+    @property
+    def lasting(self) -> bool:
+        """Whether the service refuses this, or does not know how to do it. An error of the type `wait` passes (RFC
+        6120, 8.3.2), and so do those that speak of the moment, whatever type a service gives them."""
+        return self.type != "wait" and not self.unreachable and self.condition not in _OF_THE_MOMENT
+
 
 class Timeout(ServiceError):
     """The service did not answer within the time given."""
@@ -98,8 +113,34 @@ class Disconnected(ServiceError):
     """There is no stream on which to ask, or it ended before the answer came."""
 
 
+class PepRefused(ServiceError):
+    """The domain has no PEP service for us, or forbids it: several accounts' answered so, and none otherwise
+    (XEP-0163). The others are not asked, until one answers, or after a long pause."""
+
+    @property
+    def lasting(self) -> bool:
+        return True
+
+
+class TooSlow(ServiceError):
+    """The service takes so long over its answers that what was asked of it is given up for now: others wait, or it took
+    longer than a listing may. `seconds` is how long it took in all."""
+
+    def __init__(self, text: str, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"{text} ({seconds:.0f} s)")
+
+
 class NotFollowed(ServiceError):
     """The node may be read, but not subscribed to: it is asked of the service each time."""
+
+    def __init__(self, text: str, *, lasting: bool = True) -> None:
+        self._lasting = lasting
+        super().__init__(text)
+
+    @property
+    def lasting(self) -> bool:
+        return self._lasting
 
 
 class LeaseLost(NewsstandError):

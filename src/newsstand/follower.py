@@ -56,6 +56,7 @@ class Follower:
             return
         for told in read_message(message, self._context.own_jid, self._context.limits):
             self._context.refusals.forget(service=told.key.service, node=told.key.node)
+            self._context.heard_from(told.key)
             copy = self._context.copies.find(told.key)
             if copy is not None and copy.followed:
                 self.hear(copy, told)
@@ -88,6 +89,7 @@ class Follower:
             # A copy that is neither live nor being listed will be listed: that brings it. But what came between is
             # then not known, so the order will teach nothing.
             copy.order = None
+            self._synchroniser.hear_of_failed(copy, told.news)
 
     def _await(self, copy: Copy, told: Notification) -> None:
         """Another worker follows this node, and is told, too. Until the copy says what we heard, the service

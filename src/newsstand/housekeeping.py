@@ -136,9 +136,17 @@ class Housekeeping:
     async def forget(self, dropped: Dropped) -> None:
         """Take a dropped copy out of the database, and unsubscribe if we can and nobody began it anew. Raises
         DatabaseError."""
+        await self.erase(dropped)
+        await self.unsubscribe(dropped)
+
+    async def erase(self, dropped: Dropped) -> None:
+        """First, and at once: if the program reads the node again, it must not find the old rows. Raises
+        DatabaseError."""
+        await self._context.database.write(nodes.remove, dropped.copy.record.id)
+
+    async def unsubscribe(self, dropped: Dropped) -> None:
+        """As far as we can, unless somebody began it anew. It may have to wait for its service."""
         copy = dropped.copy
-        # First, and at once: if the program reads the node again, it must not find the old rows.
-        await self._context.database.write(nodes.remove, copy.record.id)
         again = self._context.copies.find(copy.key)
         may_ask = self._context.online and self._context.speaks_for(copy.key.account)
         if dropped.followed and may_ask and (again is None or not again.followed):

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from xml.etree.ElementTree import Element
 
-from newsstand import cursors, listing, protocol
+from newsstand import cursors, listing, protocol, slots
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import DatabaseError, ListingError, StanzaError
@@ -82,10 +82,10 @@ class Mending:
         await copy.quiet()
         heard = copy.heard
         held = await self._context.database.scan(items.held_ids, copy.record.id)
-        began = loop.time()
+        began, waited = loop.time(), slots.waited()
         listed, by_disco = await listing.list_ids(self._context, copy.key, held)
         confirmed = await self._is_confirmed(copy, held, listed)
-        took = loop.time() - began
+        took = loop.time() - began - (slots.waited() - waited)
         await copy.quiet()
         if heard != copy.heard:
             return took * CHECK_REST  # still in doubt: look again

@@ -379,6 +379,9 @@ class NodeRecord:
     attempts: int = 0
     retry_at: int | None = None
     """When it is tried again; of a node that is closed to its account, when its items are erased."""
+    failed_by: bytes | None = None
+    """Of a failed node that waits for a change: the fingerprint of what it failed by (`newsstand.lasting`); where
+    that is another one now, it changed. None: it is tried again after an ordinary pause."""
     shows_publisher: bool | None = None
     """Whether answers of this node name the publisher; None while no item was seen in one."""
     read_at: int | None = None

@@ -43,6 +43,13 @@ _BARE = ' xmlns=""'
 """How `to_text` writes that an element has no namespace although its parent has one."""
 
 
+def host_of(service: str) -> str:
+    """What a service, by its bare JID, is one with: `@domain` for the PEP services of a domain's accounts, which are
+    one piece of software on one machine; for any other the service itself."""
+    local, at, domain = service.rpartition("@")
+    return f"@{domain}" if at and local else service
+
+
 # Requests that a program makes -----------------------------------------------------------------------------
 
 

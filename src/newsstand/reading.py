@@ -406,6 +406,7 @@ class Reading:
         if protocol.find_objection(iq, request.key) is not None:
             return
         self._context.refusals.answered(request)
+        self._context.heard_from(request.key)
         answered = protocol.find_items(iq)
         copy = self._context.copies.find(request.key)
         if copy is not None:

@@ -8,10 +8,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from newsstand import cursors, listing, mending, probing, protocol
+from newsstand import cursors, listing, mending, probing, protocol, slots
 from newsstand.context import Context
 from newsstand.copies import Copy
-from newsstand.errors import Disconnected, ListingError, StanzaError, Timeout
+from newsstand.errors import Disconnected, ListingError, StanzaError, Timeout, TooSlow
 from newsstand.model import ItemsRequest, Notification, Published, SyncState
 from newsstand.reconcile import Applied, is_much_shorter, iter_listing
 from newsstand.spool import Spool
@@ -42,6 +42,7 @@ class Relisting:
         if copy.pages is None:
             await copy.quiet()
         copy.listing = True
+        copy.missed.clear()
         try:
             if copy.record.state is not SyncState.LIVE:
                 copy.update(state=SyncState.SYNCING)
@@ -54,7 +55,7 @@ class Relisting:
         finally:
             copy.listing = copy.urgent = False
             if copy.record.state is not SyncState.LIVE and copy.pages is None:
-                copy.taken(len(copy.inbox))
+                copy.miss()
         self.stored(copy)
         if ids is None:
             copy.relist = True
@@ -63,7 +64,7 @@ class Relisting:
         copy.disturbed = 0
         try:
             await probing.probe(self._context, copy, ids)
-        except (StanzaError, Timeout, ListingError) as error:
+        except (StanzaError, Timeout, TooSlow, ListingError) as error:
             # The copy is right; only the service's ways are not known, and what depends on them is asked of it.
             log.info("the ways of %s could not be learnt: %s", copy.key.service, error)
 
@@ -88,7 +89,7 @@ class Relisting:
             came_before = len(copy.inbox)  # by the time that we go on, more may have come
 
         ways = self._context.ways(copy.key.service)
-        began = asyncio.get_running_loop().time()
+        began, waited = asyncio.get_running_loop().time(), slots.waited()
         try:
             listed = await listing.download(self._context, copy.key, ways, copy.progress, begun, answered, pages)
         except Disconnected:
@@ -100,9 +101,8 @@ class Relisting:
         if not listed.paged or await self._lacks_much(copy, listed):
             ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)
         now = asyncio.get_running_loop().time()
-        copy.took = (
-            now - began - pages.waited
-        )  # what was lost did not take the service's time, nor what the database does
+        # What was lost did not take the service's time, nor what we waited for others, nor what the database does.
+        copy.took = now - began - pages.waited - (slots.waited() - waited)
         copy.rest_until = now + copy.took * LIST_REST
         shows = protocol.shows_publisher(listed.items.shown_publishers)
         later = copy.inbox[came_before:]
@@ -151,7 +151,7 @@ class Relisting:
     async def _store(self, copy: Copy, listed: listing.Listed, shows: bool | None, turns: int) -> None:
         """Make the copy equal to a listing that was begun when the session had made so many turns."""
         now = self._context.clock()
-        copy.update(reason=None, attempts=0, retry_at=None)
+        copy.update(reason=None, attempts=0, retry_at=None, failed_by=None)
         if shows is not None:
             copy.update(shows_publisher=shows)
         before = copy.record

@@ -15,7 +15,7 @@ from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import NewsstandError, ParseError
 from newsstand.model import NodeKey, NodeRecord, SyncState, Verdict
-from newsstand.protocol import payload_namespaces, read_item
+from newsstand.protocol import host_of, payload_namespaces, read_item
 from newsstand.storage import items, nodes
 from newsstand.synchroniser import Synchroniser
 
@@ -216,7 +216,14 @@ class Selection:
     async def _reconsider(self) -> None:
         await asyncio.sleep(0)  # let the program register what else it has
         self._reconsidering = False
+        by_host: dict[str, list[Copy]] = {}
         for copy in self._context.copies:
+            by_host.setdefault(host_of(copy.key.service), []).append(copy)
+        # Services may be asked what nodes are: one that does not answer holds up its own nodes only.
+        await asyncio.gather(*map(self._reconsider_all, by_host.values()))
+
+    async def _reconsider_all(self, copies: Sequence[Copy]) -> None:
+        for copy in copies:
             if self._context.serves(copy.key.account) and not self._context.is_led_elsewhere(copy):
                 try:
                     await self.again(copy)

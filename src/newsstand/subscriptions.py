@@ -28,7 +28,7 @@ class Subscriptions:
         self._say_nothing: set[str] = set()
         """Services from which nobody learns, as was seen in this session, whether a subscription is still there."""
         self._unanswered: collections.Counter[str] = collections.Counter()
-        """How often in a row they did not answer that."""
+        """How often in a row they did not answer that; by host, as `protocol.host_of` names them."""
 
     async def begin(self, copy: Copy) -> None:
         """Subscribe, if that was not done in this session. Before a listing, so that nothing falls between; again in
@@ -52,7 +52,7 @@ class Subscriptions:
                 raise
             # Reading may be refused as well, and then nothing of it may be served: that raises here.
             await listing.request_items(self._context, key, max_items=1)
-            raise NotFollowed(f"the service refuses the subscription: {error}") from error
+            raise NotFollowed(f"the service refuses the subscription: {error}", lasting=error.lasting) from error
         subscription = protocol.read_subscription(iq)
         if subscription is not Subscription.SUBSCRIBED:
             await self.end(copy)
@@ -90,23 +90,21 @@ class Subscriptions:
     async def _is_named(self, copy: Copy) -> bool | None:
         """Whether the service names our subscription; None where it does not say. Only of this node: some services
         cannot list all that an account has."""
-        key = copy.key
+        key, host = copy.key, protocol.host_of(copy.key.service)
         if self._session != self._context.session_number:
             self._session = self._context.session_number
             self._say_nothing.clear()
             self._unanswered.clear()
-        if key.service in self._say_nothing:
-            return None
+        if key.service in self._say_nothing or self._unanswered[host] >= UNANSWERED:
+            return None  # not to be waited for each time
         try:
             iq = await self._context.ask("get", key, protocol.subscriptions_request(key.node))
         except StanzaError:
             return None  # what that means, subscribing shows
         except Timeout:
-            self._unanswered[key.service] += 1
-            if self._unanswered[key.service] >= UNANSWERED:
-                self._say_nothing.add(key.service)  # not to be waited for each time
+            self._unanswered[host] += 1
             return None
-        self._unanswered.pop(key.service, None)
+        self._unanswered.pop(host, None)
         return protocol.names_subscription(iq, key)
 
     async def _look(self, copy: Copy) -> None:
@@ -130,19 +128,23 @@ class Subscriptions:
     async def node_info(self, copy: Copy) -> protocol.NodeInfo:
         """The node's meta-data; empty where the service does not tell."""
         try:
-            iq = await self._context.ask("get", copy.key, protocol.disco_info_request(copy.key.node))
+            async with self._context.errands.slot(protocol.host_of(copy.key.service)):
+                iq = await self._context.ask("get", copy.key, protocol.disco_info_request(copy.key.node))
         except StanzaError:
             return protocol.NodeInfo()
         return protocol.read_disco_info(iq)
 
     async def end(self, copy: Copy) -> None:
-        """Unsubscribe. Best effort: a service that refuses has nothing to unsubscribe."""
+        """Unsubscribe. Best effort: a service that refuses has nothing to unsubscribe, and one that left our last
+        request unanswered is not waited for, node after node."""
         copy.subscribed = False
-        key = copy.key
+        key, host = copy.key, protocol.host_of(copy.key.service)
         try:
-            await self._context.ask(
-                "set", key, protocol.unsubscribe_request(key.node, self._context.spelt(key.account))
-            )
+            async with self._context.errands.slot(host):
+                if host in self._context.silent:
+                    raise Timeout("it did not answer the request before, either")
+                payload = protocol.unsubscribe_request(key.node, self._context.spelt(key.account))
+                await self._context.ask("set", key, payload)
         except (ServiceError, ListingError) as error:
             log.debug("could not unsubscribe from %r: %s", key.node, error)
         copy.update(subscription=Subscription.NONE)

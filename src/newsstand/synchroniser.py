@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -15,23 +14,26 @@ from newsstand.context import DAY, Context
 from newsstand.copies import Copy
 from newsstand.errors import (
     DatabaseError,
-    Disconnected,
     LeaseLost,
     NewsstandError,
+    PepRefused,
     StanzaError,
 )
 from newsstand.leading import Leading
 from newsstand.mending import Mending
 from newsstand.model import (
     Counts,
+    News,
     NodeKey,
     NodeRecord,
     SyncState,
 )
 from newsstand.parsing import Parsing
+from newsstand.protocol import host_of
 from newsstand.reconcile import Applied, Step
 from newsstand.refusals import MISSING, REFUSED
 from newsstand.relisting import Relisting
+from newsstand.retrying import Retrying
 from newsstand.storage import items, leases, nodes
 from newsstand.storage.leases import RaisedDoubt
 from newsstand.subscriptions import Subscriptions
@@ -40,7 +42,7 @@ from newsstand.weight import is_heavy
 log = logging.getLogger(__name__)
 
 BACKGROUND_REST = 30.0
-"""Seconds that the next large node waits at most, after one was listed."""
+"""Seconds that the next large node of a service waits at most, after one was listed."""
 
 
 class Synchroniser:
@@ -53,11 +55,12 @@ class Synchroniser:
         self.subscriptions = Subscriptions(context)
         self.relisting = Relisting(context, self.subscriptions, self.parse)
         self._mending = Mending(context, self.apply)
-        self._places = asyncio.Semaphore(context.settings.parallel)
-        self._retries: dict[Copy, asyncio.TimerHandle] = {}
+        self._retrying = Retrying(context, self.want)
+        self._slots = context.new_slots(context.settings.listing_time)
         self._woken = asyncio.Event()
-        self._background = asyncio.Lock()
-        self._background_from = 0.0
+        self._background_from: dict[str, float] = {}
+        """When the next large node of a service may be listed, by the loop's clock."""
+        context.domain_opened = self._retrying.domain_answered
 
     def want(self, copy: Copy) -> asyncio.Task[None] | None:
         """See to it that work on this copy is under way, if there is any and the stream is up. Single flight: the
@@ -68,9 +71,9 @@ class Synchroniser:
         if not self._may_work(copy):
             return None
         if copy.work is None or copy.work.done():
-            if not self.has_work(copy):
+            if not self.has_work(copy) or self._retrying.is_waiting(copy):
                 return None
-            self._forget_retry(copy)
+            self._retrying.forget(copy)
             copy.work = self._context.spawn(self._work(copy), f"synchronising {copy.key.node}")
         return copy.work
 
@@ -96,6 +99,8 @@ class Synchroniser:
                 if not copy.led:
                     return copy.record
         copy.urgent = True
+        self._slots.hurry(copy)
+        self._wake()
         while (work := self.want(copy)) is not None:
             await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
             if copy.record.state is not SyncState.LIVE:
@@ -110,7 +115,7 @@ class Synchroniser:
 
     def forget(self, copy: Copy) -> None:
         """The copy was dropped: nothing more is done about it."""
-        self._forget_retry(copy)
+        self._retrying.forget(copy)
         if copy.work is not None and copy.work is not asyncio.current_task():
             copy.work.cancel()
 
@@ -136,10 +141,8 @@ class Synchroniser:
 
     def lost(self) -> None:
         """The stream is down: nothing is tried until it is up."""
-        for handle in self._retries.values():
-            handle.cancel()
-        self._retries.clear()
-        self._background_from = 0.0
+        self._retrying.stop()
+        self._background_from.clear()
         # A task that rests for its node's sake would keep the next session's from beginning.
         self._wake()
 
@@ -155,23 +158,23 @@ class Synchroniser:
 
     async def _work(self, copy: Copy) -> None:
         session, turns = self._context.session_number, self._context.turns
-        rest = 0.0
+        clock, peace = asyncio.get_running_loop().time, 0.0
         try:
             while session == self._context.session_number and self._may_work(copy):
                 await self._leading.doubting.tell(copy)  # before any rest: others must not call it live meanwhile
-                if copy.record.state is not SyncState.LIVE or copy.relist:
-                    rest = max(rest, copy.rest_until - asyncio.get_running_loop().time())
-                if rest > 0:
+                if (rest := max(peace, self._rests_until(copy)) - clock()) > 0:
                     await self._rest(rest)
-                    rest = 0.0
                     continue
-                async with self._turn(copy), self._places:
+                large = self._is_for_later(copy)
+                async with self._slots.slot(host_of(copy.key.service), copy, urgent=copy.urgent, large=large):
+                    if self._rests_until(copy) > clock():
+                        continue  # another large one was listed meanwhile
                     if not self._is_lacking(copy):
                         if not self._leading.doubting.has_any(copy):
                             break
                         await self._leading.doubting.settle(copy)
                     elif session == self._context.session_number:
-                        rest = await self._work_once(copy)
+                        peace = clock() + await self._work_once(copy)
         except LeaseLost as error:
             log.info("node %r of %s is left to another worker: %s", copy.key.node, copy.key.service, error)
         except NewsstandError as error:
@@ -196,10 +199,11 @@ class Synchroniser:
 
     async def _work_once(self, copy: Copy) -> float:
         """What matters most; returns how long to leave the node in peace afterwards."""
+        self._check_domain(copy)
         if self._can_take_stock(copy):
             await self._take_stock(copy)
         elif copy.record.state is not SyncState.LIVE or copy.relist:
-            await self.relisting.relist(copy)
+            await self._relist(copy)
         elif copy.refetch:
             await self._mending.refetch(copy)
         elif copy.check_ids:
@@ -224,25 +228,35 @@ class Synchroniser:
         await self.subscriptions.begin(copy)
         await self._mending.take_stock(copy)
 
-    def _turn(self, copy: Copy) -> AbstractAsyncContextManager[None]:
-        """Large nodes that were complete once, and whose ids were looked at, are listed one at a time, with as long a
-        rest between two as the first took: meanwhile there is room for the others, and for the program's own
-        requests."""
-        waits = copy.record.state is not SyncState.LIVE and copy.stocked and not copy.urgent and self._is_large(copy)
-        return self._in_background(copy) if waits else contextlib.nullcontext()
+    def _is_for_later(self, copy: Copy) -> bool:
+        """Large nodes that were complete once, and whose ids were looked at, are listed one at a time. Between two of
+        one service there is as long a rest as the first took: meanwhile there is room for the others, and for the
+        program's own requests."""
+        return copy.record.state is not SyncState.LIVE and copy.stocked and not copy.urgent and self._is_large(copy)
 
-    @contextlib.asynccontextmanager
-    async def _in_background(self, copy: Copy) -> AsyncIterator[None]:
-        loop, session = asyncio.get_running_loop(), self._context.session_number
-        async with self._background:
-            while session == self._context.session_number and not copy.urgent:
-                if (left := self._background_from - loop.time()) <= 0:
-                    break
-                await self._rest(min(left, 1.0))
-            try:
-                yield
-            finally:
-                self._background_from = loop.time() + min(copy.took, BACKGROUND_REST)
+    def _rests_until(self, copy: Copy) -> float:
+        """Before, by the loop's clock, a copy is not listed."""
+        until = copy.rest_until if copy.record.state is not SyncState.LIVE or copy.relist else 0.0
+        if self._is_for_later(copy):
+            until = max(until, self._background_from.get(host_of(copy.key.service), 0.0))
+        return until
+
+    async def _relist(self, copy: Copy) -> None:
+        later = self._is_for_later(copy)
+        try:
+            await self.relisting.relist(copy)
+        finally:
+            if later:
+                rest = min(copy.took, BACKGROUND_REST)
+                self._background_from[host_of(copy.key.service)] = asyncio.get_running_loop().time() + rest
+
+    def _check_domain(self, copy: Copy) -> None:
+        """Raises PepRefused where its service is not to be asked about a copy that nobody waits for."""
+        service = copy.key.service
+        if copy.record.state is SyncState.LIVE or copy.urgent or service == copy.key.account:
+            return
+        if self._context.domains.is_closed(service, self._context.clock()):
+            raise PepRefused(f"no PEP service of {host_of(service)} lets us read: several accounts' refuse it")
 
     async def _failed(self, copy: Copy, error: NewsstandError, session: int) -> None:
         if session != self._context.session_number:
@@ -253,7 +267,9 @@ class Synchroniser:
             if isinstance(error, StanzaError) and error.condition in MISSING | REFUSED:
                 await self.close(copy, f"the service says {error}", refused=error.condition in REFUSED)
             elif copy.followed:
-                await self._fail(copy, error)
+                if copy.pages is None:
+                    copy.miss()
+                await self._retrying.failed(copy, error)
             if self._leading.doubting.has_any(copy):
                 await self._leading.doubting.settle(copy)  # it is not live: that says enough
         except (DatabaseError, LeaseLost) as trouble:
@@ -261,45 +277,13 @@ class Synchroniser:
             # start is stale anyway.
             log.warning("the state of node %r could not be stored: %s", copy.key.node, trouble)
 
-    async def _fail(self, copy: Copy, error: NewsstandError) -> None:
-        settings = self._context.settings
-        lost = isinstance(error, Disconnected)
-        attempts = copy.record.attempts + (not lost)
-        pause = min(settings.retry_first * 2 ** max(0, attempts - 1), settings.retry_most)
-        pause *= self._context.random.uniform(0.75, 1.25)
-        if copy.pages is None:
-            copy.taken(len(copy.inbox))
-        copy.failed_at = asyncio.get_running_loop().time()
-        try:
-            await self._context.save(
-                copy,
-                state=SyncState.STALE if lost else SyncState.FAILED,
-                reason=str(error),
-                attempts=attempts,
-                retry_at=self._context.clock() + int(pause * 1e6),
-            )
-        finally:
-            # Behind the save, which may take long: a retry that fell due before this task ended would be lost.
-            self._forget_retry(copy)
-            self._retries[copy] = asyncio.get_running_loop().call_later(pause, self._retry, copy)
-
-    def _retry(self, copy: Copy) -> None:
-        self._retries.pop(copy, None)
-        if copy.work is not None:
-            self._retries[copy] = asyncio.get_running_loop().call_later(1.0, self._retry, copy)
-        else:
-            self.want(copy)
-
     def try_again(self, copy: Copy) -> None:
-        """A program is content with a copy that failed, so nothing of its own asks the service: which may be well again
-        long before the next attempt is due."""
-        rested = asyncio.get_running_loop().time() - copy.failed_at >= self._context.settings.retry_first
-        if copy.record.state is SyncState.FAILED and rested:
-            self.want(copy)
+        """See `Retrying.try_again`."""
+        self._retrying.try_again(copy)
 
-    def _forget_retry(self, copy: Copy) -> None:
-        if (handle := self._retries.pop(copy, None)) is not None:
-            handle.cancel()
+    def hear_of_failed(self, copy: Copy, news: Sequence[News]) -> None:
+        """News of a node whose copy is neither live nor being listed."""
+        self._retrying.hear(copy, news)
 
     async def close(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
         """The node is gone, or `refused` to us from now on: nothing of it is served or found. The next read of the
@@ -318,7 +302,7 @@ class Synchroniser:
         copy.taken(len(copy.inbox))
         copy.order = None
         copy.covered.clear()
-        self._forget_retry(copy)
+        self._retrying.forget(copy)
 
     async def settle_closed(self, copy: Copy) -> None:
         """Store that a node was shut, unless it was opened again, and erase its items: those of one that was refused

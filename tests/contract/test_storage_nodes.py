@@ -55,6 +55,7 @@ async def test_all_that_is_remembered_of_a_node_is_there_again(database: Databas
         pubsub_type="urn:xmpp:microblog:0",
         attempts=3,
         retry_at=NOW + 1,
+        failed_by=b"\0limits\xff",
         shows_publisher=False,
         read_at=NOW - 1,
     )

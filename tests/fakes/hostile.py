@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
@@ -21,6 +21,8 @@ from tests.fakes.node import NOTE, Node, event
 from tests.fakes.requests import Request, add_pubsub, add_set, result
 from tests.fakes.service import Service
 
+Distort = Callable[[Request, Element], None]
+"""Changes an answer."""
 MEGABYTE = 1_000_000
 """Characters: with what is around them they are still less than an item may have."""
 HUGE = "(huge)"
@@ -40,6 +42,7 @@ class Harm:
     """Items in a page, whatever was asked for."""
     endless: Endless | None = None
     new_ids: bool = False
+    distorted: Distort | None = None
     answers: int = 0
     """How many were made so far, of those that lie."""
 
@@ -98,6 +101,10 @@ class HostileService(Service):
     def change_ids(self, node: str) -> None:
         """Whatever lists this node names its items as nothing did before."""
         self._of(node).new_ids = True
+
+    def distort(self, node: str, how: Distort) -> None:
+        """Answers about this node are changed so."""
+        self._of(node).distorted = how
 
     def refuse_all(self, condition: str = "forbidden", type: str = "auth") -> None:
         """Answer everything with this error."""
@@ -195,6 +202,8 @@ class HostileService(Service):
         if harm.new_ids and request.kind in ("items", "ids"):
             harm.answers += 1
             _rename(answer, f"-{harm.answers}")
+        if harm.distorted is not None:
+            harm.distorted(request, answer)
         return answer
 
     def _endless_page(self, request: Request, harm: Harm, endless: Endless) -> Element:

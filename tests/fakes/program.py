@@ -36,27 +36,34 @@ class Program:
         async with asyncio.timeout(SECONDS):
             await self.replica.settled()
 
-    async def read(self, node: str = NODE) -> Answer:
+    async def read(self, node: str = NODE, *, at: str = SERVICE) -> Answer:
         async with asyncio.timeout(SECONDS):
-            return await self.replica.get_items(SERVICE, node)
+            return await self.replica.get_items(at, node)
 
-    async def follow(self, node: str = NODE) -> None:
+    async def follow(self, node: str = NODE, *, at: str = SERVICE) -> None:
         """Read a node, and wait until its copy is live."""
-        await self.read(node)
-        await self.serves_live(node)
+        await self.read(node, at=at)
+        await self.serves_live(node, at=at)
 
-    def copy(self, node: str = NODE) -> Copy:
-        copy = self.replica._open.context.copies.find(NodeKey(JULIET, SERVICE, node))
+    def copy(self, node: str = NODE, *, at: str = SERVICE) -> Copy:
+        copy = self.replica._open.context.copies.find(NodeKey(JULIET, at, node))
         assert copy is not None
         return copy
 
-    async def serves_live(self, node: str = NODE) -> None:
+    async def serves_live(self, node: str = NODE, *, at: str = SERVICE) -> None:
         """Once all is quiet, the copy answers, is live, and holds what the service holds."""
         await self.settled()
-        answer = await self.read(node)
-        assert (answer.origin, answer.stale) == (Origin.COPY, False), self.copy(node).record
-        assert contents(answer) == self.service.contents(node)
-        assert self.copy(node).record.state is SyncState.LIVE
+        answer = await self.read(node, at=at)
+        assert (answer.origin, answer.stale) == (Origin.COPY, False), self.copy(node, at=at).record
+        assert contents(answer) == self.service.find(at).contents(node)
+        assert self.copy(node, at=at).record.state is SyncState.LIVE
+
+    async def becomes_live(self, node: str = NODE, *, at: str = SERVICE) -> None:
+        """Wait for that, whatever else is under way."""
+        copy = self.copy(node, at=at)
+        async with asyncio.timeout(SECONDS):
+            while copy.record.state is not SyncState.LIVE:
+                await copy.changed.wait()
 
     async def asks_service(self, node: str = NODE) -> None:
         """Once all is quiet, the service answers."""

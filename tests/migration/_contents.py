@@ -48,6 +48,7 @@ async def fill(where: Where) -> None:
                 state=state,
                 verified_at=NOW + number,
                 analysed_by=b"\0\xff",
+                failed_by=b"\0\xfe" if state is SyncState.FAILED else None,
             )
             saved = await database.write(nodes.save, record)
             published = [

@@ -11,7 +11,7 @@ from newsstand.config import Settings
 from newsstand.errors import ConfigurationError
 
 NAMES = [field.name for field in dataclasses.fields(Settings)]
-COUNTED = ["max_nodes", "max_items", "parallel", "page_size"]
+COUNTED = ["max_nodes", "max_items", "parallel", "parallel_service", "page_size"]
 
 
 def test_nothing_given_means_the_documented_limits() -> None:

@@ -10,14 +10,28 @@ from newsstand.errors import (
     ListingError,
     NewsstandError,
     NodeTooLarge,
+    NotFollowed,
     NotListable,
+    PepRefused,
     StanzaError,
     Timeout,
+    TooSlow,
 )
 
 
-@pytest.mark.parametrize("error", [NodeTooLarge("max_items", 5), NotListable("an item without an id")])
-def test_a_node_that_cannot_be_listed_waits_for_a_change(error: ListingError) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        NodeTooLarge("max_items", 5),
+        NotListable("an item without an id"),
+        NotFollowed("the service refuses the subscription"),
+        PepRefused("three accounts' refuse it"),
+        StanzaError("cancel", "feature-not-implemented"),
+        StanzaError("modify", "bad-request"),
+        StanzaError("auth", "forbidden"),
+    ],
+)
+def test_what_is_refused_or_cannot_be_done_waits_for_a_change(error: NewsstandError) -> None:
     assert error.lasting
 
 
@@ -29,6 +43,11 @@ def test_a_node_that_cannot_be_listed_waits_for_a_change(error: ListingError) ->
         Disconnected("the stream ended"),
         StanzaError("cancel", "remote-server-not-found"),
         StanzaError("wait", "internal-server-error"),
+        StanzaError("cancel", "internal-server-error"),
+        StanzaError("cancel", "service-unavailable"),
+        StanzaError("wait", "policy-violation"),
+        TooSlow("it takes long", 60.0),
+        NotFollowed("refused for the moment", lasting=False),
         NewsstandError("something else"),
     ],
 )

@@ -229,3 +229,15 @@ def test_whether_a_service_shows_publishers_is_seen_in_a_listing(
     publishers: list[str | None], expected: bool | None
 ) -> None:
     assert shows_publisher({publisher is not None for publisher in publishers}) is expected
+
+
+@pytest.mark.parametrize(
+    ("service", "host"),
+    [
+        ("juliet@example.org", "@example.org"),
+        ("pubsub.example.org", "pubsub.example.org"),
+        ("example.org", "example.org"),
+    ],
+)
+def test_the_pep_services_of_a_domain_are_one_host(service: str, host: str) -> None:
+    assert protocol.host_of(service) == host

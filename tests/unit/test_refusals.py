@@ -6,7 +6,7 @@ import pytest
 
 from newsstand.errors import StanzaError
 from newsstand.model import ItemsRequest, NodeKey
-from newsstand.refusals import FIRST, MOST, Refusals
+from newsstand.refusals import FIRST, MOST, NO_PEP, Domains, Refusals
 
 KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
 ALL = ItemsRequest(KEY)
@@ -97,3 +97,94 @@ def test_it_does_not_grow_without_bound(refusals: Refusals) -> None:
         remember(refusals, ItemsRequest(KEY, item_ids=(str(number),)))
     assert refusals.find(ItemsRequest(KEY, item_ids=("4",)), 0.0) is None
     assert refusals.find(ItemsRequest(KEY, item_ids=("5",)), 0.0) is not None
+
+
+# Domains that have no PEP service for us ---------------------------------------------------------------------------
+
+UNAVAILABLE = StanzaError("cancel", "service-unavailable")
+LATER = 1_000_000
+
+
+def refuse(domains: Domains, *accounts: str, error: StanzaError = UNAVAILABLE) -> None:
+    for account in accounts:
+        domains.note(f"{account}@evil.example", error, LATER)
+
+
+@pytest.mark.parametrize("condition", sorted(NO_PEP))
+def test_a_domain_of_which_three_accounts_refuse_is_closed(condition: str) -> None:
+    domains = Domains()
+    refuse(domains, "a", "b", error=StanzaError("cancel", condition))
+    assert not domains.is_closed("c@evil.example", 0)
+    refuse(domains, "c", error=StanzaError("cancel", condition))
+    assert domains.is_closed("d@evil.example", 0)
+    assert not domains.is_closed("d@evil.example", LATER)
+    assert not domains.is_closed("d@well.example", 0)
+    assert not domains.is_closed("evil.example", 0)
+
+
+def test_one_account_that_refuses_often_closes_nothing() -> None:
+    domains = Domains()
+    refuse(domains, "a", "a", "a", "a/balcony")
+    assert not domains.is_closed("b@evil.example", 0)
+
+
+def test_a_service_that_is_no_accounts_closes_nothing() -> None:
+    domains = Domains()
+    for name in ("a", "b", "c"):
+        domains.note(f"{name}.evil.example", UNAVAILABLE, LATER)
+    assert not any(domains.is_closed(service, 0) for service in ("a.evil.example", "evil.example", "a@evil.example"))
+
+
+def test_a_domain_that_answered_in_this_session_is_not_closed() -> None:
+    domains = Domains()
+    refuse(domains, "a", "b")
+    assert not domains.answered("c@evil.example")
+    refuse(domains, "d", "e", "f", "g")
+    assert not domains.is_closed("h@evil.example", 0)
+    domains.begin_session()
+    refuse(domains, "d", "e", "f")
+    assert domains.is_closed("h@evil.example", 0)
+
+
+def test_that_a_node_is_missing_is_an_answer() -> None:
+    domains = Domains()
+    refuse(domains, "a", "b")
+    refuse(domains, "c", error=StanzaError("cancel", "item-not-found"))
+    refuse(domains, "d")
+    assert not domains.is_closed("e@evil.example", 0)
+
+
+def test_a_broken_link_says_nothing() -> None:
+    domains = Domains()
+    refuse(domains, "a", "b")
+    refuse(domains, "c", "d", error=StanzaError("cancel", "remote-server-not-found"))
+    assert not domains.is_closed("e@evil.example", 0)
+    refuse(domains, "e")
+    assert domains.is_closed("f@evil.example", 0)
+
+
+def test_one_answer_opens_a_domain_again_and_says_so() -> None:
+    domains = Domains()
+    refuse(domains, "a", "b", "c")
+    assert domains.answered("d@evil.example")
+    assert not domains.answered("d@evil.example")
+    assert not domains.is_closed("a@evil.example", 0)
+
+
+def test_a_session_ends_and_a_domain_stays_closed() -> None:
+    domains = Domains()
+    refuse(domains, "a", "b", "c")
+    domains.begin_session()
+    assert domains.is_closed("d@evil.example", 0)
+
+
+def test_what_was_closed_before_a_restart_is_remembered_until_the_first_node_is_due() -> None:
+    domains = Domains()
+    assert domains.remember("a@evil.example", LATER)
+    assert domains.remember("b@evil.example", LATER - 5)
+    assert domains.remember("c@evil.example", LATER + 5)
+    assert domains.is_closed("d@evil.example", LATER - 6)
+    assert not domains.is_closed("d@evil.example", LATER - 5)
+    domains.answered("e@evil.example")
+    assert not domains.remember("a@evil.example", LATER)
+    assert not domains.is_closed("a@evil.example", 0)

@@ -122,6 +122,8 @@ class PubsubNode(Base):
     verified_at: Mapped[int | None] = mapped_column(Big)
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     retry_at: Mapped[int | None] = mapped_column(Big)
+    failed_by: Mapped[bytes | None] = mapped_column(LargeBinary(16))
+    """What it failed by, where it waits for a change; see `newsstand.lasting`."""
     shows_publisher: Mapped[bool | None] = mapped_column()
     """Whether the service's answers of this node name publishers; None while not seen."""
     subscription: Mapped[str] = mapped_column(String(16), default="none", server_default="none")

@@ -54,6 +54,7 @@ def record_of(row: Row[Any]) -> NodeRecord:
         pubsub_type=row.pubsub_type,
         attempts=row.attempts,
         retry_at=row.retry_at,
+        failed_by=row.failed_by,
         shows_publisher=row.shows_publisher,
         read_at=row.read_at,
         item_count=row.item_count,
