@@ -7,7 +7,9 @@ that is opened: in a thread, because what a package does when it is imported may
 from __future__ import annotations
 
 import logging
+import os
 import re
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -44,12 +46,22 @@ class Brought:
 
 
 _brought: Brought | None = None
+# Replicas may be opened in several threads at the same time.
+_bringing = threading.Lock()
+
+
+def _begin_anew() -> None:
+    """In a child: a thread of its parent may have held the lock."""
+    global _bringing  # noqa: PLW0603 - what belongs to the process does not belong to its child
+    _bringing = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 async def bring(seconds: float) -> Brought:
     """What the installed packages bring; each may take so many seconds to load. Raises nothing: what went wrong is
     logged, once a process."""
-    global _brought  # noqa: PLW0603 - installed packages are the process's, not a replica's
     if _brought is None:
         run = Runner(seconds)
         try:
@@ -58,10 +70,18 @@ async def bring(seconds: float) -> Brought:
             found = Brought(problems=(Problem("the installed packages' entry points cannot be read", error),))
         finally:
             run.close()
-        if _brought is None:  # else a replica that was opened at the same time was faster
-            _brought = found
-            _tell(found.problems)
+        return _keep(found)
     return _brought
+
+
+def _keep(found: Brought) -> Brought:
+    global _brought  # noqa: PLW0603 - installed packages are the process's, not a replica's
+    with _bringing:
+        if _brought is not None:
+            return _brought  # a replica that was opened at the same time was faster
+        _brought = found
+    _tell(found.problems)
+    return found
 
 
 def _tell(problems: Iterable[Problem]) -> None:

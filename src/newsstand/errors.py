@@ -5,6 +5,7 @@ NewsstandError
 ├── DatabaseError             the copy's database cannot be used
 │   ├── DatabaseNewer         made by a newer Newsstand: left untouched
 │   ├── DatabaseLocked        another process holds it
+│   ├── DatabaseLost          its file was moved, deleted or replaced while it was used
 │   └── NotADatabase          the file is something else, or damaged
 ├── ServiceError              the pubsub service, or the way to it
 │   ├── StanzaError           it answered with an error
@@ -59,6 +60,10 @@ class DatabaseNewer(DatabaseError):
 
 class DatabaseLocked(DatabaseError):
     """Another process holds the database longer than we are willing to wait."""
+
+
+class DatabaseLost(DatabaseError):
+    """The file was moved, deleted or replaced while it was used: nothing more is read from it, or written to it."""
 
 
 class NotADatabase(DatabaseError):

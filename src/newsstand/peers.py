@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,8 +15,35 @@ from newsstand.storage.leases import WorkerRow
 ENDED = 0.5
 """Seconds for which it is believed that a process is still there."""
 
-here: set[str] = set()
-"""The workers of this process."""
+
+class Here:
+    """The workers of this process, each of one event loop. What runs in a loop that was closed ended with it, whether
+    it said so or not."""
+
+    def __init__(self) -> None:
+        self._loops: dict[str, asyncio.AbstractEventLoop] = {}
+
+    def add(self, worker: str) -> None:
+        """One of the running loop."""
+        for other, loop in list(self._loops.items()):
+            if loop.is_closed():
+                self.discard(other)
+        self._loops[worker] = asyncio.get_running_loop()
+
+    def discard(self, worker: str) -> None:
+        self._loops.pop(worker, None)
+
+    def __contains__(self, worker: str) -> bool:
+        loop = self._loops.get(worker)
+        return loop is not None and not loop.is_closed()
+
+    def forget(self) -> None:
+        """In a child: none of its parent's runs here."""
+        self._loops.clear()
+
+
+here = Here()
+os.register_at_fork(after_in_child=here.forget)
 
 
 def lease_clock() -> float:

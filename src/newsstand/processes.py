@@ -39,6 +39,16 @@ def _process_of(pid: int) -> Process:
     return Process(this_host(), pid, _look(pid)[1])
 
 
+def _forget() -> None:
+    """In a child: it may have got the number that an earlier process had, or live in a container of its own."""
+    this_host.cache_clear()
+    _process_of.cache_clear()
+
+
+if os.name != "nt":
+    os.register_at_fork(after_in_child=_forget)
+
+
 def has_ended(process: Process) -> bool:
     """True only where that is certain; of another machine nothing is known."""
     if process.host != this_host() or os.name == "nt":  # there, asking would end it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -40,7 +40,7 @@ from newsstand.policy import Decision, Fetch, Refuse, Serve
 from newsstand.reading import Moment, Reply
 from newsstand.storage import search
 from newsstand.storage.database import Database
-from newsstand.transport import Transport
+from newsstand.transport import Session, Transport
 from newsstand.ways import Take, Ways
 from newsstand.writes import Write
 
@@ -69,6 +69,8 @@ class Replica:
         self._analysers = Analysers(BUILT_IN)
         self._with_entry_points = entry_points
         self._engine: Engine | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._forget_loss: Callable[[], None] = lambda: None
         self.only_when_asked = False
         """Set before `open` by a program that looks into a database which another one keeps (the command line does):
         nothing is followed, judged or dropped but what a verb names."""
@@ -81,11 +83,31 @@ class Replica:
             self._analysers.bring(brought.analysers, complete=brought.complete)
         context = Context(database, self._transport, self._analysers, self._settings, self._clock)
         await context.load()
-        self._engine = Engine(context, only_when_asked=self.only_when_asked)
+        engine = self._engine = Engine(context, only_when_asked=self.only_when_asked)
         if self._transport is not None:
-            self._transport.on_message(self._engine.follower.hear_message)
-            self._transport.on_session(self._engine.on_session)
-        await self._engine.open()
+            self._listen(self._transport, engine)
+        self._forget_loss = database.when_lost(lambda: self._turn_off(engine))
+        await engine.open()
+
+    def _turn_off(self, engine: Engine) -> None:
+        """The database's file is lost: from this moment on, the program's requests go to their services."""
+        if self._engine is engine:
+            self._engine = None
+            self._ending = asyncio.get_running_loop().create_task(engine.close(), name="turning newsstand off")
+
+    def _listen(self, transport: Transport, engine: Engine) -> None:
+        """As long as this engine runs: the stream may go on after it."""
+
+        def on_message(message: Element) -> None:
+            if self._engine is engine:
+                engine.follower.hear_message(message)
+
+        def on_session(session: Session) -> None:
+            if self._engine is engine:
+                engine.on_session(session)
+
+        transport.on_message(on_message)
+        transport.on_session(on_session)
 
     @property
     def is_open(self) -> bool:
@@ -93,14 +115,19 @@ class Replica:
 
     async def close(self) -> None:
         """End all work. Copies that were live are stale from now on."""
+        self._forget_loss()
         if self._engine is not None:
             await self._engine.close()
             self._engine = None
+        if self._ending is not None:
+            await self._ending
 
     @property
     def _open(self) -> Engine:
         if self._engine is None:
-            raise DatabaseError("the replica is not open yet: await plugin.ready() first")
+            raise DatabaseError("the replica is not open: await plugin.ready(), which also says why it is not")
+        if self._engine.context.database.is_inherited:
+            self._engine.context.database.check_usable()
         return self._engine
 
     def register_analyser(self, analyser: Analyser) -> None:

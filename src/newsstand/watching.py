@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from newsstand.context import Context
 from newsstand.copies import Copy
-from newsstand.errors import ChangesLost, NotInCopy
+from newsstand.errors import ChangesLost, DatabaseLost, NotInCopy
 from newsstand.model import Change, NodeKey, SyncState
 from newsstand.storage import log
 from newsstand.storage.log import Cursor
@@ -30,7 +30,8 @@ def begin(context: Context, key: NodeKey, since: int | None) -> AsyncIterator[Ch
 
 async def _watch(context: Context, copy: Copy, since: int) -> AsyncIterator[Change]:
     """What the log holds after the revision `since`, then each change as it is committed. Ends when the replica is
-    closed; raises ChangesLost where it cannot go on without leaving something out."""
+    closed; raises ChangesLost where it cannot go on without leaving something out, DatabaseLost where the database's
+    file was lost."""
     cursor = Cursor(since)
     while not context.closed:
         # Taken before looking: what is committed while we look wakes us afterwards.
@@ -43,6 +44,8 @@ async def _watch(context: Context, copy: Copy, since: int) -> AsyncIterator[Chan
         cursor = part.cursor
         if not part.more:
             await changed.wait()
+    if context.database.lost is not None:
+        raise DatabaseLost(context.database.lost)
 
 
 def _why(copy: Copy, revision: int) -> str:

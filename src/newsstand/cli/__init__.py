@@ -7,27 +7,44 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from newsstand.cli import output
+from newsstand.cli import output, streams
 from newsstand.cli.arguments import parser
 from newsstand.errors import NewsstandError
 
 INTERRUPTED = 130
-PIPE_CLOSED = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command, and return the exit code: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C.
+    """Run one command, and return the exit code: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C, 141 where
+    nobody reads what it prints any more.
 
-    Errors are one line on stderr; with `-v` their traceback comes before it."""
-    output.write_anything()
+    Errors are one line on stderr; with `-v` their traceback comes before it. Where stderr cannot be written, they are
+    the exit code alone."""
+    with streams.guarded():
+        output.write_anything()
+        try:
+            code = _parse_and_run(argv)
+            sys.stdout.flush()
+        except streams.OutputEnded as ended:
+            streams.forget_stdout()
+            if ended.why is not None:
+                output.say(ended.why)
+            return int(ended.code or 0)
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        return code
+
+
+def _parse_and_run(argv: Sequence[str] | None) -> int:
     try:
         args = parser().parse_args(argv)
+    except streams.OutputEnded:
+        raise
     except SystemExit as ended:
         return int(ended.code or 0)
     with _logging(args.verbose):
@@ -37,12 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: Any) -> int:
     try:
         code: int = args.find()(args)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        _forget_stdout()
-        return PIPE_CLOSED
     except NewsstandError as error:
         return _failed(str(error), args.verbose)
     except Exception as error:  # a fault of ours: still one line, and how to see the rest
@@ -89,11 +100,3 @@ class _Told(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         output.say(record.getMessage())
-
-
-def _forget_stdout() -> None:
-    """Nobody reads any more: what is still buffered must not fail once more when Python ends."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)

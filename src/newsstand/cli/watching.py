@@ -14,6 +14,7 @@ from typing import Any
 
 from newsstand.cli import output
 from newsstand.cli.addresses import bare_jid
+from newsstand.cli.streams import OutputEnded
 from newsstand.cli.wording import explained
 from newsstand.errors import Disconnected, NewsstandError
 from newsstand.model import Change
@@ -58,7 +59,7 @@ def _ends(ending: asyncio.Future[int]) -> Iterator[None]:
     def unread() -> None:
         loop.remove_reader(out)
         if not ending.done():
-            ending.set_exception(BrokenPipeError())
+            ending.set_exception(OutputEnded(None))
 
     out = _pipe()
     # Signals are heard in the main thread only: elsewhere they are somebody else's.

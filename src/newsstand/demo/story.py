@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import io
 import json
 import logging
 import re
@@ -46,7 +45,7 @@ def main(as_json: bool = False, record: Path | None = None) -> int:
 
     `as_json` prints one JSON document instead, with the figures and the claims. `record` is where a picture of
     the output goes (SVG)."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows no é still gets the story
     console = Console(quiet=as_json, record=record is not None, highlight=False, soft_wrap=False)
     console.width = WIDTH if record is not None or not console.is_terminal else min(WIDTH, console.width)

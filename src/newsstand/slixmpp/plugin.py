@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
+import os
 from typing import Any, ClassVar
 
 from slixmpp.plugins.base import BasePlugin
 
 from newsstand.config import Settings
-from newsstand.errors import ConfigurationError, NewsstandError, NotADatabase
+from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLost, NewsstandError, NotADatabase
 from newsstand.replica import Replica
 from newsstand.slixmpp.transport import SlixmppTransport
 from newsstand.slixmpp.trigger import Trigger
@@ -59,19 +59,27 @@ class Newsstand(BasePlugin):
         self._trigger.install()
         self._ended = False
         self._opening: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Where the database is opened."""
+        self._process = 0
+        """And in which process."""
         self._begin()
 
     def _begin(self) -> None:
         """Open as soon as the loop runs: a program may register plugins before it starts one."""
         loop = self.xmpp.loop
-        if loop.is_running():
-            self._opening = loop.create_task(self._open(), name="opening newsstand")
+        if _running_loop() is loop:
+            self._begin_running()
         else:
-            loop.call_soon(self._begin_running)
+            loop.call_soon_threadsafe(self._begin_running)
 
     def _begin_running(self) -> None:
-        if self._opening is None and not self._ended:
-            self._opening = asyncio.get_running_loop().create_task(self._open(), name="opening newsstand")
+        if self._ended or (self._opening is not None and not self._opening.cancelled()):
+            return
+        self._loop, self._process = asyncio.get_running_loop(), os.getpid()
+        self._opening = self._loop.create_task(self._open(), name="opening newsstand")
+        self._opening.add_done_callback(_look_at)
 
     async def _open(self) -> None:
         try:
@@ -80,43 +88,100 @@ class Newsstand(BasePlugin):
             except NotADatabase:
                 # Met when the copies were read: opened once more, the file is read through, and set aside.
                 self._database = await self._take_up()
-        except NewsstandError as error:
-            log.error("Newsstand is off, every request goes to its service: %s", error)
+        except Exception as error:  # whatever it is: perhaps nobody waits for it
+            why, known = str(error) or type(error).__name__, isinstance(error, NewsstandError)
+            log.error("Newsstand is off: every read goes to the service: %s", why, exc_info=None if known else error)
             raise
+        self._forget_loss = self._database.when_lost(self._lose)
 
     async def _take_up(self) -> Database:
         database = await shared.acquire(self._url, migrate=self._migrate)
         try:
             await self.replica.open(database)
-        except BaseException:
+        except (Exception, asyncio.CancelledError):  # whatever else there is ends the loop
+            await self.replica.close()
             await shared.release(database)
             raise
         return database
 
+    def _lose(self) -> None:
+        """The database's file is not there any more, and that was logged."""
+        if not self._ended:
+            self._end()
+
     async def ready(self) -> None:
-        """Wait until the database is open. Raises what kept it from opening (`newsstand.errors.DatabaseError`)."""
+        """Wait until the database is open. Raises what kept it from opening (`newsstand.errors.DatabaseError`), what
+        ended it (`newsstand.errors.DatabaseLost`), and DatabaseError in a child of the process that opened it, or in
+        another event loop."""
+        self._begin_running()
         if self._opening is None:
-            self._begin_running()
-        assert self._opening is not None
-        await asyncio.shield(self._opening)
+            raise DatabaseError("Newsstand was closed before the database was opened")
+        self._check_here()
+        try:
+            await asyncio.shield(self._opening)
+        except asyncio.CancelledError:
+            if not (self._ended and self._opening.cancelled()):
+                raise
+            raise DatabaseError("Newsstand was closed before the database was opened") from None
+        if self._database.lost is not None:
+            raise DatabaseLost(self._database.lost)
 
     async def close(self) -> None:
-        """End all work and let go of the database. The program's requests go to their services from now on."""
+        """End all work and let go of the database. The program's requests go to their services from now on. Raises
+        DatabaseError in another event loop than that in which the database was opened; in a child of the process that
+        opened it, nothing is closed."""
         self._trigger.remove()
         self._transport.close()
-        if self._ended:
+        if self._opening is None or os.getpid() != self._process:
+            self._ended = True
             return
+        self._check_here()
+        self._end()
+        assert self._closing is not None
+        await asyncio.shield(self._closing)
+
+    def _end(self) -> None:
         self._ended = True
-        if self._opening is None:
-            return
-        with contextlib.suppress(NewsstandError, asyncio.CancelledError):
-            await self._opening
+        self._trigger.remove()
+        self._transport.close()
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._let_go(), name="closing newsstand")
+
+    async def _let_go(self) -> None:
+        assert self._opening is not None
+        self._opening.cancel()  # should it still be under way: another process may be waited for
+        await asyncio.wait({self._opening})
+        if not self._opening.cancelled() and self._opening.exception() is None:
+            self._forget_loss()
             await self.replica.close()
             await shared.release(self._database)
 
+    def _check_here(self) -> None:
+        if os.getpid() != self._process:
+            raise DatabaseError(
+                "Newsstand was opened in the process that this one was forked from: make a client, and register the "
+                "plugin, after the fork"
+            )
+        if asyncio.get_running_loop() is not self._loop:
+            raise DatabaseError("Newsstand was opened in another event loop, that of its client, and is used in that")
+
     def plugin_end(self) -> None:
         self._trigger.remove()
-        self._closing = asyncio.ensure_future(self.close(), loop=self.xmpp.loop)
+        if not self.xmpp.loop.is_closed():
+            self._ending = asyncio.ensure_future(self.close(), loop=self.xmpp.loop)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _look_at(opening: asyncio.Task[None]) -> None:
+    """What it raised was logged: asyncio need not complain that nobody awaits it."""
+    if not opening.cancelled():
+        opening.exception()
 
 
 def _yes_or_no(given: dict[str, Any], name: str) -> bool:

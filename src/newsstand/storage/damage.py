@@ -7,14 +7,13 @@ import fcntl
 import logging
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 from newsstand.errors import DatabaseLocked, NotADatabase
-from newsstand.storage import sqlite
+from newsstand.storage import forks, sqlite
 from newsstand.storage.mapping import PREFIX
 from newsstand.storage.sqlite import doubt_of
 
@@ -25,8 +24,6 @@ SIDE_FILES = ("-wal", "-journal")
 # Where SQLite itself locks a file (its "PENDING_BYTE" and what follows): whoever has the file open in WAL mode, or
 # reads or writes it in another, holds a part of it.
 _LOCK_AT, _LOCK_BYTES = 0x40000000, 512
-# Locks on files do not part threads of one process.
-_turn = threading.Lock()
 
 
 def look_through(path: Path) -> None:
@@ -51,10 +48,10 @@ def check_whole(path: Path, there: os.stat_result) -> None:
 def set_aside(path: Path, there: os.stat_result, error: NotADatabase) -> None:
     """Rename the file, and what SQLite keeps beside it, so that a new one can be made in its place: what a copy holds
     can be fetched again. `there` is the file that was found damaged; where another process has put it aside already,
-    nothing is done.
+    nothing is done. To be called `opening.in_turn`: locks on files do not part threads of one process.
 
-    Raises DatabaseLocked where another process has it open. Raises `error` where it holds tables of others: what a
-    program keeps itself must not vanish from under it.
+    Raises DatabaseLocked where another process has it open, or another event loop of this one. Raises `error` where it
+    holds tables of others: what a program keeps itself must not vanish from under it.
     """
     real = _real(path)
     if others := _tables_of_others(real):
@@ -62,7 +59,7 @@ def set_aside(path: Path, there: os.stat_result, error: NotADatabase) -> None:
             f"{error}. It was not set aside, because it holds other tables too ({', '.join(others[:3])}): recover "
             "them (the sqlite3 shell's .recover), or name another file"
         ) from error
-    with _turn, _alone(real, error) as locked:
+    with _alone(real, error) as locked:
         if locked is None or not os.path.samestat(locked, there):
             return
         aside = _move(real, locked)
@@ -121,14 +118,21 @@ def _escaped(name: str) -> str:
 
 @contextlib.contextmanager
 def _alone(real: Path, error: NotADatabase) -> Iterator[os.stat_result | None]:
-    """While no other process uses the file: the file that is there now, if any. It may have been put aside, and its
-    name given to a new one, meanwhile."""
+    """While nobody else uses the file: the file that is there now, if any. It may have been put aside, and its name
+    given to a new one, meanwhile."""
+    until = time.monotonic() + sqlite.BUSY_SECONDS
+    # Closing the file again would end the locks of those in this process who have it open.
+    while forks.is_open_here(real):
+        if time.monotonic() > until:
+            raise DatabaseLocked(
+                f"{error}; another event loop of this process has it open: end that, so that the file can be set aside"
+            ) from error
+        time.sleep(0.01)
     try:
         descriptor = os.open(real, os.O_RDWR | os.O_NONBLOCK)
     except FileNotFoundError:
         yield None
         return
-    until = time.monotonic() + sqlite.BUSY_SECONDS
     try:
         while True:
             try:

@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,15 +37,28 @@ ROOM = 4
 _BACKUP = ".before-migration-from-"
 
 
+# Locks on files do not part threads of one process, and closing a file ends all that the process has on it: what makes
+# the file, or sets it aside, must not happen beside another opening of it. By path.
+_turns: dict[Path, threading.Lock] = {}
+os.register_at_fork(after_in_child=_turns.clear)
+
+
 class BeingMigrated(DatabaseLocked):
     """Another process holds the lock that a migration needs: perhaps it migrates."""
 
 
+@contextlib.contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Within it, no other thread opens this file."""
+    with _turns.setdefault(path.resolve(), threading.Lock()):
+        yield
+
+
 def prepare(url: URL, *, set_aside: bool = True) -> None:
-    """Bring the file to the newest revision. Blocks. Most often there is nothing to do: then nothing is locked, and
-    Alembic not imported. What is refused is refused by reading alone. A file that is damaged, or no database, is set
-    aside, and made anew, unless `set_aside` is false: then it is refused. Raises as `open_database`, and BeingMigrated
-    where trying again may help."""
+    """Bring the file to the newest revision. Blocks; to be called `in_turn`. Most often there is nothing to do: then
+    nothing is locked, and Alembic not imported. What is refused is refused by reading alone. A file that is damaged, or
+    no database, is set aside, and made anew, unless `set_aside` is false: then it is refused. Raises as
+    `open_database`, and BeingMigrated where trying again may help."""
     path = path_of(url)
     with translated(path):
         while True:
@@ -197,7 +211,7 @@ async def migrate(url: str, revision: str) -> None:
     path = path_of(parsed)
 
     def run() -> None:
-        with translated(path):
+        with translated(path), in_turn(path):
             check_length(path, make_file(path))
         _move(parsed, path, revision)
 

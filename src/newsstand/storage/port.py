@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -10,6 +12,8 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
+
+from newsstand.errors import DatabaseError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,12 +42,61 @@ class Instant(Protocol):
 
 
 class Database(ABC):
-    """An open database. Statements are functions of a synchronous Connection; they never commit. Used from one
-    event loop. What goes wrong raises DatabaseError, what no database can keep ConfigurationError."""
+    """An open database. Statements are functions of a synchronous Connection; they never commit. It belongs to the
+    process and the event loop that opened it, and to no child of that process. What goes wrong raises DatabaseError,
+    what no database can keep ConfigurationError."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """`loop`: where it is used; None: where nobody awaits anything of it."""
+        self.loop = loop
+        self._process = os.getpid()
+        self._closed = False
         self._keepers: dict[str, Keeper] = {}
         self._listeners: set[Callable[[int], None]] = set()
+        self._when_lost: set[Callable[[], None]] = set()
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether it was opened by the process that this one was forked from."""
+        return os.getpid() != self._process
+
+    def check_usable(self) -> None:
+        """Raises DatabaseError where it was closed, or is another process's."""
+        self._check_process()
+        if self._closed:
+            raise DatabaseError("the database is closed")
+
+    def _check_process(self) -> None:
+        if self.is_inherited:
+            raise DatabaseError(
+                "the database was opened by the process that this one was forked from: open it here anew, after the "
+                "fork"
+            )
+
+    def _check_awaitable(self) -> None:
+        """The same, and where it is another event loop's."""
+        self.check_usable()
+        self._check_loop()
+
+    def _check_loop(self) -> None:
+        if self.loop is not None and asyncio.get_running_loop() is not self.loop:
+            raise DatabaseError(
+                "the database was opened in another event loop: each loop opens its own (in a thread of its own, that "
+                "is all that it takes)"
+            )
+
+    @property
+    def lost(self) -> str | None:
+        """What became of the file, where it was moved, deleted or replaced while it was used: nothing more is read or
+        written then."""
+        return None
+
+    def when_lost(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Have `told` called in the event loop, once, should the file be lost. Returns what takes that back."""
+        if self.lost is not None and self.loop is not None:
+            self.loop.call_soon(told)
+        self._when_lost.add(told)
+        return lambda: self._when_lost.discard(told)
 
     @property
     def instant(self) -> Instant | None:
@@ -97,9 +150,13 @@ class Database(ABC):
     async def close(self) -> None:
         """Finish what was begun, and let go of it. May be called again."""
 
+    def abandon(self) -> None:
+        """Let go of it where its event loop was closed, and nothing can be awaited any more. Does not block."""
+        self._closed = True
+
     def keeper(self, account: str) -> Keeper | None:
-        """Who keeps this account's copies, of those in this process: two that both wrote, each sure of what it holds,
-        would both be wrong."""
+        """Who keeps this account's copies, of those that use this object: two that both wrote, each sure of what it
+        holds, would both be wrong."""
         return self._keepers.get(account)
 
     def keep(self, account: str, keeper: Keeper | None) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
+from newsstand.storage import forks
 
 CONNECT_SECONDS = 10.0
 LEAVE_SECONDS = 2.0
@@ -39,6 +40,8 @@ _NOT_PROVEN = "28P01"
 _NOT_LET_IN = "28000"
 _NO_RIGHT = ("42501", "3F000")
 """The second is of a role that may not even look into the schema: to it, there is none."""
+_UNUSABLE = ("08", "25006", "28", "3D", "42501", "53", "55P03", "57P", "58", "XX")
+"""How those begin that say what is the matter with the database, not with a statement."""
 _WHERE_FROM = (
     "a password is taken from ~/.pgpass or the file that $PGPASSFILE names (a line HOST:PORT:DATABASE:USER:PASSWORD, "
     "in a file that only you can read), or from $PGPASSWORD, which comes before it"
@@ -83,10 +86,12 @@ def make_engine(url: URL, *, pooled: bool, **options: Any) -> AsyncEngine:
     async def connect() -> Any:
         import asyncpg
 
-        with translated(url):  # here, because a program's sessions are translated nowhere else
-            return await asyncpg.connect(
+        with translated(url):
+            connection = await asyncpg.connect(
                 dsn, timeout=CONNECT_SECONDS, statement_cache_size=0 if pooled else 1000, server_settings=settings
             )
+        forks.keep_in_children(connection)
+        return connection
 
     arguments: dict[str, Any] = {"async_creator_fn": connect}
     if pooled:
@@ -184,6 +189,11 @@ def is_lost(error: BaseException) -> bool:
         return error.connection_invalidated
     lost = ConnectionError | asyncpg.InterfaceError | asyncpg.PostgresConnectionError | asyncpg.AdminShutdownError
     return isinstance(error, lost)
+
+
+def is_unusable(error: BaseException) -> bool:
+    """Whether an error of the driver says that the database cannot be read or written, whatever is asked of it."""
+    return is_lost(error) or sqlstate(error).startswith(_UNUSABLE)
 
 
 def sqlstate(error: BaseException) -> str:

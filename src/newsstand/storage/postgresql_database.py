@@ -16,8 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from newsstand.errors import DatabaseError
-from newsstand.storage import dialects, postgresql, postgresql_opening
+from newsstand.storage import dialects, forks, postgresql, postgresql_opening
 from newsstand.storage.port import Database, P, T, Turn
 from newsstand.storage.postgresql import translated
 from newsstand.storage.postgresql_writer import PostgresqlWriter
@@ -49,10 +48,9 @@ class PostgresqlDatabase(Database):
     """See the port. `pooled`: see `newsstand.storage.postgresql.make_engine`."""
 
     def __init__(self, url: URL, *, pooled: bool) -> None:
-        super().__init__()
+        super().__init__(asyncio.get_running_loop())
         self._url = url
         self._pooled = pooled
-        self._closed = False
         self._engine = engine = self._make_engine(READS)
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._scanner = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -70,6 +68,7 @@ class PostgresqlDatabase(Database):
         return await self._run(self._reader, lambda conn: statement(conn, *args, **kwargs))
 
     async def scan(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._check_awaitable()
         async with self._scans:
             return await self._run(self._scanner, lambda conn: statement(conn, *args, **kwargs))
 
@@ -81,7 +80,7 @@ class PostgresqlDatabase(Database):
 
         with translated(self._url):
             for attempt in range(1, ATTEMPTS + 1):
-                self._check_open()
+                self._check_awaitable()
                 try:
                     return await greenlet_spawn(run)
                 except Exception as error:
@@ -91,22 +90,23 @@ class PostgresqlDatabase(Database):
         raise AssertionError("unreachable")
 
     async def write(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._check_awaitable()
         return await self._writer.submit(lambda conn: statement(conn, *args, **kwargs))
 
     async def write_first(
         self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
+        self._check_awaitable()
         return await self._writer.submit(lambda conn: statement(conn, *args, **kwargs), Turn.FIRST)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Any]:
         from newsstand.storage import sessions  # costs 60 ms to import: only programs that use it pay
 
-        self._check_open()
+        self._check_awaitable()
         if self._sessions is None:
-            # A session may read long before it writes: at any other level the server would refuse it then.
-            engine = postgresql.make_engine(self._url, pooled=self._pooled, isolation_level="READ COMMITTED")
-            self._sessions = sessions.Sessions(engine)
+            engine = sessions.engine_on_server(self._url, pooled=self._pooled)
+            self._sessions = sessions.Sessions(engine, self.check_usable, self._check_process)
         async with self._sessions.open() as session:
             yield session
 
@@ -124,6 +124,7 @@ class PostgresqlDatabase(Database):
             ended = asyncio.Event()
             try:
                 conn = await asyncpg.connect(dsn, timeout=postgresql.CONNECT_SECONDS)
+                forks.keep_in_children(conn)
                 try:
                     conn.add_termination_listener(lambda _, ended=ended: ended.set())
                     await conn.add_listener(dialects.CHANNEL, self._hinted)
@@ -141,7 +142,10 @@ class PostgresqlDatabase(Database):
                 told(int(text))
 
     async def close(self) -> None:
+        if self.is_inherited:
+            return  # it is the other process's
         self._closed = True
+        self._check_loop()
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait({self._listening})
@@ -149,7 +153,3 @@ class PostgresqlDatabase(Database):
             await self._sessions.close()
         await self._writer.close()
         await self._engine.dispose()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise DatabaseError("the database is closed")

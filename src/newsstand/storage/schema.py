@@ -6,6 +6,7 @@ The revisions are numbered files, so the newest is known from their names.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import threading
 from collections.abc import Sequence
@@ -28,6 +29,15 @@ _REVISION_FILE = re.compile(r"^(\d{4})_\w+\.py$")
 _UNFINISHED = re.compile(r"^copying-(\d{4})-[0-9a-f]{16}$")
 # Alembic keeps the migration that is under way in module globals: two databases cannot be migrated at once.
 _alembic = threading.Lock()
+
+
+def _begin_anew() -> None:
+    """In a child: a thread of its parent may have held the lock."""
+    global _alembic  # noqa: PLW0603 - what belongs to the process does not belong to its child
+    _alembic = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def revisions(*folders: Path) -> list[str]:

@@ -6,17 +6,18 @@ flush. See `newsstand.storage.following` for what they do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.pool import NullPool
 
 from newsstand.errors import ConfigurationError
-from newsstand.storage import schema, sqlite
+from newsstand.storage import forks, schema, sqlite
 from newsstand.storage.following import Following
 from newsstand.storage.mapping import PubsubItem
 
@@ -36,8 +37,9 @@ def engine_on_file(url: URL) -> AsyncEngine:
     """For sessions on a SQLite file, beside the connections of ours."""
     # The driver begins a transaction at the first write, so a session that only reads holds nobody up.
     engine = create_async_engine(
-        url.set(drivername="sqlite+aiosqlite"),
-        connect_args={"timeout": sqlite.BUSY_SECONDS},
+        sqlite.existing_file(url).set(drivername="sqlite+aiosqlite"),
+        poolclass=NullPool,  # between two sessions nothing is open that a fork would have to close
+        connect_args={"timeout": sqlite.BUSY_SECONDS, "factory": forks.connector(sqlite.path_of(url))},
         json_serializer=sqlite.json_text,
     )
 
@@ -48,14 +50,43 @@ def engine_on_file(url: URL) -> AsyncEngine:
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
 
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def on_error(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if sqlite.is_unusable(error):
+            with sqlite.translated(sqlite.path_of(url), at_work=True):
+                raise error
+
+    return engine
+
+
+def engine_on_server(url: URL, *, pooled: bool) -> AsyncEngine:
+    """For sessions on PostgreSQL."""
+    from newsstand.storage import postgresql  # costs 100 ms to import: only programs that use it pay
+
+    # A session may read long before it writes: at any other level the server would refuse it then.
+    engine = postgresql.make_engine(url, pooled=pooled, isolation_level="READ COMMITTED")
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def on_error(context: ExceptionContext) -> None:
+        error = context.sqlalchemy_exception or context.original_exception
+        if postgresql.is_unusable(error):
+            with postgresql.translated(url):
+                raise error
+
     return engine
 
 
 class Sessions:
     """Makes sessions on one database."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, check: Callable[[], None], check_process: Callable[[], None]) -> None:
+        """`check` is called before anything is asked of the database, and raises where it may not be used;
+        `check_process` before a transaction is undone, and raises in a child of the process."""
         self._engine = engine
+        for name in ("before_cursor_execute", "commit"):
+            event.listen(engine.sync_engine, name, lambda *_: check())
+        event.listen(engine.sync_engine, "rollback", lambda *_: check_process())
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[AsyncSession]:

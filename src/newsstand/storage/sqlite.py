@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, NotADatabase
+from newsstand.storage import forks
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,17 @@ DRIVERS = ("sqlite", "sqlite+pysqlite", "sqlite+aiosqlite")
 _SHORTEST = 512
 """Bytes of the smallest page."""
 _EXAMPLE = "write sqlite:///path/to/news.db"
+# https://sqlite.org/rescode.html: what is the matter with the database, not with a statement.
+_UNUSABLE = frozenset(
+    (
+        *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM),
+        *(sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL),
+        *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_NOTADB),
+    )
+)
 _LOCKED = ("database is locked", "database is busy")
 _DAMAGED = ("not a database", "malformed", "unsupported file format")
+NO_FTS5 = "no such module: fts5"
 
 
 def check_url(url: str) -> URL:
@@ -118,14 +128,19 @@ def make_engine(
     *,
     pool: type[Pool] = NullPool,
     look_only: bool = False,
+    existing: bool = False,
     cache_kib: int = CACHE_KIB,
     **options: Any,
 ) -> Engine:
-    """`begin`, `look_only` and `cache_kib`: see `set_up_sqlite`."""
+    """`begin`, `look_only` and `cache_kib`: see `set_up_sqlite`. `existing`: no file is made where there is none."""
     engine = create_engine(
-        _existing(url) if look_only else url,
+        existing_file(url) if look_only or existing else url,
         poolclass=pool,
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        connect_args={
+            "timeout": BUSY_SECONDS,
+            "check_same_thread": False,
+            "factory": forks.connector(path_of(url)),
+        },
         isolation_level="AUTOCOMMIT" if begin is None else None,
         query_cache_size=200,
         json_serializer=json_text,
@@ -135,7 +150,7 @@ def make_engine(
     return engine
 
 
-def _existing(url: URL) -> URL:
+def existing_file(url: URL) -> URL:
     """The same, where SQLite makes no file: one of its own making everybody might read."""
     return URL.create("sqlite", database=f"file:{quote(str(path_of(url)))}", query={"mode": "rw", "uri": "true"})
 
@@ -183,6 +198,11 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
+def is_unusable(error: BaseException) -> bool:
+    """Whether an error of the driver says that the database cannot be read or written, whatever is asked of it."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNUSABLE
+
+
 class translated:
     """Turns the driver's errors into ours. A context manager without a generator, because reads are short. `at_work`:
     damage that is met is noted, so that the next opening looks closely."""
@@ -205,6 +225,13 @@ class translated:
             return
         cause = error.orig if isinstance(error, DBAPIError) else error
         words = str(cause)
+        if NO_FTS5 in words:
+            raise DatabaseError(
+                f"{self.path} needs FTS5, and the SQLite library of this Python ({sqlite3.sqlite_version}) was built "
+                "without it. The SQLite of Debian, Fedora, Alpine, Homebrew, conda and of Python's own installers has "
+                "it: use a Python that is linked to such a one, or build SQLite with -DSQLITE_ENABLE_FTS5; or name a "
+                "PostgreSQL database"
+            ) from error
         if any(locked in words for locked in _LOCKED):
             raise DatabaseLocked(
                 f"another process holds {self.path} for longer than {BUSY_SECONDS:g} s; end it, or use another file"

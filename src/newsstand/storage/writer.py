@@ -7,14 +7,14 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from newsstand.errors import DatabaseError
 from newsstand.storage.port import Turn
 from newsstand.storage.sqlite import translated
+from newsstand.storage.sqlite_file import OpenFile
 
 T = TypeVar("T")
 
@@ -40,12 +40,12 @@ class _Outcome(NamedTuple):
 class Writer:
     """What waits together is committed together, each part on its own savepoint."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
-        self._engine = engine
-        self._path = path
+    def __init__(self, file: OpenFile) -> None:
+        self._file = file
+        self._path = file.path
+        self._engine = file.write_engine
         self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
         self._numbers = itertools.count()
-        self._conn = engine.connect()
         # Without it a job could be put behind the end of the queue, and its caller would wait for ever.
         self._closing = threading.Lock()
         self._closed = False
@@ -69,8 +69,6 @@ class Writer:
                 self._closed = True
                 self._jobs.put(_Job(Turn.LAST, next(self._numbers), lambda conn: None, Future()))
         self._thread.join()
-        self._conn.close()
-        self._engine.dispose()
 
     def _work(self) -> None:
         while (job := self._jobs.get()).turn is not Turn.LAST:
@@ -99,34 +97,43 @@ class Writer:
         does that)."""
         outcomes: list[_Outcome] = []
         try:
-            with translated(self._path, at_work=True), self._conn.begin() as transaction:
-                for job in group:
-                    outcomes.append(self._try(job))
-                    if not self._in_transaction():
-                        transaction.rollback()
-                        raise outcomes[-1].failure or DatabaseError(f"{self._path}: the transaction was lost")
+            with translated(self._path, at_work=True), self._file.writing() as conn:
+                self._do(group, conn, outcomes)
         except BaseException as error:  # belongs to those who asked for the writes, never to the thread
-            self._abandon()
             lost = outcomes or [_Outcome(job.future, None, None) for job in group]
             return [_Outcome(outcome.future, None, _told(error)) for outcome in lost]
         return outcomes
 
-    def _try(self, job: _Job) -> _Outcome:
+    def _do(self, group: list[_Job], conn: Connection, outcomes: list[_Outcome]) -> None:
         try:
-            with translated(self._path, at_work=True), self._conn.begin_nested():
-                return _Outcome(job.future, job.run(self._conn), None)
+            with conn.begin() as transaction:
+                for job in group:
+                    outcomes.append(self._try(job, conn))
+                    if not _in_transaction(conn):
+                        transaction.rollback()
+                        raise outcomes[-1].failure or DatabaseError(f"{self._path}: the transaction was lost")
+        except BaseException:
+            _abandon(conn)
+            raise
+
+    def _try(self, job: _Job, conn: Connection) -> _Outcome:
+        try:
+            with translated(self._path, at_work=True), conn.begin_nested():
+                return _Outcome(job.future, job.run(conn), None)
         except BaseException as error:  # belongs to whoever asked for the write
             return _Outcome(job.future, None, _told(error))
 
-    def _in_transaction(self) -> bool:
-        driver: Any = self._conn.connection.driver_connection
-        return bool(driver.in_transaction)
 
-    def _abandon(self) -> None:
-        """A commit that fails leaves its transaction open, and the next could not begin."""
-        if self._in_transaction():
-            driver: Any = self._conn.connection.driver_connection
-            driver.rollback()
+def _in_transaction(conn: Connection) -> bool:
+    driver: Any = conn.connection.driver_connection
+    return bool(driver.in_transaction)
+
+
+def _abandon(conn: Connection) -> None:
+    """A commit that fails leaves its transaction open, and the next could not begin."""
+    if _in_transaction(conn):
+        driver: Any = conn.connection.driver_connection
+        driver.rollback()
 
 
 def _told(error: BaseException) -> Exception:
