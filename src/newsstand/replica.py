@@ -255,14 +255,15 @@ class Replica:
     async def session(self) -> AsyncIterator[Any]:
         """A SQLAlchemy `AsyncSession` over `newsstand.storage.mapping`: read and change the copy as you like. Digests,
         words and revisions follow by themselves; what a service says of an item later overwrites it."""
-        from newsstand.storage.sessions import CHANGED, COMMITTED  # costs 60 ms: only programs that use sessions pay
+        from newsstand.storage import sessions  # costs 60 ms: only programs that use sessions pay
 
         async with self._open.context.database.session() as session:
+            session.info[sessions.WORDS] = self._open.context.analysers.words_of
             try:
                 yield session
             finally:
-                if COMMITTED in session.info:
-                    await self._open.reload(session.info[CHANGED])
+                if sessions.COMMITTED in session.info:
+                    await self._open.reload(session.info[sessions.CHANGED])
 
     # Following ---------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from newsstand import xmltext
-from newsstand.analysis import Analysis, Decided, analyse
+from newsstand.analysis import Analysis, Decided, analyse, parser_of
 from newsstand.context import Context
 from newsstand.copies import Copy
 from newsstand.errors import NewsstandError, ParseError
@@ -194,11 +194,12 @@ class Selection:
         if dropped or left_over:
             await context.write(kept, nodes.erase_items, kept.record.id)
             kept.tell()
-        elif wanted and kept.record.item_count:
-            version = analyser.version if analyser is not None else None
-            name = analyser.name if analyser is not None else None
-            if await context.write(kept, items.mark_to_parse, kept.record.id, name, version):
-                self._synchroniser.parse(kept)
+        elif (
+            wanted
+            and kept.record.item_count
+            and await context.write(kept, items.mark_to_parse, kept.record.id, *parser_of(analyser))
+        ):
+            self._synchroniser.parse(kept)
         return kept
 
     async def _pubsub_type(self, copy: Copy) -> str:

@@ -47,6 +47,7 @@ def to_text(root: Element, limits: Limits = LIMITS) -> str:
     out = StringIO()
     # (element to open, its parent's namespace) or (closing tag and tail as text, None)
     todo: list[tuple[Element | str, str | None]] = [(root, "")]
+    names = _Names()
     open_elements = 0
     elements = 1
     while todo:
@@ -62,7 +63,7 @@ def to_text(root: Element, limits: Limits = LIMITS) -> str:
         open_elements += 1
         elements += len(what)
         _check_limits(what, open_elements, elements, limits)
-        namespace, name = _split(tag)
+        namespace, name = names.split(tag)
         if namespace == XML_NAMESPACE:
             # Its prefix is declared already, and it may be no default namespace: children keep their parent's.
             name, namespace = f"xml:{name}", outer or ""
@@ -71,7 +72,7 @@ def to_text(root: Element, limits: Limits = LIMITS) -> str:
         out.write(f"<{name}")
         if namespace != outer:
             out.write(f" xmlns={quoteattr(namespace)}")
-        _write_attributes(out, what)
+        _write_attributes(out, what, names)
         tail = escape(what.tail, _TEXT_ESCAPES) if what.tail and what is not root else ""
         if len(what) or what.text:
             out.write(">" + escape(what.text or "", _TEXT_ESCAPES))
@@ -98,17 +99,27 @@ def _check_limits(element: Element, depth: int, elements: int, limits: Limits) -
         raise Unfit(f"larger than {limits.bytes} bytes")
 
 
-def _split(tag: str) -> tuple[str, str]:
-    if tag[:1] == "{":
-        namespace, _, name = tag[1:].rpartition("}")
-        return namespace, name
-    return "", tag
+class _Names:
+    """The names in one tree, taken apart once: a namespace may be as long as the tree's text, and each element has it
+    in its tag."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, str]] = {}
+        self._namespaces: dict[str, str] = {}
+
+    def split(self, tag: str) -> tuple[str, str]:
+        """Namespace and name. Equal namespaces are one object, so that comparing them takes no time."""
+        known = self._known.get(tag)
+        if known is None:
+            namespace, _, name = tag[1:].rpartition("}") if tag[:1] == "{" else ("", "", tag)
+            known = self._known[tag] = self._namespaces.setdefault(namespace, namespace), name
+        return known
 
 
-def _write_attributes(out: StringIO, element: Element) -> None:
+def _write_attributes(out: StringIO, element: Element, names: _Names) -> None:
     prefixes: dict[str, str] = {}
     for key, value in sorted(element.attrib.items()):
-        namespace, name = _split(key)
+        namespace, name = names.split(key)
         if namespace == XML_NAMESPACE:
             name = f"xml:{name}"
         elif namespace:

@@ -84,6 +84,13 @@ async def test_a_text_of_very_many_words_is_refused_clearly(database: Database, 
         await ids_found(database, " ".join(f"w{number}" for number in range(search.MAX_WORDS + 1)))
 
 
+async def test_a_text_that_is_very_long_is_refused_before_it_is_cut(database: Database, node: NodeRecord) -> None:
+    await fill(database, node, a={"text": "word"})
+    assert await ids_found(database, "word" + "\u0f73" * (search.MAX_TEXT - 4)) == ["a"]
+    with pytest.raises(ConfigurationError, match=str(search.MAX_TEXT)):
+        search.Query("word" + "\u0f73" * search.MAX_TEXT)
+
+
 RECORD = {
     "title": "Scones",
     "rating": 5,

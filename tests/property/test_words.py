@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import unicodedata
 from typing import Any
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+import newsstand.words
 from newsstand.words import MAX_TERMS, MAX_WORD, terms_of, words
 
+IDEOGRAPHS = (("\u3040", "\u30ff"), ("\u3400", "\u9fff"), ("\U00020000", "\U0003ffff"))
+MARKS = "a\u03b1日\u0301\u0345\u0327\u0f73\u0f75\u0344\u3099\uff9e\u093e\u0903\u20dd \u00ad\u1fb3\u00a8"
 texts = st.text(st.one_of(st.characters(), st.sampled_from("aÄéß日本がｶﾞ한हिन्दี\u0301\u00ad\u200d😀 -")), max_size=40)
 json = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), texts),
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(texts, inner, max_size=4)),
     max_leaves=20,
 )
+
+
+def of_the_whole_text(text: str) -> list[str]:
+    """Words, by normalising and folding the text as a whole."""
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    found, word = [], ""
+    for c in [*folded, " "]:
+        ideograph = c.isalnum() and any(first <= c <= last for first, last in IDEOGRAPHS)
+        if c.isalnum() and not ideograph:
+            word += c
+        elif unicodedata.category(c)[0] == "M":
+            word += c if word and not unicodedata.combining(c) else ""
+        elif unicodedata.category(c) != "Cf":
+            found += [word[:MAX_WORD]] if word else []
+            found += [c] if ideograph else []
+            word = ""
+    return found
+
+
+@given(st.one_of(texts, st.text(MARKS, max_size=100)), st.integers(1, 5))
+def test_a_text_that_is_folded_by_characters_and_cut_in_slices_gives_the_words_of_the_whole(
+    text: str, size: int
+) -> None:
+    with mock.patch.object(newsstand.words, "_SLICE", size):
+        assert words(text) == of_the_whole_text(text)
 
 
 @given(texts)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from newsstand.words import MAX_TERMS, MAX_WORD, terms_of, terms_of_xml, words
+from newsstand.words import MAX_TERMS, MAX_WORD, cut_terms, terms_of, terms_of_xml, words
 
 TSVECTOR_BYTES = 1_048_575
 
@@ -109,9 +109,36 @@ def test_a_payload_that_no_parser_knows_gives_the_words_of_its_texts() -> None:
     assert sorted(found.split()) == ["four", "one", "three", "two"]
 
 
+def test_attributes_that_people_read_are_found_and_others_are_not() -> None:
+    attributes = {"title": "one", "alt": "two", "label": "three", "href": "no", "type": "no", "id": "no", "n": "no"}
+    given = " ".join(f'{name}="{value}"' for name, value in attributes.items())
+    assert terms_of_xml(item(f"<x {given}/>")) == "one two three"
+
+
+def test_only_the_fields_given_are_words() -> None:
+    parsed = {
+        "title": "One",
+        "kind": "entry",
+        "author": {"name": "Two", "uri": "no"},
+        "authors": [{"name": "Three", "names": ["Four", {"x": "Five"}]}, {"uri": "no"}, "no"],
+        "geo": {"lat": 1.5, "place": {"here": "Six", "here_xhtml": "no"}},
+        "lists": [[{"name": "no"}]],
+    }
+    fields = ("title", "author.name", "authors.name", "authors.names", "geo", "missing", "title.none", "lists.name")
+    assert terms_of(parsed, fields) == "one two three four five six"
+    assert terms_of(parsed, ()) == ""
+
+
 @pytest.mark.parametrize(
     "secret",
     [
+        "<passwd>hunter2</passwd>",
+        "<credentials><b title='hunter2'>hunter2</b>hunter2</credentials>",
+        "<api-key title='hunter2'/>",
+        "<userPassword xmlns='urn:y'>hunter2</userPassword>",
+        "<field var='api_token'><value>hunter2</value></field>",
+        "<field type='text-private' var='x'><value>hunter2</value></field>",
+        "<x otp='hunter2' password='hunter2'/>",
         "<password>hunter2</password>",
         "<Password xmlns='urn:y'>hunter2</Password>",
         "<PASSWORD><b>hunter2</b>hunter2</PASSWORD>",
@@ -122,6 +149,14 @@ def test_a_password_gives_no_words_and_the_text_after_it_does(secret: str) -> No
     found = terms_of_xml(item(f'<x xmlns="urn:x">before {secret} after</x>')).split()
     assert "hunter2" not in found
     assert {"before", "after"} <= set(found)
+
+
+def test_whether_all_words_were_kept_is_told() -> None:
+    fits = "x" * (MAX_TERMS - 1)
+    assert cut_terms([" ".join(fits[at : at + MAX_WORD - 1] for at in range(0, len(fits), MAX_WORD))]).whole
+    many = [f"{number:09}" for number in range(MAX_TERMS // 10)]
+    assert cut_terms(many) == (" ".join(many), True)
+    assert cut_terms([" ".join([*many, "x"])]) == (" ".join(many), False)
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "한", "ह", "日", "\U00010428"])

@@ -20,6 +20,10 @@ subtype `comments`. Other blogs are known by their posts. No node of OMEMO bundl
 Each parser is a pure function of the item. It returns what JSON can hold, leaves out what the payload does
 not say, and raises ValueError for a payload that is not its own. Where the payload tells when it was
 published, that is at `published`, and when it was last changed at `updated`: RFC 3339, in UTC, ending in `Z`.
+
+Search finds items by the fields that people read, which each names as its `words`: not by addresses, dates or types.
+What a person wrote that no other field holds is at `more`, so that no word of a payload is lost; but of bookmarks,
+where it may be secret.
 """
 
 from __future__ import annotations
@@ -35,6 +39,8 @@ BUILT_IN: tuple[Analyser, ...] = (
         namespace=bookmarks.NAMESPACE,
         to_sync=True,
         parser=bookmarks.parse_bookmark,
+        words=bookmarks.WORDS,
+        version=2,
     ),
     Analyser(
         "avatar-metadata",
@@ -42,7 +48,9 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=avatar.NODE,
         namespace=avatar.NAMESPACE,
         to_sync=True,
-        parser=avatar.parse_avatar,
+        parser=avatar.parse_avatar_and_more,
+        words=avatar.WORDS,
+        version=2,
     ),
     Analyser(
         "omemo-devices",
@@ -50,7 +58,9 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=omemo.NODE,
         namespace=omemo.NAMESPACE,
         to_sync=True,
-        parser=omemo.parse_device_list,
+        parser=omemo.parse_device_list_and_more,
+        words=omemo.WORDS,
+        version=2,
     ),
     Analyser(
         "omemo-legacy-devices",
@@ -58,7 +68,9 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=omemo.LEGACY_NODE,
         namespace=omemo.LEGACY_NAMESPACE,
         to_sync=True,
-        parser=omemo.parse_device_list,
+        parser=omemo.parse_device_list_and_more,
+        words=omemo.WORDS,
+        version=2,
     ),
     Analyser(
         "vcard4",
@@ -66,7 +78,9 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=(vcard4.NODE, vcard4.NAMESPACE),  # slixmpp names the node by the namespace
         namespace=vcard4.NAMESPACE,
         to_sync=True,
-        parser=vcard4.parse_vcard4,
+        parser=vcard4.parse_vcard4_and_more,
+        words=vcard4.WORDS,
+        version=2,
     ),
     Analyser(
         "nick",
@@ -74,14 +88,18 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=nick.NODE,
         namespace=nick.NAMESPACE,
         to_sync=True,
-        parser=nick.parse_nick,
+        parser=nick.parse_nick_and_more,
+        words=nick.WORDS,
+        version=2,
     ),
     Analyser(
         "microblog",
         "blog",
         node=blog.NODE,
         to_sync=True,
-        parser=blog.parse_blog,
+        parser=blog.parse_blog_and_more,
+        words=blog.WORDS,
+        version=2,
         match=blog.mark_comments,
     ),
     Analyser(
@@ -90,6 +108,8 @@ BUILT_IN: tuple[Analyser, ...] = (
         # An avatar among the items is a community's own; a user's is on a node that was asked for above.
         namespace=(blog.NAMESPACE, avatar.NAMESPACE),
         to_sync=True,
-        parser=blog.parse_blog,
+        parser=blog.parse_blog_and_more,
+        words=blog.WORDS,
+        version=2,
     ),
 )

@@ -1,14 +1,15 @@
-"""Atom text constructs (RFC 4287, 3.1) and content (4.1.3)."""
+"""Atom text constructs (RFC 4287, 3.1) and content (4.1.3), as they are and as they should be."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Self
 from xml.etree.ElementTree import Element
 
-from newsstand.analysers._markup import XHTML, html_text, tree_text
-from newsstand.analysers._payload import children, own_text
+from newsstand.analysers._markup import XHTML, add_html, add_tree, tree_text
+from newsstand.analysers._more import is_base64
+from newsstand.analysers._payload import children, collapse, own_text
 from newsstand.xmltext import Limits, Unfit, to_text
 
 MAX_XHTML_BYTES = 2**20
@@ -16,57 +17,77 @@ MAX_XHTML_BYTES = 2**20
 elements, is written out for each of them."""
 
 _DIV = f"{{{XHTML}}}div"
-_PREFERENCE = ("text", "html", "xhtml", "markup")
+_PREFERENCE = ("text", "html", "xhtml", "markup", "media")
+_LONGEST_TYPE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Construct:
     """What one or several elements of the same name say: publishers of XHTML add a plain text twin (XEP-0277,
-    2.3). `plain` is the text's own where there is one, else what is seen of the HTML or XHTML."""
+    2.3). `plain` is the text's own where there is one, else what is seen of the HTML or XHTML. `rest` is what else a
+    person wrote there: the other texts, and what is not seen of them."""
 
     plain: str | None = None
     xhtml: str | None = None
+    rest: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, elements: Iterable[Element]) -> Self:
-        typed = [(kind, element) for element in elements if (kind := _kind(element.get("type"))) is not None]
-        typed.sort(key=lambda pair: _PREFERENCE.index(pair[0]))
-        plain = next((text for kind, element in typed if (text := _plain(kind, element))), None)
-        trees = (e for kind, e in typed if kind == "xhtml" and next(children(e), None) is not None)
+    def read(cls, elements: Sequence[Element]) -> Self:
+        if not elements:
+            return cls()
+        by_kind: dict[str, list[Element]] = {kind: [] for kind in _PREFERENCE}
+        for element in elements:
+            by_kind[_kind(element)].append(element)
+        rest: list[str] = []
+        texts = [text for kind, some in by_kind.items() for e in some if (text := _plain(kind, e, rest))]
+        trees = (e for e in by_kind["xhtml"] if next(children(e), None) is not None)
         tree = next(trees, None)
-        return cls(plain, None if tree is None else _xhtml(tree))
+        return cls(texts[0] if texts else None, None if tree is None else _xhtml(tree), texts[1:] + rest)
 
 
-def _kind(type: str | None) -> str | None:
-    """How to read it; None for media that are not text. Media types are read by RFC 4287, 4.1.3.3."""
-    name = (type or "text").partition(";")[0].strip().lower()
+def _kind(element: Element) -> str:
+    """How to read it, by its type (media types: RFC 4287, 4.1.3.3) and by what is in it: many say `html` of a tree of
+    XHTML, or `xhtml` of escaped HTML. A type that nobody knows is one of text."""
+    name = (element.get("type") or "text")[:_LONGEST_TYPE].partition(";")[0].strip().lower()
     if name in ("xhtml", "application/xhtml+xml"):
-        return "xhtml"
+        return "xhtml" if next(children(element), None) is not None else "html"
     if name in ("html", "text/html"):
-        return "html"
+        return "xhtml" if _lone_div(element) is not None else "html"
     if name.endswith(("+xml", "/xml")):
         return "markup"
-    return "text" if name == "text" or name.startswith("text/") else None
+    return "text" if "/" not in name or name.startswith("text/") else "media"
 
 
-def _plain(kind: str, element: Element) -> str:
+def _plain(kind: str, element: Element, rest: list[str]) -> str:
     if kind == "html":
-        return html_text("".join(_character_data(element)))
-    return tree_text(element)
+        return _mixed_text(element, rest)
+    text = tree_text(element, rest)
+    return "" if kind == "media" and is_base64(text) else text
 
 
-def _character_data(element: Element) -> Iterable[str]:
-    yield element.text or ""
+def _mixed_text(element: Element, rest: list[str]) -> str:
+    """Escaped HTML with real elements in it, which are what they are."""
+    out: list[str] = []
+    add_html(element.text or "", out, rest)
     for child in element:
-        yield child.tail or ""
+        add_tree(child, out, rest)
+        add_html(child.tail or "", out, rest)
+    return collapse("".join(out))
+
+
+def _lone_div(element: Element) -> Element | None:
+    """The one `<div/>` that belongs into XHTML, if there is nothing else."""
+    inner = children(element)
+    first, second = next(inner, None), next(inner, None)
+    if first is None or second is not None or first.tag != _DIV or own_text(element):
+        return None
+    return first
 
 
 def _xhtml(element: Element) -> str | None:
-    """The one `<div/>` that belongs there, or one put around what is there instead."""
-    inner = list(children(element))
-    if len(inner) == 1 and inner[0].tag == _DIV and not own_text(element):
-        div = inner[0]
-    else:
+    """The `<div/>` that belongs there, or one put around what is there instead."""
+    div = _lone_div(element)
+    if div is None:
         div = Element(_DIV)
         div.text = element.text
         div.extend(element)

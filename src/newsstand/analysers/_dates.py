@@ -10,6 +10,8 @@ _DATE_TIME = re.compile(
     r"(?:[Zz]|([+-])([01][0-9]|2[0-3]):?([0-5][0-9]))?",
 )
 _MAX_FRACTION = 9
+_LONGEST = 1_000
+"""Characters."""
 
 
 def date_time(text: str | None) -> str | None:
@@ -21,11 +23,11 @@ def date_time(text: str | None) -> str | None:
     - Also read, because it is in use: lower-case `t` and `z`, a space for the `T`, offsets without a colon,
       seconds left out (then `:00`), the form without separators. A leap second becomes second 59.
     - None for a day without a time (a time would be invented), for impossible dates, for years outside 1 to
-      9999 once in UTC, and for everything else. The raw XML still has the text.
+      9999 once in UTC, and for everything else, such as more than 1,000 characters. The raw XML still has the text.
     """
-    if text is None:
+    if text is None or len(text := text.strip()) > _LONGEST:
         return None
-    match = _DATE_TIME.fullmatch(text.strip())
+    match = _DATE_TIME.fullmatch(text)
     if match is None:
         return None
     year, month, day, hour, minute = (int(part) for part in match.group(1, 2, 3, 4, 5))

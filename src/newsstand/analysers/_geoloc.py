@@ -5,16 +5,17 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from newsstand.analysers._dates import date_time
-from newsstand.analysers._payload import JSON, XML_LANG, add, children, collapse, decimal, own_text, split_tag
+from newsstand.analysers._payload import JSON, XML_LANG, add, children, collapse, decimal, own_text
 
 NAMESPACE = "http://jabber.org/protocol/geoloc"
-GEOLOC = f"{{{NAMESPACE}}}geoloc"
-
+_PREFIX = f"{{{NAMESPACE}}}"
+GEOLOC = f"{_PREFIX}geoloc"
 _TEXT_NAMES = (
     "area building country countrycode datum description floor locality postalcode region regioncode room"
     " street text tzo uri"
 )
 _TEXTS = frozenset(_TEXT_NAMES.split())
+_PROGRAMS_TEXT_NAMES = ("countrycode", "datum", "regioncode", "tzo", "uri")
 _NUMBERS = {
     "accuracy": (0.0, 1e9),
     "alt": (-1e9, 1e9),
@@ -26,6 +27,11 @@ _NUMBERS = {
     "speed": (-1e9, 1e9),
 }
 
+FOR_PEOPLE = tuple(sorted(_TEXTS.difference(_PROGRAMS_TEXT_NAMES)))
+"""The fields that people read."""
+FOR_PROGRAMS = tuple(f"{_PREFIX}{name}" for name in (*_PROGRAMS_TEXT_NAMES, *_NUMBERS, "timestamp"))
+"""The tags of the elements that they do not."""
+
 
 def parse_geoloc(geoloc: Element) -> JSON:
     """The fields of a `<geoloc/>` under their own names (XEP-0080, 3): numbers as floats, `timestamp` as a
@@ -33,8 +39,7 @@ def parse_geoloc(geoloc: Element) -> JSON:
     of a kind the first usable one counts."""
     result: JSON = {}
     for child in children(geoloc):
-        namespace, name = split_tag(child.tag)
-        if namespace != NAMESPACE or name in result:
+        if not child.tag.startswith(_PREFIX) or (name := child.tag.removeprefix(_PREFIX)) in result:
             continue
         if name in _NUMBERS:
             add(result, name, decimal(own_text(child), *_NUMBERS[name]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree.ElementTree import Element
 
+from newsstand.analysers._more import add_more, texts_around, texts_in
 from newsstand.analysers._payload import JSON, add, children, collapse, integer, payload_of
 
 NAMESPACE = "urn:xmpp:avatar:metadata"
@@ -12,6 +13,9 @@ NODE = NAMESPACE
 METADATA = f"{{{NAMESPACE}}}metadata"
 _INFO = f"{{{NAMESPACE}}}info"
 _STOP = f"{{{NAMESPACE}}}stop"
+
+WORDS = ("more",)
+"""The fields that people read."""
 
 _SHA1 = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _WEB = ("http://", "https://")
@@ -48,6 +52,13 @@ def parse_avatar(item: Element, *, service: str, node: str) -> JSON:
     add(result, "infos", infos)
     add(result, "invalid", invalid)
     return result
+
+
+def parse_avatar_and_more(item: Element, *, service: str, node: str) -> JSON:
+    """The same, with what a person wrote there at `more`, a list of texts."""
+    result = parse_avatar(item, service=service, node=node)
+    payload = payload_of(item, METADATA)
+    return add_more(result, WORDS, [*texts_in([payload]), *texts_around(item, payload)])
 
 
 def _parse_info(element: Element) -> JSON | None:

@@ -9,7 +9,10 @@ from xml.etree.ElementTree import Element
 from newsstand.analysers import avatar
 from newsstand.analysers._atom_text import Construct
 from newsstand.analysers._dates import date_time
+from newsstand.analysers._geoloc import FOR_PEOPLE as GEOLOC_FOR_PEOPLE
+from newsstand.analysers._geoloc import FOR_PROGRAMS as GEOLOC_FOR_PROGRAMS
 from newsstand.analysers._geoloc import GEOLOC, parse_geoloc
+from newsstand.analysers._more import add_more, texts_around, texts_in
 from newsstand.analysers._payload import (
     JSON,
     XML_LANG,
@@ -31,9 +34,33 @@ COMMENTS = "urn:xmpp:microblog:0:comments/"
 ENTRY = f"{{{NAMESPACE}}}entry"
 FEED = f"{{{NAMESPACE}}}feed"
 
+_LINK = f"{{{NAMESPACE}}}link"
 _IN_REPLY_TO = f"{{{THREADING}}}in-reply-to"
 _RELATION = "http://www.iana.org/assignments/relation/"
 _TEXTS = ("title", "subtitle", "summary", "content", "rights")
+_FOR_PROGRAMS = frozenset(
+    (
+        *(
+            f"{{{NAMESPACE}}}{name}"
+            for name in ["id", "updated", "published", "icon", "logo", "generator", "uri", "email"]
+        ),
+        "{http://activitystrea.ms/spec/1.0/}verb",
+        "{http://activitystrea.ms/spec/1.0/}object-type",
+        *GEOLOC_FOR_PROGRAMS,
+    )
+)
+"""Elements that people do not read."""
+
+WORDS = (
+    *_TEXTS,
+    "author.name",
+    "authors.name",
+    "contributors.name",
+    "categories",
+    *(f"geoloc.{name}" for name in GEOLOC_FOR_PEOPLE),
+    "more",
+)
+"""The fields that people read."""
 
 
 def mark_comments(analysis: Analysis) -> Analysis:
@@ -41,6 +68,15 @@ def mark_comments(analysis: Analysis) -> Analysis:
     if analysis.node.startswith(COMMENTS):
         return dataclasses.replace(analysis, subtype="comments")
     return analysis
+
+
+def parse_blog_and_more(item: Element, *, service: str, node: str) -> JSON:
+    """As `parse_blog`, with what else a person wrote into a post at `more`, a list of texts: of elements that no field
+    is for, the labels of categories and the titles of links, the other texts where there are several, and what is not
+    seen of HTML. Secrets are left out, and so is what only programs read, as far as that can be told."""
+    rest: list[str] = []
+    result = _parse(item, rest, service=service, node=node)
+    return add_more(result, WORDS, rest)
 
 
 def parse_blog(item: Element, *, service: str, node: str) -> JSON:
@@ -63,16 +99,23 @@ def parse_blog(item: Element, *, service: str, node: str) -> JSON:
 
     Raises ValueError when the item does not hold exactly one of these.
     """
+    return _parse(item, [], service=service, node=node)
+
+
+def _parse(item: Element, rest: list[str], *, service: str, node: str) -> JSON:
+    """Adds to `rest` what a person wrote and no field holds; of what a field holds some, too."""
     payload = payload_of(item, ENTRY, FEED, avatar.METADATA)
     if payload.tag == avatar.METADATA:
         result = {"kind": "avatar", **avatar.parse_avatar(item, service=service, node=node)}
+        rest += texts_in([payload])
     else:
-        result = {"kind": "entry" if payload.tag == ENTRY else "feed", **_parse_atom(payload)}
+        result = {"kind": "entry" if payload.tag == ENTRY else "feed", **_parse_atom(payload, rest)}
+    rest += texts_around(item, payload)
     add(result, "publisher", item.get("publisher"))
     return result
 
 
-def _parse_atom(payload: Element) -> JSON:
+def _parse_atom(payload: Element, rest: list[str]) -> JSON:
     found: dict[str, list[Element]] = {}
     for child in children(payload):
         found.setdefault(child.tag.removeprefix(f"{{{NAMESPACE}}}"), []).append(child)
@@ -89,6 +132,7 @@ def _parse_atom(payload: Element) -> JSON:
         construct = Construct.read(every(name))
         add(result, name, construct.plain)
         add(result, f"{name}_xhtml", construct.xhtml)
+        rest += construct.rest
     add(result, "content_src", next((src for e in every("content") if (src := collapse(e.get("src")))), None))
     add(result, "lang", _language(payload, every("title") + every("content")))
     add(result, "published", date_time(first_text("published")))
@@ -102,6 +146,9 @@ def _parse_atom(payload: Element) -> JSON:
     add(result, "in_reply_to", [reply for e in every(_IN_REPLY_TO) if (reply := _reply(e))])
     add(result, "generator", _generator(every("generator")))
     add(result, "geoloc", next((place for e in every(GEOLOC) if (place := parse_geoloc(e))), None))
+    rest.append(own_text(payload))
+    others = (e for name, elements in found.items() if name not in _TEXTS for e in elements)
+    rest += texts_in((e for e in others if not _leads_to_comments(e)), _FOR_PROGRAMS)
     return result
 
 
@@ -156,6 +203,11 @@ def _add_links(result: JSON, elements: Iterable[Element]) -> None:
     if nodes:
         place = nodes[0]["xmpp"]
         result["comments"] = {"service": place["service"], "node": place["node"]}
+
+
+def _leads_to_comments(element: Element) -> bool:
+    """Its title is not for people then (XEP-0277, 3)."""
+    return element.tag == _LINK and element.get("rel") == "replies" and element.get("title") == "comments"
 
 
 def _reply(element: Element) -> JSON:

@@ -19,6 +19,10 @@ NAMESPACE = "urn:xmpp:bookmarks:1"
 NODE = NAMESPACE
 CONFERENCE = f"{{{NAMESPACE}}}conference"
 _NICK = f"{{{NAMESPACE}}}nick"
+
+WORDS = ("name", "nick")
+"""The fields that people read. There is no more: what is not read here may be secret."""
+
 _EXTENSIONS = f"{{{NAMESPACE}}}extensions"
 
 
@@ -35,11 +39,12 @@ def parse_bookmark(item: Element, *, service: str, node: str) -> JSON:
         raise ValueError("the item has no id, and a bookmark's id is the address of its room")
     result: JSON = {"jid": jid, "autojoin": boolean(conference.get("autojoin"))}
     add(result, "name", collapse(conference.get("name")))
-    namespaces: dict[str, None] = {}
+    extensions: dict[str, None] = {}
     for child in children(conference):
         if child.tag == _NICK and "nick" not in result:
             add(result, "nick", own_text(child))
         elif child.tag == _EXTENSIONS:
-            namespaces |= {split_tag(extension.tag)[0]: None for extension in children(child)}
+            extensions |= {extension.tag: None for extension in children(child)}
+    namespaces = dict.fromkeys(split_tag(tag)[0] for tag in extensions)
     add(result, "extensions", [namespace for namespace in namespaces if namespace])
     return result

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
+from newsstand.analysers._more import add_more, texts_around, texts_in
 from newsstand.analysers._payload import (
     JSON,
     add_attributes,
     children,
     collapse,
     integer,
+    own_text,
     payload_of,
     split_tag,
 )
@@ -21,6 +23,10 @@ DEVICES = f"{{{NAMESPACE}}}devices"
 LEGACY_NAMESPACE = "eu.siacs.conversations.axolotl"
 LEGACY_NODE = "eu.siacs.conversations.axolotl.devicelist"
 LEGACY_LIST = f"{{{LEGACY_NAMESPACE}}}list"
+
+WORDS = ("devices.label", "more")
+"""The fields that people read."""
+_DEVICE_TAGS = (f"{{{NAMESPACE}}}device", f"{{{LEGACY_NAMESPACE}}}device")
 
 MAX_DEVICE_ID = 2**31 - 1
 _SHOWN = 80
@@ -52,6 +58,20 @@ def parse_device_list(item: Element, *, service: str, node: str) -> JSON:
     if invalid:
         result["invalid"] = invalid
     return result
+
+
+def parse_device_list_and_more(item: Element, *, service: str, node: str) -> JSON:
+    """The same, with what else a person wrote there at `more`, a list of texts; not the labels without a signature,
+    which count for nothing."""
+    result = parse_device_list(item, service=service, node=node)
+    payload = payload_of(item, DEVICES, LEGACY_LIST)
+    rest = [own_text(payload), *texts_around(item, payload)]
+    for child in children(payload):
+        if child.tag in _DEVICE_TAGS:
+            rest += (own_text(child), *texts_in(children(child)))
+        else:
+            rest += texts_in([child])
+    return add_more(result, WORDS, rest)
 
 
 def _device(number: int, element: Element) -> JSON:

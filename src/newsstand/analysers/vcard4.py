@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 
 from newsstand.analysers._dates import date_time
 from newsstand.analysers._markup import tree_text
+from newsstand.analysers._more import add_more, texts_around, texts_in
 from newsstand.analysers._payload import JSON, add, children, integer, payload_of
 
 NAMESPACE = "urn:ietf:params:xml:ns:vcard-4.0"
@@ -24,6 +25,22 @@ _TYPED = ("tel", "email")
 
 _NAME_PARTS = ("surname", "given", "additional", "prefix", "suffix")
 _ADDRESS_PARTS = ("pobox", "ext", "street", "locality", "region", "code", "country")
+
+
+WORDS = (
+    *("fn", "nickname", "note", "title", "role", "org", "categories"),
+    *("n", "gender.identity", "tel.value", "email.value"),
+    *(f"adr.{name}" for name in _ADDRESS_PARTS),
+    "more",
+)
+"""The fields that people read."""
+_PROGRAMS_NAMES = (
+    "anniversary bday caladruri caluri clientpidmap deathdate fburl geo impp key kind lang logo member photo prodid rev"
+    " sex sound source tz uid url"  # properties
+    " altid calscale language mediatype pid pref sort-as type"  # parameters
+)
+_FOR_PROGRAMS = frozenset(f"{{{NAMESPACE}}}{name}" for name in _PROGRAMS_NAMES.split())
+"""Elements that people do not read."""
 
 
 def parse_vcard4(item: Element, *, service: str, node: str) -> JSON:
@@ -57,6 +74,14 @@ def parse_vcard4(item: Element, *, service: str, node: str) -> JSON:
     add(result, "photo", [_photo(value) for e in properties.get("photo", ()) for value in _values(e)])
     add(result, "updated", date_time(_preferred(properties.get("rev", []))))
     return result
+
+
+def parse_vcard4_and_more(item: Element, *, service: str, node: str) -> JSON:
+    """The same, with what else a person wrote there at `more`, a list of texts: of properties that no field is for, and
+    the further values of those of which one counts."""
+    result = parse_vcard4(item, service=service, node=node)
+    payload = payload_of(item, VCARD)
+    return add_more(result, WORDS, [*texts_in([payload], _FOR_PROGRAMS), *texts_around(item, payload)])
 
 
 def _properties(vcard: Element) -> Iterator[Element]:

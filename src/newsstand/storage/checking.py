@@ -15,7 +15,7 @@ from newsstand.model import digest
 from newsstand.storage import dialects, ids
 from newsstand.storage.mapping import Base, ItemChange, ItemText, PubsubItem, PubsubNode, table
 from newsstand.storage.place import Place, work
-from newsstand.words import terms_of, terms_of_xml
+from newsstand.words import XML_VERSION, terms_of, terms_of_xml
 
 MOST = 100
 """Problems told of one kind: a file that is damaged throughout must not fill the memory."""
@@ -230,7 +230,7 @@ def _without_words(conn: Connection) -> Iterator[Problem]:
 
 def each_without_words(conn: Connection) -> Iterator[tuple[int, bytes, str]]:
     """Items that were parsed, have words, and cannot be found by them: node, key and id."""
-    columns = (_item.c.node_id, _item.c.digest, _item.c.item_id, _item.c.xml, _item.c.parsed)
+    columns = (_item.c.node_id, _item.c.digest, _item.c.item_id, _item.c.xml, _item.c.parsed, _item.c.parser_version)
     without = (
         select(*columns)
         .outerjoin_from(_item, _text, (_item.c.node_id == _text.c.node_id) & (_item.c.digest == _text.c.digest))
@@ -243,14 +243,17 @@ def each_without_words(conn: Connection) -> Iterator[tuple[int, bytes, str]]:
         )
         .execution_options(yield_per=BATCH)
     )
-    for node_id, key, item_id, xml, parsed in conn.execute(without):
-        if _has_words(xml, parsed):
+    for node_id, key, item_id, xml, parsed, version in conn.execute(without):
+        if _has_words(xml, parsed, version):
             yield node_id, key, item_id
 
 
-def _has_words(xml: str, parsed: dict[str, Any] | None) -> bool:
+def _has_words(xml: str, parsed: dict[str, Any] | None, version: int | None) -> bool:
+    """Which fields are words is not known here; but what was parsed has its row even without a word."""
     if parsed is not None:
         return bool(terms_of(parsed))
+    if version != XML_VERSION:
+        return False  # another version cut it, which may have found none
     try:
         return bool(terms_of_xml(xmltext.parse([xml])))
     except SyntaxError:  # damaged, and told as such by its digest

@@ -22,6 +22,9 @@ from newsstand.storage.keys import check_text, free_recencies
 from newsstand.storage.mapping import Account, ItemChange, PubsubItem, PubsubNode, table
 from newsstand.words import terms_of, terms_of_xml
 
+WORDS = "newsstand.words"
+"""In a session's `info`, which fields of parsed data are words, by the name of the node's analyser."""
+
 _node = table(PubsubNode)
 _item = table(PubsubItem)
 _change = table(ItemChange)
@@ -217,9 +220,17 @@ class Following:
         """What is to be parsed gets its words then."""
         if item.to_parse or item.quarantine is not None:
             return
-        terms = terms_of(item.parsed) if item.parsed is not None else terms_of_xml(xmltext.parse([item.xml]))
-        if terms and item.parse_error is None:
+        if item.parsed is not None:
+            fields = self._session.info.get(WORDS, _all)(self._node_of(item).analyser)
+            terms = terms_of(item.parsed, fields)
+        else:
+            terms = terms_of_xml(xmltext.parse([item.xml]))
+        if (terms or item.parsed) and item.parse_error is None:
             search.index(self._conn, item.node_id, [(item.recency, item.digest, terms)])
+
+
+def _all(_: str | None) -> None:
+    """Where analysers are not known, all texts are words."""
 
 
 def _state(item: PubsubItem) -> InstanceState[Any]:

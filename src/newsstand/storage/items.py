@@ -5,22 +5,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, takewhile
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, delete, false, func, select, true, update
 from sqlalchemy.util import await_only
 
 from newsstand.model import Counts, HeldItem, digest
-from newsstand.storage import search
+from newsstand.storage import parsing_notes, search
 from newsstand.storage.changes import apply
 from newsstand.storage.dialects import text_bytes
 from newsstand.storage.keys import chunks, free_recencies, storable
 from newsstand.storage.mapping import PubsubItem, PubsubNode, table
+from newsstand.storage.parsing_notes import Note
 
 __all__ = [
     "ParsedItem",
     "ToParse",
     "apply",
+    "find_to_parse",
     "held",
     "held_ids",
     "held_really",
@@ -186,6 +189,12 @@ _PARSED = (
         to_parse=false(),
     )
 )
+_SIZES = (
+    select(_item.c.digest, func.octet_length(_item.c.xml).label("size"))
+    .where(_OF_NODE, _item.c.to_parse == true())
+    .order_by(_item.c.digest)
+    .limit(bindparam("b_limit"))
+)
 _REVISIONS = select(_item.c.digest, _item.c.revision).where(
     _OF_NODE, _item.c.digest.in_(bindparam("b_digests", expanding=True))
 )
@@ -214,9 +223,30 @@ class ParsedItem:
     terms: str
 
 
-def to_parse(conn: Connection, node_id: int, limit: int) -> list[ToParse]:
-    """Items whose contents are newer than what was parsed of them."""
-    return [ToParse(*row) for row in conn.execute(_TO_PARSE, {"b_node": node_id, "b_limit": limit})]
+def to_parse(conn: Connection, node_id: int, limit: int, most_bytes: int | None = None) -> list[ToParse]:
+    """Items whose contents are newer than what was parsed of them, in the order of their digests. `most_bytes`: no
+    more of them than take about so much memory, but one at least."""
+    given = {"b_node": node_id, "b_limit": limit}
+    if most_bytes is None:
+        return [ToParse(*row) for row in conn.execute(_TO_PARSE, given)]
+    if conn.dialect.name != "sqlite":  # its driver reads all rows at once; how long they are it knows without them
+        sizes = accumulate(row.size for row in conn.execute(_SIZES, given))
+        given["b_limit"] = 1 + sum(1 for _ in takewhile(lambda size: size < most_bytes, sizes))
+    found: list[ToParse] = []
+    size = 0
+    with conn.execute(_TO_PARSE, given) as rows:
+        for row in rows:
+            found.append(ToParse(*row))
+            size += len(found[-1].xml)
+            if size >= most_bytes:
+                break
+    return found
+
+
+def find_to_parse(conn: Connection, node_id: int, key: bytes) -> ToParse | None:
+    """One item, if its contents are newer than what was parsed of it."""
+    row = conn.execute(_TO_PARSE.where(_item.c.digest == key), {"b_node": node_id, "b_limit": 1}).first()
+    return None if row is None else ToParse(*row)
 
 
 def mark_to_parse(conn: Connection, node_id: int, parser: str | None, version: int | None) -> int:
@@ -230,9 +260,20 @@ def nodes_to_parse(conn: Connection) -> list[int]:
 
 
 def store_parsed(
-    conn: Connection, node_id: int, results: Iterable[ParsedItem], parser: str | None, version: int | None
+    conn: Connection,
+    node_id: int,
+    results: Iterable[ParsedItem],
+    parser: str | None,
+    version: int | None,
+    noted: Note | str | None = None,
 ) -> None:
-    """Keep what was parsed, and its words, unless the item changed meanwhile: then it is parsed again."""
+    """Keep what was parsed, and its words, unless the item changed meanwhile: then it is parsed again. `noted`: what
+    is being parsed from now on, or the token of the replica that noted this, and parses no more."""
+    match noted:
+        case Note():
+            parsing_notes.keep(conn, node_id, noted)
+        case str():
+            parsing_notes.remove(conn, node_id, noted)
     results = list(results)
     current = {
         row.digest: row.revision
@@ -266,5 +307,6 @@ def store_parsed(
     search.index(
         conn,
         node_id,
-        [(rec, r.item.digest, r.terms) for r, rec in zip(results, recencies, strict=True) if r.terms],
+        # Without a word, too, where something was parsed: whose words are not there is told from whose are lost.
+        [(rec, r.item.digest, r.terms) for r, rec in zip(results, recencies, strict=True) if r.terms or r.parsed],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +20,12 @@ from newsstand.words import words
 
 MAX_TOTAL = 10_000
 """How far the results of a search are counted."""
+MAX_TEXT = 30_000
+"""Characters that are searched for at most: whoever may search may send any text."""
 MAX_WORDS = 200
 """How many different words a search may hold: FTS5 refuses expressions much longer."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 _text = table(ItemText)
 _item = table(PubsubItem)
@@ -72,6 +77,8 @@ class Query:
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= 1000:
             raise ConfigurationError("limit must be between 1 and 1000")
+        if self.text is not None and len(self.text) > MAX_TEXT:
+            raise ConfigurationError(f"a search takes a text of at most {MAX_TEXT} characters")
         for path, value in (self.where or {}).items():
             field_keys(path)
             _check_value(path, value)
@@ -80,7 +87,7 @@ class Query:
 def field_keys(path: str) -> list[str]:
     """`author.name` as its keys. Raises ConfigurationError for what is no path."""
     keys = path.split(".")
-    if not all(keys) or '"' in path or "\0" in path or any("\ud800" <= c <= "\udfff" for c in path):
+    if not all(keys) or '"' in path or "\0" in path or _SURROGATE.search(path):
         raise ConfigurationError(f"{path!r} is not a field: write key or key.key, without quotation marks")
     return keys
 
@@ -93,7 +100,7 @@ def _check_value(path: str, value: object) -> None:
             return
         case float() if math.isfinite(value):
             return
-        case str() if not any("\ud800" <= c <= "\udfff" for c in value):
+        case str() if not _SURROGATE.search(value):
             return
     raise ConfigurationError(f"{path} cannot equal {value!r}: give a text, a number of at most 64 bits, true or false")
 

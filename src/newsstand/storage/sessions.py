@@ -18,8 +18,10 @@ from sqlalchemy.pool import NullPool
 
 from newsstand.errors import ConfigurationError
 from newsstand.storage import forks, schema, sqlite
-from newsstand.storage.following import Following
+from newsstand.storage.following import WORDS, Following
 from newsstand.storage.mapping import PubsubItem
+
+__all__ = ["CHANGED", "COMMITTED", "WORDS", "Sessions", "engine_on_file"]
 
 CHANGED = "newsstand.changed"
 """In a session's `info`: the ids of the nodes whose items it changed and committed, a set."""
