@@ -6,6 +6,7 @@ The semantic layers of XMPP libraries lose data, so this works on elements.
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from newsstand.model import (
     NS_DATA,
     NS_DISCO_INFO,
     NS_DISCO_ITEMS,
+    NS_EVENT,
     NS_OWNER,
     NS_PUBSUB,
     NS_RSM,
@@ -41,6 +43,8 @@ MOST_PARTS = 10
 """Elements of a `<pubsub/>` that are looked at; there are two at most."""
 _BARE = ' xmlns=""'
 """How `to_text` writes that an element has no namespace although its parent has one."""
+_PAYLOAD = re.compile(r"""<[^\s/>]+ xmlns=(?:"([^"]*)"|')""")
+"""How it writes the beginning of an element that has a namespace, and another one than its parent."""
 
 
 def host_of(service: str) -> str:
@@ -290,15 +294,20 @@ def read_item(item: Element, limits: xmltext.Limits = xmltext.LIMITS) -> SeenIte
 
 def as_listed(item: SeenItem, shows_publisher: bool | None) -> SeenItem:
     """An item of a notification, as the service would send it when asked. They differ: a notification may name the
-    publisher where an answer does not, may carry attributes that are stored nowhere, and some services store
-    elements of no namespace in their parent's. Where that cannot be foreseen, the item is not `exact`."""
+    publisher where an answer does not, and may carry attributes that are stored nowhere. Where the rest cannot be
+    foreseen, the item is not `exact`:
+
+    - some services store elements of no namespace in their parent's;
+    - some tell a payload in the namespace of pubsub in that of events;
+    - some store no text beside the payload.
+    """
     if item.quarantine is not None or not item.has_payload:
         return item
     shown = item.publisher if shows_publisher else None
     exact = not (
         shows_publisher is None  # no item was seen in an answer yet
         or (shows_publisher and item.publisher is None)
-        or _BARE in item.xml
+        or not _comes_back(item.xml)
     )
     # `to_text` writes no `>` within a tag, so the first one ends the `<item …>`.
     content = item.xml.partition(">")[2]
@@ -307,10 +316,19 @@ def as_listed(item: SeenItem, shows_publisher: bool | None) -> SeenItem:
     return dataclasses.replace(item, xml=opening + content, exact=exact)
 
 
+def _comes_back(xml: str) -> bool:
+    """Whether every service gives this item as it was told."""
+    payload = _PAYLOAD.match(xml, xml.index(">") + 1)
+    if payload is None or payload[1] in (NS_PUBSUB, NS_EVENT) or _BARE in xml:
+        return False
+    return xml.endswith("></item>")  # else there is text behind the payload: `to_text` writes no `>` in a text
+
+
 def shows_publisher(shown: set[bool]) -> bool | None:
     """Whether a listing names publishers, as far as it tells, by what its items do: name theirs, or not."""
-    shown = set(shown)
-    return shown.pop() if len(shown) == 1 else (True if shown else None)
+    if len(shown) == 1:
+        return True in shown
+    return True if shown else None
 
 
 def _read_rsm(rsm: Element) -> Rsm:

@@ -127,6 +127,8 @@ def _items(service: Service, request: Request, iq: Element) -> None:
         if Quirk.EMPTY_NAMESPACE_LOST in service.quirks:
             for payload in item:
                 _inherit_namespace(payload)
+        if Quirk.TEXT_BESIDE_PAYLOAD_LOST in service.quirks:
+            item.text = None
         found.append(item)
 
 
@@ -234,7 +236,8 @@ def _publish(service: Service, request: Request, iq: Element) -> None:
     for item in request.action:
         item_id = item.get("id") or f"item-{len(service.requests)}"
         text = "".join(item.itertext())
-        service.publish(request.node, item_id, text, payload=item[0] if len(item) else None, publisher=request.account)
+        payload, beside = (item[0], item.text) if len(item) else (None, None)
+        service.publish(request.node, item_id, text, payload=payload, beside=beside, publisher=request.account)
         if Quirk.PUBLISHED_ID_UNTOLD not in service.quirks:
             SubElement(published, f"{{{NS_PUBSUB}}}item", {"id": item_id})
 

@@ -26,6 +26,8 @@ class Node:
     """By the names of the fields, without `pubsub#`."""
     payloads: dict[str, Element] = field(default_factory=dict)
     """Of the items that a client published; the others' are notes of their texts."""
+    beside: dict[str, str] = field(default_factory=dict)
+    """Text before the payload, of the items that a client published with any."""
     publishers: dict[str, str] = field(default_factory=dict)
     stamps: dict[str, int] = field(default_factory=dict)
     """When each item took its place: a cursor that is no item id."""
@@ -54,6 +56,7 @@ class Node:
             self.stamps[item_id] = self._clock
         self.published[item_id] = now
         self.payloads.pop(item_id, None)
+        self.beside.pop(item_id, None)
         self.publishers.pop(item_id, None)
 
     def fill(self, item_ids: Iterable[str], text: str, now: int) -> None:
@@ -71,12 +74,13 @@ class Node:
 
     def remove(self, item_id: str) -> None:
         del self.items[item_id]
-        for of_items in (self.payloads, self.publishers, self.stamps, self.published):
+        for of_items in (self.payloads, self.beside, self.publishers, self.stamps, self.published):
             of_items.pop(item_id, None)
 
     def item(self, namespace: str, item_id: str) -> Element:
         """As an answer or an event holds it; without publisher."""
         item = Element(f"{{{namespace}}}item", {"id": item_id})
+        item.text = self.beside.get(item_id)
         if (payload := self.payloads.get(item_id)) is not None:
             item.append(copy.deepcopy(payload))
         else:

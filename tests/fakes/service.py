@@ -17,7 +17,7 @@ from typing import Self
 from xml.etree.ElementTree import Element, SubElement
 
 from newsstand.errors import StanzaError, Timeout
-from newsstand.model import NS_EVENT
+from newsstand.model import NS_EVENT, NS_PUBSUB
 from newsstand.ways import Way
 from tests.fakes.answers import answer
 from tests.fakes.clock import Clock
@@ -116,17 +116,20 @@ class Service:
         type: str = "headline",
         payload: Element | None = None,
         publisher: str | None = None,
+        beside: str | None = None,
     ) -> None:
         """Publish or overwrite an item. Past the node's limit the oldest is evicted."""
         node = self.nodes[name]
         node.put(item_id, text, self.new, self.overwritten, self.clock.now)
         if payload is not None:
             node.payloads[item_id] = copy.deepcopy(payload)
+        if beside:
+            node.beside[item_id] = beside
         if publisher is not None:
             node.publishers[item_id] = publisher
         if told:
             about = event("items", name)
-            about[0].append(node.item(NS_EVENT, item_id))
+            about[0].append(self._told_item(node, item_id))
             extra = node.owners if Quirk.OWNER_HEARS_UNSUBSCRIBED in self.quirks else ()
             self._tell(name, about, type, later=publisher, extra=extra)
         self.trim(name, publisher)
@@ -200,7 +203,7 @@ class Service:
     def tell_interested(self, name: str, item_id: str) -> None:
         """Tell all streams of an item, subscribed or not: by their presence (XEP-0163, 4)."""
         about = event("items", name)
-        about[0].append(self.nodes[name].item(NS_EVENT, item_id))
+        about[0].append(self._told_item(self.nodes[name], item_id))
         for stream in self.streams:
             self._send(stream, about, stream.own_jid, "headline")
 
@@ -210,10 +213,18 @@ class Service:
         if not node.items:
             return
         about = event("items", name)
-        about[0].append(node.item(NS_EVENT, list(node.items)[0 if self.new is Way.FIRST else -1]))
+        about[0].append(self._told_item(node, list(node.items)[0 if self.new is Way.FIRST else -1]))
         for stream in self.streams:
             if stream.is_of(account):
                 self._send(stream, about, account, "headline", delayed=Quirk.LAST_ITEM_LOOKS_NEW not in self.quirks)
+
+    def _told_item(self, node: Node, item_id: str) -> Element:
+        item = node.item(NS_EVENT, item_id)
+        if Quirk.PUBSUB_PAYLOAD_TOLD_AS_EVENT in self.quirks and item[0].tag.startswith(f"{{{NS_PUBSUB}}}"):
+            for inner in item.iter():
+                if inner.tag.startswith(f"{{{NS_PUBSUB}}}"):
+                    inner.tag = inner.tag.replace(NS_PUBSUB, NS_EVENT, 1)
+        return item
 
     def _tell(
         self, name: str, about: Element, type: str = "headline", *, later: str | None = None, extra: Iterable[str] = ()

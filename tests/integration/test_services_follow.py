@@ -8,10 +8,12 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from slixmpp import JID, ClientXMPP
 from slixmpp.exceptions import IqError
+from slixmpp.stanza import Iq
 
 from newsstand import Policy
 from newsstand.demo.server import XmppServer
@@ -19,6 +21,8 @@ from newsstand.errors import NotInCopy
 from newsstand.model import SyncState
 from tests.conftest import Connect, log_in
 from tests.integration._program import (
+    NS_EVENT,
+    NS_PUBSUB,
     OpenProgram,
     Program,
     assert_copy_equals_service,
@@ -103,6 +107,31 @@ async def publish_and_retract(scene: Scene) -> None:
     await scene.publish("c", "again")
 
 
+ODD = {
+    "pubsub": f"<note xmlns='{NS_PUBSUB}'><part>text</part></note>",
+    "event": f"<note xmlns='{NS_EVENT}'>text</note>",
+    "items": f"<items xmlns='{NS_PUBSUB}' node='other'>text</items>",
+    "nested": f"<a xmlns='urn:a'><note xmlns='{NS_PUBSUB}'>text</note></a>",
+    "in-event": f"<a xmlns='urn:a'><note xmlns='{NS_EVENT}'>text</note></a>",
+    "client": "<body xmlns='jabber:client'>text</body>",
+    "none": "<note xmlns=''>text</note>",
+    "none-nested": "<a xmlns='urn:a'><note xmlns=''>text</note></a>",
+    "beside": "before<a xmlns='urn:a'/>after",
+    "spaced": "\n  <a xmlns='urn:a'> <b/> </a>\n",
+}
+"""What some services tell otherwise than they list it."""
+
+
+async def publish_oddly(scene: Scene) -> None:
+    for item_id, payload in ODD.items():
+        item = f"<item id='{item_id}'>{payload}</item>"
+        iq = Iq(scene.romeo, sto=scene.service, stype="set")
+        iq.xml.append(
+            ET.fromstring(f"<pubsub xmlns='{NS_PUBSUB}'><publish node='{scene.node}'>{item}</publish></pubsub>")
+        )
+        await iq.send()
+
+
 async def purge(scene: Scene) -> None:
     await scene.pubsub.purge(scene.service, scene.node)
     await scene.publish("new", "after the purge")
@@ -117,7 +146,7 @@ async def evict(scene: Scene) -> None:
     await scene.publish("new", "evicts")
 
 
-HAPPENINGS = [publish, overwrite, overwrite_with_the_same, retract, publish_and_retract, purge, evict]
+HAPPENINGS = [publish, publish_oddly, overwrite, overwrite_with_the_same, retract, publish_and_retract, purge, evict]
 Happening = Callable[[Scene], Awaitable[None]]
 
 

@@ -44,6 +44,10 @@ class Quirk(enum.StrEnum):
     """disco#items of a missing node is an internal-server-error."""
     EMPTY_NAMESPACE_LOST = "empty-namespace-lost"
     """Elements of no namespace come back in their parent's."""
+    PUBSUB_PAYLOAD_TOLD_AS_EVENT = "pubsub-payload-told-as-event"
+    """A payload in the namespace of pubsub is told in that of events, and comes back as it was."""
+    TEXT_BESIDE_PAYLOAD_LOST = "text-beside-payload-lost"
+    """Text beside an item's payload is told, and does not come back."""
     PUBLISHER_SHOWN = "publisher-shown"
     """Answers name each item's publisher."""
 
@@ -126,6 +130,7 @@ _EJABBERD = frozenset(
         Quirk.OVERWRITE_STAYS,
         Quirk.PEP_PURGE_SILENT,
         Quirk.PEP_RETRACT_SILENT_WITHOUT_NOTIFY,
+        Quirk.PUBSUB_PAYLOAD_TOLD_AS_EVENT,
         Quirk.RETRACT_OF_OWN_ONLY,
         Quirk.RETRACTS_JOINED,
         Quirk.TRIMS_AT_NEXT_PUBLISH,
@@ -148,6 +153,7 @@ QUIRKS: dict[str, frozenset[Quirk]] = {
             Quirk.PEP_RETRACT_SILENT_WITHOUT_NOTIFY,
             Quirk.RETRACT_SILENT_WITHOUT_NOTIFY,
             Quirk.SUBSCRIPTION_OUTLIVES_NODE,
+            Quirk.TEXT_BESIDE_PAYLOAD_LOST,
         }
     ),
     "ejabberd-mnesia": _EJABBERD | {Quirk.RSM_UNANNOUNCED},
@@ -179,6 +185,7 @@ QUIRKS: dict[str, frozenset[Quirk]] = {
             Quirk.PUBLISHED_ID_UNTOLD,
             Quirk.PUBLISHER_SHOWN,
             Quirk.RETRACT_SILENT_WITHOUT_NOTIFY,
+            Quirk.TEXT_BESIDE_PAYLOAD_LOST,
         }
     ),
 }

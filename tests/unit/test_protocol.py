@@ -214,6 +214,45 @@ def test_what_has_no_namespace_may_be_listed_in_its_parents(payload: str) -> Non
     assert not as_listed(told(payload=payload), False).exact
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        f"<x xmlns='{NS_EVENT}'/>",
+        f"<x xmlns='{NS_EVENT}'><y xmlns='urn:y'/></x>",
+        f"<item xmlns='{NS_EVENT}' id='2'>text</item>",
+        f"<x xmlns='{NS_PUBSUB}'/>",
+        f"<x xmlns='{NS_PUBSUB}' y='z'><y>text</y></x>",
+        f"\n<x xmlns='{NS_PUBSUB}'/>",
+    ],
+)
+def test_a_payload_in_the_namespace_of_pubsub_may_be_told_in_that_of_events(payload: str) -> None:
+    assert not as_listed(told(payload=payload), False).exact
+
+
+@pytest.mark.parametrize(
+    "payload", ["text<x xmlns='urn:x'/>", "<x xmlns='urn:x'/>text", "\n<x xmlns='urn:x'/>", "<x xmlns='urn:x'/>&gt;"]
+)
+def test_text_beside_the_payload_may_not_be_listed(payload: str) -> None:
+    assert not as_listed(told(payload=payload), False).exact
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        f"<x xmlns='urn:x'><y xmlns='{NS_PUBSUB}'/></x>",
+        f"<x xmlns='urn:x'><y xmlns='{NS_EVENT}'>text</y>text</x>",
+        f"<x xmlns='{NS_PUBSUB}#owner'/>",
+        f"<x xmlns='{NS_PUBSUB}x'/>",
+        "<x xmlns='urn:&quot;x'/>",
+        "<x xmlns='urn:x'> &gt;text </x>",
+        "<x xmlns='urn:x' y='&gt;/&gt;'/>",
+        "<a:x xmlns:a='urn:x' a:y='z'/>",
+    ],
+)
+def test_every_other_payload_is_listed_as_it_was_told(payload: str) -> None:
+    assert as_listed(told(payload=payload), False).exact
+
+
 def test_what_cannot_be_kept_or_was_left_out_stays_as_it_is() -> None:
     quarantined = SeenItem("1", "", "p", quarantine="too deep")
     assert as_listed(quarantined, False) is quarantined

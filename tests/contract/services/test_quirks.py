@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement
 
 import pytest
 
 from newsstand.errors import StanzaError
-from newsstand.model import NS_RSM
+from newsstand.model import NS_EVENT, NS_PUBSUB, NS_RSM
 from newsstand.protocol import read_published_ids
 from tests.contract.services._trial import Trial
-from tests.servers.entities import NOTE, note, read_events
+from tests.servers.entities import NOTE, canonical, note, publish_payload, read_events
 from tests.servers.quirks import RACES, Quirk
 
 Observe = Callable[[Trial], Awaitable[bool]]
@@ -160,6 +160,39 @@ async def _empty_namespace_lost(trial: Trial) -> bool:
     found = next((await trial.juliet.items(trial.jid, trial.node)).iq.iter(f"{{{NOTE}}}note"))
     assert found[0].tag in ("plain", f"{{{NOTE}}}plain")
     return found[0].tag != "plain"
+
+
+async def told_and_listed(trial: Trial, payload: Element, text: str = "") -> tuple[Element, Element]:
+    """An item with this payload, and this text before it, as it is told and as it is listed."""
+    await trial.create()
+    await trial.subscribed()
+    pubsub = publish_payload(trial.node, "a", payload)
+    pubsub[0][0].text = text
+    await trial.romeo.iq("set", trial.jid, pubsub)
+    await trial.juliet.hears(trial.jid, trial.node)
+    (told,) = (item for message in trial.juliet.messages for item in message.iter(f"{{{NS_EVENT}}}item") if len(item))
+    (listed,) = (await trial.juliet.items(trial.jid, trial.node)).iq.iter(f"{{{NS_PUBSUB}}}item")
+    return told, listed
+
+
+@shows(Quirk.PUBSUB_PAYLOAD_TOLD_AS_EVENT)
+async def _pubsub_payload_told_as_event(trial: Trial) -> bool:
+    payload = Element(f"{{{NS_PUBSUB}}}note")
+    SubElement(payload, f"{{{NS_PUBSUB}}}part").text = "text"
+    told, listed = await told_and_listed(trial, payload)
+    assert canonical(listed[0]) == canonical(payload)
+    if told[0].tag == f"{{{NS_EVENT}}}note":
+        assert told[0][0].tag == f"{{{NS_EVENT}}}part"
+        return True
+    assert canonical(told[0]) == canonical(payload)
+    return False
+
+
+@shows(Quirk.TEXT_BESIDE_PAYLOAD_LOST)
+async def _text_beside_payload_lost(trial: Trial) -> bool:
+    told, listed = await told_and_listed(trial, note("text"), "beside")
+    assert {told.text, listed.text} <= {None, "", "beside"}
+    return told.text == "beside" and listed.text != "beside"
 
 
 @shows(Quirk.PUBLISHER_SHOWN)
