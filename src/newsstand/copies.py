@@ -503,6 +503,10 @@ class Copies:
         self._by_id: dict[int, Copy] = {}
         self.gone: set[int] = set()
         """The ids of those that were dropped: they are never given again. Their rows may be there a moment longer."""
+        self._leaving: set[int] = set()
+        """Of them, those whose rows may be there still."""
+        self.closings = 0
+        """How often something of these copies was not to be given to anybody any more, from that moment on."""
 
     def find(self, key: NodeKey) -> Copy | None:
         return self._copies.get(key)
@@ -525,6 +529,16 @@ class Copies:
         self._copies.pop(copy.key, None)
         self._by_id.pop(copy.record.id, None)
         self.gone.add(copy.record.id)
+        self._leaving.add(copy.record.id)
+        self.closings += 1
+
+    def removed(self, node_id: int) -> None:
+        """The rows of one that was dropped are gone, too."""
+        self._leaving.discard(node_id)
+
+    def hidden(self) -> frozenset[int]:
+        """The ids of those that were closed or dropped, and of which the database may not say so yet."""
+        return frozenset(self._leaving | {copy.record.id for copy in self._copies.values() if copy.closing})
 
     def __iter__(self) -> Iterator[Copy]:
         return iter(list(self._copies.values()))

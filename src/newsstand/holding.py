@@ -77,4 +77,5 @@ class Holding:
         """Its row is gone."""
         if copy.record.id and not copy.dropped:
             self._context.copies.drop(copy)
+            self._context.copies.removed(copy.record.id)
             self.let_go(copy)

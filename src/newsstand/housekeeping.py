@@ -143,6 +143,7 @@ class Housekeeping:
         """First, and at once: if the program reads the node again, it must not find the old rows. Raises
         DatabaseError."""
         await self._context.database.write(nodes.remove, dropped.copy.record.id)
+        self._context.copies.removed(dropped.copy.record.id)
 
     async def unsubscribe(self, dropped: Dropped) -> None:
         """As far as we can, unless somebody began it anew. It may have to wait for its service."""

@@ -245,7 +245,12 @@ class Replica:
             limit=limit,
             after=after,
         )
-        return await self._open.context.database.scan(search.find, query)
+        copies = self._open.context.copies
+        while True:
+            closings = copies.closings
+            page = await self._open.context.database.scan(search.find, query, copies.hidden())
+            if closings == copies.closings:
+                return page  # else something of it may have been closed meanwhile
 
     def nodes(self) -> list[NodeRecord]:
         """What is known of each node, by account, service and name. Nothing is called live while nobody can tell."""
@@ -373,6 +378,11 @@ class Replica:
     def read_xml(self, request: ItemsRequest, take: Take) -> list[str]:
         """The items of an answer, as texts; at once. Raises DatabaseError."""
         return self._open.reading.read_xml(request, take)
+
+    def is_closed(self, key: NodeKey) -> bool:
+        """Whether nothing of this node may be given to anybody (any more)."""
+        copy = None if self._engine is None else self._engine.context.copies.find(key)
+        return copy is None or copy.is_closed()
 
     def vouch(self, request: ItemsRequest, serve: Serve) -> Provenance:
         """What an answer from the copy is made of."""

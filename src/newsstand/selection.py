@@ -156,6 +156,7 @@ class Selection:
                 context.copies.drop(kept)
                 self._synchroniser.forget(kept)
                 await context.database.write(nodes.remove, kept.record.id)
+                context.copies.removed(kept.record.id)
             return None
         return kept
 

@@ -295,6 +295,7 @@ class Synchroniser:
         """What must be so at once of a node that is closed; `settle_closed` does the rest."""
         until = self._context.clock() + self._context.settings.refused_days * DAY if refused else None
         copy.closing = True
+        self._context.copies.closings += 1
         copy.update(state=SyncState.GONE, complete=False, reason=reason, retry_at=until)
         copy.relist = copy.check_ids = copy.subscribed = False
         copy.pages = None

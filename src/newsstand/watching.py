@@ -40,6 +40,9 @@ async def _watch(context: Context, copy: Copy, since: int) -> AsyncIterator[Chan
         if part is None or copy.is_closed():
             raise ChangesLost(_why(copy, cursor.revision))
         for entry in part.entries:
+            # The watcher may have taken its time over the one before: who is refused meanwhile is told no more.
+            if copy.is_closed():
+                raise ChangesLost(_why(copy, cursor.revision))
             yield Change(copy.key, entry.revision, entry.kind, entry.item_id)
         cursor = part.cursor
         if not part.more:

@@ -249,6 +249,33 @@ async def test_a_copy_that_is_closed_while_it_is_read_does_not_answer(program: P
         await reading
 
 
+@pytest.mark.parametrize("how", ["refused", "purged"])
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+async def test_a_search_finds_nothing_of_a_copy_that_is_closed(program: Program, how: str, when: str) -> None:
+    """Nor while the database does not say so yet."""
+    assert (await program.replica.search()).total == 3
+
+    def close() -> asyncio.Future[None] | None:
+        if how == "refused":
+            program.replica._open.synchroniser.shut(program.copy(), "refused meanwhile", refused=True)
+            return None
+        return asyncio.ensure_future(program.replica.purge(SERVICE, NODE))
+
+    if when == "before":
+        closing = close()
+        if closing is not None:
+            await asyncio.sleep(0)  # it has begun
+        page = await program.replica.search()
+    else:
+        searching = asyncio.ensure_future(program.replica.search())
+        await asyncio.sleep(0)
+        closing = close()
+        page = await searching
+    assert (page.items, page.total) == ([], 0)
+    if closing is not None:
+        await closing
+
+
 async def test_a_page_is_asked_of_the_service_and_brings_its_cursors(program: Program) -> None:
     with pytest.raises(ConfigurationError):
         await program.replica.get_items(SERVICE, NODE, rsm=RsmQuery(1), max_items=1)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from xml.etree.ElementTree import Element
 
 import pytest
 
 from newsstand import Change, Replica
-from newsstand.errors import ChangesLost, NotInCopy
+from newsstand.errors import ChangesLost, NotInCopy, StanzaError
+from newsstand.model import ItemsRequest, NodeKey
 from newsstand.storage import log, nodes
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import PubsubItem
@@ -261,3 +263,49 @@ async def test_a_log_is_pruned_from_its_beginning_even_if_the_clock_went_back(
     assert await database.read(log.current_revision, node_id) == since + 3
     assert await database.read(log.current_revision, 999) is None
     assert nodes.first_revision(node_id) <= since
+
+
+@pytest.mark.parametrize("how", ["refused", "purged", "deleted"])
+async def test_a_slow_watcher_is_told_nothing_more_once_the_node_is_closed(program: Program, how: str) -> None:
+    """Though it was read with what it was told before."""
+    since = program.copy().record.revision
+    for number in range(10):
+        program.service.publish(NODE, f"i{number}", "new")
+    await program.settled()
+    changes = watch(program, since)
+    assert len(await told(changes, 2)) == 2
+    match how:
+        case "refused":
+            refuse(program)
+        case "purged":
+            await program.replica.purge(SERVICE, NODE)
+        case _:
+            program.service.delete(NODE)
+            await program.settled()
+    with pytest.raises(ChangesLost):
+        await anext(changes)
+
+
+async def test_a_watcher_in_another_process_is_told_nothing_of_a_node_that_was_refused(
+    program: Program, database: Database
+) -> None:
+    since = program.copy().record.revision
+    program.service.publish(NODE, "d", "x")
+    await program.settled()
+    offline = Replica()
+    await offline.open(database)
+    try:
+        changes = offline.watch(SERVICE, NODE, since, account=JULIET)
+        refuse(program)
+        await program.settled()
+        with pytest.raises(ChangesLost):
+            await anext(changes)
+    finally:
+        await offline.close()
+
+
+def refuse(program: Program) -> None:
+    """A read of the program is refused, at this moment."""
+    stanza = Element("{jabber:client}iq", {"type": "error", "from": SERVICE})
+    request = ItemsRequest(NodeKey(JULIET, SERVICE, NODE))
+    program.replica.note_error(request, StanzaError("auth", "forbidden"), stanza)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from slixmpp.exceptions import IqError
 
+from newsstand import xmltext
 from newsstand.demo.prosody import Prosody
+from newsstand.slixmpp import trigger
 from tests.conftest import Connect
+from tests.databases import BACKENDS
 from tests.integration._program import OpenProgram, canonical, create_node, entry, ids_of
 
 pytestmark = pytest.mark.usefixtures("prosody")  # where none is installed: skipped at home, failed in CI
@@ -76,3 +80,31 @@ async def test_what_another_makes_is_read_within_the_longest_pause(
                 break
             except IqError:
                 await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_a_large_answer_is_not_handed_over_to_who_was_refused_meanwhile(
+    prosody: Prosody, connect: Connect, open_program: OpenProgram, node: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trigger, "LARGE", 2)  # such are put together in a thread
+    romeo, program = await connect("romeo"), await open_program()
+    await create_node(romeo, prosody.pubsub, node, 3)
+    await program.follow(node)
+    put_together = asyncio.get_running_loop().create_future()
+    parse = asyncio.to_thread
+
+    async def to_thread(function: Any, *args: Any) -> Any:
+        made = await parse(function, *args)
+        if function is xmltext.parse and not put_together.done():
+            put_together.set_result(None)
+            copy = program.replica._open.context.copies.find(program.record(node).key)
+            assert copy is not None
+            program.replica._open.synchroniser.shut(copy, "refused meanwhile", refused=True)
+        return made
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    called: list[Any] = []
+    answer = await program.pubsub.get_items(prosody.pubsub, node, callback=called.append)
+    assert put_together.done()
+    assert not hasattr(answer, "newsstand"), "the service answered"
+    assert [hasattr(one, "newsstand") for one in called] == [False]

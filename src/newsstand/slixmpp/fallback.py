@@ -11,7 +11,7 @@ from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.stanza import Iq
 
 from newsstand.errors import DatabaseError
-from newsstand.model import ItemsRequest
+from newsstand.model import ItemsRequest, Provenance
 from newsstand.policy import Fetch, Refuse, Serve
 from newsstand.reading import Moment
 from newsstand.slixmpp.transport import stanza_error
@@ -142,7 +142,7 @@ class Fallback:
             return
         self._settle()
         whole = trigger.frame(self._iq, self._request, reply.texts, reply.rsm)
-        trigger.deliver(whole, reply.made_of, self._callback, self._future)
+        self._deliver(whole, reply.made_of)
 
     def _serve(self, instead: Serve) -> bool:
         trigger = self._trigger
@@ -154,8 +154,13 @@ class Fallback:
             return False
         self._settle()
         whole = trigger.frame(self._iq, self._request, texts, trigger.replica.find_set(self._request))
-        trigger.xmpp.loop.call_soon(trigger.deliver, whole, made_of, self._callback, self._future)
+        trigger.xmpp.loop.call_soon(self._deliver, whole, made_of)
         return True
+
+    def _deliver(self, whole: list[str], made_of: Provenance) -> None:
+        self._trigger.deliver(
+            self._iq, self._request, whole, made_of, self._callback, self._trigger.replica.patience, self._future
+        )
 
     def _settle(self) -> None:
         self._settled = True

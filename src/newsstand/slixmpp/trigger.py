@@ -184,7 +184,7 @@ class Trigger:
             return None
         made_of = self.replica.vouch(request, serve)
         whole = self.frame(iq, request, texts, self.replica.find_set(request))
-        loop.call_soon(self.deliver, whole, made_of, callback, future)
+        loop.call_soon(self.deliver, iq, request, whole, made_of, callback, timeout, future)
         return future
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -226,23 +226,43 @@ class Trigger:
         except (DatabaseError, TimeoutError) as error:
             log.warning("the copy could not be read: %s", str(error) or "it took too long")
             reply = None
+        left = max(0.01, allowed - (self.xmpp.loop.time() - began))
         if reply is not None:
             whole = self.frame(iq, request, reply.texts, reply.rsm)
-            self.deliver(whole, reply.made_of, callback, future)
+            self.deliver(iq, request, whole, reply.made_of, callback, left, future)
             return
-        left = max(0.01, allowed - (self.xmpp.loop.time() - began))
         await self._fill(future, asyncio.shield(self._ask(iq, request, callback, left)))
 
     async def _deliver_large(
-        self, texts: list[str], made_of: Provenance, callback: Any, future: asyncio.Future[Any]
+        self,
+        iq: Iq,
+        request: ItemsRequest,
+        texts: list[str],
+        made_of: Provenance,
+        callback: Any,
+        timeout: Any,
+        future: asyncio.Future[Any],
     ) -> None:
+        """As `deliver`, in a thread. If the node was closed to the account meanwhile, the service is asked."""
         tree = await asyncio.to_thread(xmltext.parse, texts)
+        if self.replica.is_closed(request.key):
+            await self._fill(future, asyncio.shield(self._ask(iq, request, callback, timeout)))
+            return
         self._hand_over(tree, made_of, callback, future)
 
-    def deliver(self, texts: list[str], made_of: Provenance, callback: Any, future: asyncio.Future[Any]) -> None:
+    def deliver(
+        self,
+        iq: Iq,
+        request: ItemsRequest,
+        texts: list[str],
+        made_of: Provenance,
+        callback: Any,
+        timeout: Any,
+        future: asyncio.Future[Any],
+    ) -> None:
         """Hand a whole answer over: a fresh tree each time, because programs change what they get."""
         if _is_large(texts):
-            self.spawn(self._deliver_large(texts, made_of, callback, future))
+            self.spawn(self._deliver_large(iq, request, texts, made_of, callback, timeout, future))
         else:
             self._hand_over(xmltext.parse(texts), made_of, callback, future)
 

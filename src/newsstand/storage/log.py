@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, delete, func, or_, select
 
-from newsstand.model import ChangeKind
+from newsstand.model import ChangeKind, SyncState
 from newsstand.storage.mapping import ItemChange, PubsubNode, table
 from newsstand.storage.nodes import first_revision
 
@@ -49,9 +49,12 @@ def beginning(node_id: int, revision: int) -> int:
 
 def read(conn: Connection, node_id: int, after: Cursor, limit: int) -> Part | None:
     """At most `limit` entries after the cursor, in the order of their revisions. None where the log does not lead on
-    from there: it was pruned, or the copy erased, dropped, or begun anew. On one snapshot."""
-    revision = current_revision(conn, node_id)
-    if revision is None or not _leads_on(conn, node_id, after.revision, revision):
+    from there: it was pruned, or the copy erased, dropped, begun anew, or closed to its account. On one snapshot."""
+    row = conn.execute(select(_node.c.revision, _node.c.state).where(_node.c.id == node_id)).first()
+    if row is None or row.state == SyncState.GONE.value:
+        return None
+    revision = row.revision
+    if not _leads_on(conn, node_id, after.revision, revision):
         return None
     later = _change.c.revision > after.revision
     if after.digest is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,13 +105,13 @@ def _check_value(path: str, value: object) -> None:
     raise ConfigurationError(f"{path} cannot equal {value!r}: give a text, a number of at most 64 bits, true or false")
 
 
-def find(conn: Connection, query: Query) -> Page:
-    """A page of results, newest first; those in quarantine are left out. May scan: not for the event loop.
-    `total` counts no further than MAX_TOTAL."""
+def find(conn: Connection, query: Query, hidden: Collection[int] = ()) -> Page:
+    """A page of results, newest first; those in quarantine are left out, and those of the `hidden` nodes, by their ids.
+    May scan: not for the event loop. `total` counts no further than MAX_TOTAL."""
     cut = list(dict.fromkeys(words(query.text))) if query.text is not None else None
     if cut is not None and len(cut) > MAX_WORDS:
         raise ConfigurationError(f"a search takes at most {MAX_WORDS} different words")
-    nodes = _matching_nodes(conn, query)
+    nodes = _matching_nodes(conn, query, hidden)
     if nodes == [] or cut == []:
         return Page([], None, 0)
     conditions = [
@@ -143,7 +143,7 @@ _SOME_CLOSED = select(_node.c.id).where(_node.c.state == SyncState.GONE.value, _
 """Nodes that their accounts may not read any more, and whose rows are kept for a while."""
 
 
-def _matching_nodes(conn: Connection, query: Query) -> list[int] | None:
+def _matching_nodes(conn: Connection, query: Query, hidden: Collection[int]) -> list[int] | None:
     """The nodes that are searched; None for all."""
     if any("\0" in given for given in (query.type, query.service, query.node, query.account) if given is not None):
         return []  # nothing is called so, and not every database lets us ask
@@ -156,6 +156,8 @@ def _matching_nodes(conn: Connection, query: Query) -> list[int] | None:
         conditions.append(_node.c.name == query.node)
     if query.account is not None and not _is_only_account(conn, query.account):
         conditions.append(_account.c.jid == query.account)
+    if hidden:
+        conditions.append(_node.c.id.not_in(hidden))
     if conn.execute(_SOME_CLOSED).first() is not None:
         conditions.append(_node.c.state != SyncState.GONE.value)
     if not conditions:
