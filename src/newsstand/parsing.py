@@ -90,7 +90,9 @@ class Parsing:
                     return  # another program's: its items wait for it
                 try:
                     if left is not None and left.token != self._token:
-                        suspected = max(suspected, await self._look_into(copy, analyser, left))
+                        suspected = max(suspected, _suspicious_until(left, copy))
+                        if await self._put_aside(copy, analyser, left):
+                            continue
                     if suspects := [item for item in batch if item.digest <= suspected]:
                         await self._parse_alone(copy, analyser, suspects, suspected)
                     elif batch:
@@ -102,20 +104,19 @@ class Parsing:
             self._busy.discard(node_id)
             await self._remove_note(node_id)
 
-    async def _look_into(self, copy: Copy, analyser: Analyser | None, left: Note) -> bytes:
-        """What another replica noted: up to which digest items are suspicious. Puts aside what ended two processes."""
-        if not _is_left_behind(left, copy):
-            return left.until if left.digest is not None else b""
-        log.warning("a process ended while it parsed items of %r: they are parsed one by one", copy.key.node)
-        node_id = copy.record.id
-        if left.digest is None or (left.parser, left.parser_version) != parser_of(analyser):
-            return left.until
-        ended = await self._context.database.read(items.find_to_parse, node_id, left.digest)
-        if ended is not None and ended.revision == left.revision:
-            log.warning("item %r of %r is put aside: two processes ended with it", ended.item_id, copy.key.node)
-            result = ParsedItem(ended, None, PUT_ASIDE, None, "")
-            await self._store(copy, analyser, [result], self._note(analyser, left.until))
-        return left.until
+    async def _put_aside(self, copy: Copy, analyser: Analyser | None, left: Note) -> bool:
+        """The item that ended two processes, if another replica left one behind."""
+        if left.digest is None or not _is_left_behind(left, copy):
+            return False
+        if (left.parser, left.parser_version) != parser_of(analyser):
+            return False
+        ended = await self._context.database.read(items.find_to_parse, copy.record.id, left.digest)
+        if ended is None or ended.revision != left.revision:
+            return False  # it was parsed, or has other contents now
+        log.warning("item %r of %r is put aside: two processes ended with it", ended.item_id, copy.key.node)
+        result = ParsedItem(ended, None, PUT_ASIDE, None, "")
+        await self._store(copy, analyser, [result], self._note(analyser, left.until))
+        return True
 
     async def _parse_alone(
         self, copy: Copy, analyser: Analyser | None, batch: Sequence[ToParse], suspected: bytes
@@ -200,6 +201,14 @@ class Parsing:
 
 def _find_work(conn: Any, node_id: int) -> tuple[list[ToParse], Note | None]:
     return items.to_parse(conn, node_id, BATCH, BATCH_BYTES), parsing_notes.find(conn, node_id)
+
+
+def _suspicious_until(note: Note, copy: Copy) -> bytes:
+    """Up to which digest items may be what ended a process, after what another replica noted."""
+    if _is_left_behind(note, copy):
+        log.warning("a process ended while it parsed items of %r: they are parsed one by one", copy.key.node)
+        return note.until
+    return note.until if note.digest is not None else b""
 
 
 def _is_left_behind(note: Note, copy: Copy) -> bool:

@@ -110,6 +110,12 @@ async def test_what_is_of_the_moment_is_not_carried_over(old: str, new: str, mon
     assert (execute(old, analysed), execute(new, analysed)) == ([(6,)], [(0,)])
 
 
+async def test_what_is_being_parsed_is_not_carried_over(old: str, new: str) -> None:
+    assert len(contents(old)["newsstand_parsing"]) == 1
+    assert (await copy(old, new)).differences == ()
+    assert contents(new)["newsstand_parsing"] == []
+
+
 @ACROSS
 async def test_a_program_goes_on_with_the_copy(old: str, new: str) -> None:
     await copy(old, new)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from newsstand.demo.prosody import Prosody
+from newsstand.model import SyncState, Verdict
 from newsstand.storage.database import open_database
 from tests.conftest import Connect
 from tests.contract._storage import SERVICE, apply, make_node, parse, put
@@ -26,23 +27,13 @@ NO_SPACE = "newsstand: cannot write to stdout: No space left on device\n"
 CLOSED = "newsstand: cannot write to stdout: it is closed\n"
 COMMANDS = [
     ["--help"],
-    ["search", "--help"],
     ["--version"],
-    ["nodes"],
     ["nodes", "--json"],
     ["search", "tea"],
-    ["search", "--json"],
-    ["search", "--limit", "1", "tea"],
-    ["get", "--offline", SERVICE, "blog"],
     ["get", "--offline", "--json", SERVICE, "blog"],
-    ["db", "current"],
-    ["db", "upgrade"],
-    ["db", "check"],
-    ["db", "check", "--json"],
-    ["db", "check", "--repair", "-v"],
-    ["purge", "--offline", SERVICE, "blog"],
+    ["db", "check", "-v"],
 ]
-"""All that print something, and need no server."""
+"""They print in every way that there is, and need no server."""
 
 
 @pytest.fixture
@@ -50,7 +41,7 @@ async def cli(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
     """On a database that holds a node of two items."""
     cli = Cli(tmp_path, capsys, monkeypatch)
     database = await open_database(f"sqlite:///{cli.database}")
-    node = await make_node(database, complete=True)
+    node = await make_node(database, complete=True, state=SyncState.STALE, verdict=Verdict.WANTED)
     await apply(database, node, put("a"), put("b"))
     await parse(database, node, {"a": {"title": "tea"}, "b": {"title": "tea"}})
     await database.close()
@@ -136,16 +127,13 @@ async def test_it_makes_no_difference_whether_stdout_is_buffered(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, unbuffered: bool
 ) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", "1" if unbuffered else "")
-    for argv in (["nodes"], ["search", "--json"], ["--help"]):
-        with unread() as out:
-            assert (await run(*argv, out=out))[::2] == (141, "")
-        with full() as out:
-            assert (await run(*argv, out=out))[::2] == (1, NO_SPACE)
+    with unread() as out:
+        assert (await run("nodes", out=out))[::2] == (141, "")
+    with full() as out:
+        assert (await run("nodes", out=out))[::2] == (1, NO_SPACE)
 
 
-@pytest.mark.parametrize(
-    "argv", [["nodes", "--account", "@"], ["search", "--where", "a", "=", "1", "--where", "a", "=", "1"]]
-)
+@pytest.mark.parametrize("argv", [["nodes", "--account", "@"], ["search", "--where", "a", "<", "1"]], ids=named)
 async def test_errors_that_nobody_can_be_told_of_are_the_exit_code(cli: Cli, argv: list[str]) -> None:
     told = (await run(*argv))[2]
     assert told.startswith("newsstand: ")
@@ -201,7 +189,7 @@ async def test_a_command_that_works_with_a_server_ends_its_session_and_says_why(
             assert (await run(*command, out=out))[::2] == (141, "")
         with full() as out:
             assert (await run(*command, out=out))[::2] == (1, NO_SPACE)
-    assert [row[:4] for row in (await cli("nodes", "--account", prosody.jid("juliet"))).rows] != []
+    assert (await cli("nodes", "--account", prosody.jid("juliet"))).rows
 
 
 @pytest.mark.parametrize("argv", [["demo"], ["demo", "--json"]], ids=named)

@@ -15,9 +15,11 @@ from newsstand.analysis import (
     Analysis,
     Decided,
     analyse,
+    parser_of,
 )
 from newsstand.errors import ConfigurationError, ParseError
 from newsstand.runner import Runner
+from newsstand.words import XML_VERSION
 
 NODE = Analysis("pubsub.montague.example", "urn:example:recipes/1", namespaces=("urn:example:recipe",))
 
@@ -152,11 +154,31 @@ def match_other(analysis: Analysis) -> Analysis | None:
         {"to_sync": True},
         {"version": 2},
         {"match": match_one},
+        {"parser": match_one},
+        {"words": ("title",)},
+        {"words": ()},
     ],
 )
 def test_the_fingerprint_changes_with_whatever_a_verdict_hangs_on(change: dict[str, Any]) -> None:
     analyser = named("a")
     assert own(dataclasses.replace(analyser, **change)).fingerprint != own(analyser).fingerprint
+
+
+@pytest.mark.parametrize("words", ["title", ("",), ("a..b",), ("author.",), (".name",)])
+def test_words_are_fields(words: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"'a'.*words"):
+        named("a", node="n", words=words)
+
+
+def test_which_fields_are_words_is_known_by_the_analysers_name() -> None:
+    analysers = own(named("a", node="n", words=("title", "author.name")), named("b"))
+    assert analysers.words_of("a") == ("title", "author.name")
+    assert [analysers.words_of(name) for name in ("b", "unknown", None)] == [None] * 3
+
+
+def test_items_are_known_by_the_parser_that_read_them_and_without_one_by_how_their_words_are_cut() -> None:
+    assert parser_of(named("a", node="n", parser=match_one, version=3)) == ("a", 3)
+    assert parser_of(named("a", node="n", version=3)) == parser_of(None) == (None, XML_VERSION)
 
 
 def test_the_fingerprint_tells_orders_and_match_functions_apart() -> None:

@@ -231,7 +231,7 @@ def to_parse(conn: Connection, node_id: int, limit: int, most_bytes: int | None 
         return [ToParse(*row) for row in conn.execute(_TO_PARSE, given)]
     if conn.dialect.name != "sqlite":  # its driver reads all rows at once; how long they are it knows without them
         sizes = accumulate(row.size for row in conn.execute(_SIZES, given))
-        given["b_limit"] = 1 + sum(1 for _ in takewhile(lambda size: size < most_bytes, sizes))
+        given["b_limit"] = min(limit, 1 + sum(1 for _ in takewhile(lambda size: size < most_bytes, sizes)))
     found: list[ToParse] = []
     size = 0
     with conn.execute(_TO_PARSE, given) as rows:

@@ -60,4 +60,11 @@ def _number(recipe: Element, tag: str) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-RECIPES = Analyser("recipes", "recipe", namespace=NAMESPACE, to_sync=True, parser=parse_recipe)
+RECIPES = Analyser(
+    "recipes",
+    "recipe",
+    namespace=NAMESPACE,
+    to_sync=True,
+    parser=parse_recipe,
+    words=("dish", "ingredients", "steps"),  # what people read of it
+)
