@@ -47,9 +47,9 @@ class Settings:
     again if access comes back."""
     change_days: int = 30
     """How long the log of changes is kept."""
-    parallel: int = 4
+    parallel: int = 5
     """Nodes that are synchronised at a time."""
-    parallel_service: int = 3
+    parallel_service: int = 4
     """Of these, how many may be of one service, and in any case fewer than all, where `parallel` is more than 1. The
     PEP services of a domain's accounts count as one."""
     slow_after: float = 2.0

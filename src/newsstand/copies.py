@@ -189,6 +189,8 @@ class Copy:
     seen: int = 0
     """The ticket of what is remembered of it."""
 
+    missed: tuple[News, ...] = ()
+    """News that came during the listing that just failed."""
     failed_at: float = -math.inf
     """By the loop's clock, when its synchronisation failed last."""
 
@@ -211,8 +213,6 @@ class Copy:
         """News that we heard of a node which another worker follows, until they are in its copy; by item."""
         self.inbox: list[Notification] = []
         """Notifications that are not stored yet, oldest first."""
-        self.missed: list[News] = []
-        """News that came during the listing that just failed."""
         self.heard = 0
         """How many notifications ever came: two equal readings mean that nothing came between."""
         self.told: dict[str, Told] = {}
@@ -458,7 +458,7 @@ class Copy:
 
     def miss(self) -> None:
         """What came during a listing that failed is not stored: the next one will bring it."""
-        self.missed += [_outlined(news) for told in self.inbox for news in told.news]
+        self.missed += tuple(_outlined(news) for told in self.inbox for news in told.news)
         self.taken(len(self.inbox))
 
     def tell(self) -> None:

@@ -41,8 +41,7 @@ class Relisting:
         """List the node once; its copy is live afterwards, if that can be believed."""
         if copy.pages is None:
             await copy.quiet()
-        copy.listing = True
-        copy.missed.clear()
+        copy.listing, copy.missed = True, ()
         try:
             if copy.record.state is not SyncState.LIVE:
                 copy.update(state=SyncState.SYNCING)

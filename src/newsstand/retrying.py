@@ -60,6 +60,7 @@ class Retrying:
             if not lasting or copy.record.failed_by is not None:  # else it changed meanwhile, and is tried earlier
                 self._try_in(copy, pause)
         self.hear(copy, copy.missed)
+        copy.missed = ()
 
     def is_waiting(self, copy: Copy) -> bool:
         """Whether a copy's last failure waits for a change, and nobody for the copy. It is tried again in time."""
