@@ -108,6 +108,8 @@ async def _by_pages(
         rsm = protocol.read_set(iq)
         if rsm is None and protocol.count_items(iq) > pages.asked:
             ways = ways.learn(paging=Way.IGNORED)
+        if rsm is None:
+            check_count(context, protocol.count_items(iq))  # all of the node
         await _take_page(context, iq, pages)
         if rsm is None:
             _report(progress, items, len(items))
