@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import StringIO
-from xml.etree.ElementTree import Element, XMLParser
+from xml.etree.ElementTree import Element, ParseError, XMLParser
 from xml.sax.saxutils import escape, quoteattr
 
 XML_NAMESPACE = "http://www.w3.org/XML/1998/namespace"
@@ -139,9 +139,11 @@ def _check_characters(text: str) -> None:
 
 
 def parse(texts: Iterable[str]) -> Element:
-    """One tree of the concatenated texts. They must be our own (`to_text`) or come from a trusted place: nothing
-    guards against entities here, but none can be in what `to_text` wrote."""
+    """One tree of the concatenated texts. Raises ParseError (ElementTree's own) where they are no XML, or hold a DTD
+    (RFC 6120, 11.1): none is in what `to_text` wrote, nor then an entity."""
     parser = XMLParser()
     for text in texts:
+        if "<!DOCTYPE" in text:
+            raise ParseError("a DTD")
         parser.feed(text)
     return parser.close()

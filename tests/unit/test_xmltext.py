@@ -181,3 +181,16 @@ def test_what_xml_can_carry_is_kept(good: str) -> None:
 
 def test_several_texts_make_one_tree() -> None:
     assert [child.tag for child in parse(["<a>", "<b/>", "<c/>", "</a>"])] == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["<!DOCTYPE item [<!ENTITY e 'expanded'>]><item>&e;</item>"],
+        ["<?xml version='1.0'?>", "<!DOCTYPE item SYSTEM 'x'>", "<item/>"],
+        ["<item>", "<!DOCTYPE item>", "</item>"],
+    ],
+)
+def test_a_dtd_is_not_parsed(texts: list[str]) -> None:
+    with pytest.raises(ET.ParseError):
+        parse(texts)

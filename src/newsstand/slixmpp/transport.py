@@ -12,6 +12,7 @@ from slixmpp.stanza import Iq, Message, Presence
 from slixmpp.xmlstream.xmlstream import NotConnectedError
 
 from newsstand.errors import Disconnected, StanzaError, Timeout
+from newsstand.slixmpp import prolog
 from newsstand.slixmpp.asking import answer_to
 from newsstand.transport import Session
 
@@ -38,6 +39,7 @@ class SlixmppTransport:
             # Registered in the middle of a session. Whether presence was sent in it, nobody tells: until the next one.
             self._present = self.is_component
             self._session = Session.FRESH if self._present else Session.DEAF
+        prolog.guard(xmpp)
         xmpp.add_filter("in", self._incoming)
         xmpp.add_filter("out_sync", self._outgoing)
         for event, handler in self._handlers():
@@ -53,6 +55,7 @@ class SlixmppTransport:
 
     def close(self) -> None:
         """Take all hooks out again."""
+        prolog.unguard(self.xmpp)
         for event, handler in self._handlers():
             self.xmpp.del_event_handler(event, handler)
         for mode, hook in (("in", self._incoming), ("out_sync", self._outgoing)):
