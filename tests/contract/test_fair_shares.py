@@ -322,6 +322,20 @@ async def test_copies_are_dropped_though_their_service_does_not_answer(
         assert not service.others[WELL].is_subscribed(NODE)
 
 
+async def test_what_is_unread_is_unsubscribed_from_though_another_service_does_not_answer(
+    database: Database, service: HostileService
+) -> None:
+    async with following(database, service) as program:
+        for name in SIX:
+            service.never_answer(name)
+        for copy in program.replica._open.context.copies:
+            copy.update(read_at=0)
+        asked = first_request(service.others[WELL], "unsubscribe")
+        program.replica._open.housekeeping.make_round()
+        await asyncio.wait_for(asked, SECONDS)
+        assert 0 < service.counted("unsubscribe") <= 4
+
+
 async def test_a_program_ends_though_services_do_not_answer(database: Database, service: HostileService) -> None:
     async with following(database, service, request_timeout=1000.0) as program:
         for name in SIX:
