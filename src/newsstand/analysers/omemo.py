@@ -68,7 +68,7 @@ def parse_device_list_and_more(item: Element, *, service: str, node: str) -> JSO
     rest = [own_text(payload), *texts_around(item, payload)]
     for child in children(payload):
         if child.tag in _DEVICE_TAGS:
-            rest += (own_text(child), *texts_in(children(child)))
+            rest += (_label(child), own_text(child), *texts_in(children(child)))
         else:
             rest += texts_in([child])
     return add_more(result, WORDS, rest)
@@ -76,6 +76,11 @@ def parse_device_list_and_more(item: Element, *, service: str, node: str) -> JSO
 
 def _device(number: int, element: Element) -> JSON:
     device: JSON = {"id": number}
-    if collapse(element.get("label")) and collapse(element.get("labelsig")):
+    if _label(element):
         add_attributes(device, element, "label", "labelsig")
     return device
+
+
+def _label(element: Element) -> str:
+    """Empty where there is none, or it counts for nothing."""
+    return collapse(element.get("label")) if collapse(element.get("labelsig")) else ""

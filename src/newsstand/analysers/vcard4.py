@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 from newsstand.analysers._dates import date_time
 from newsstand.analysers._markup import tree_text
 from newsstand.analysers._more import add_more, texts_around, texts_in
-from newsstand.analysers._payload import JSON, add, children, integer, payload_of
+from newsstand.analysers._payload import JSON, add, children, integer, own_text, payload_of
 
 NAMESPACE = "urn:ietf:params:xml:ns:vcard-4.0"
 NODE = "urn:xmpp:vcard4"
@@ -97,7 +97,7 @@ def _values(element: Element) -> list[str]:
     """The texts of the value elements (`text`, `uri`, `date` …), or the text of the property itself where its
     publisher forgot to wrap it."""
     wrapped = [child for child in children(element) if child.tag != f"{{{NAMESPACE}}}parameters"]
-    texts = [tree_text(child) for child in wrapped or [element]]
+    texts = [tree_text(child) for child in wrapped] or [own_text(element)]
     return [text for text in texts if text]
 
 

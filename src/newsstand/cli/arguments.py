@@ -280,6 +280,7 @@ def _add_db(commands: Any) -> None:
     backup = verbs.add_parser("backup", parents=[_database()], help="a copy of the file, also while programs use it")
     backup.add_argument("file", metavar="FILE", help="where to")
     backup.add_argument("--force", action="store_true", help="replace it if it is there already")
+    _add_with_refused(backup)
     backup.set_defaults(find=_does("db:backup"))
     copy = verbs.add_parser(
         "copy",
@@ -291,8 +292,18 @@ def _add_db(commands: Any) -> None:
     )
     copy.add_argument("source", metavar="FROM", help="a database URL; - for $NEWSSTAND_DATABASE, or the usual place")
     copy.add_argument("target", metavar="TO", help="another; passwords come from ~/.pgpass, never from here")
+    _add_with_refused(copy)
     copy.add_argument("--json", action="store_true", help="one JSON document")
     copy.set_defaults(find=_does("copying:copy"))
+
+
+def _add_with_refused(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--with-refused",
+        action="store_true",
+        help="with the items of nodes that the account may not read any more, which are kept for a while, and left out "
+        "otherwise",
+    )
 
 
 def _positive(text: str) -> int:

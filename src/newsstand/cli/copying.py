@@ -13,7 +13,7 @@ from newsstand.storage import copying
 
 
 def copy(args: Any) -> int:
-    done = asyncio.run(_copy(_url(args.source), _url(args.target)))
+    done = asyncio.run(_copy(_url(args.source), _url(args.target), with_refused=args.with_refused))
     if args.json:
         output.print_json(
             {
@@ -36,9 +36,9 @@ def _url(given: str) -> str:
     return database_url(argparse.Namespace(database=None)) if given == "-" else named_url(given)
 
 
-async def _copy(source: str, target: str) -> copying.Copied:
+async def _copy(source: str, target: str, *, with_refused: bool) -> copying.Copied:
     with bar("copied and compared") as progress:
-        return await copying.copy(source, target, report=progress)
+        return await copying.copy(source, target, report=progress, with_refused=with_refused)
 
 
 def _show(done: copying.Copied) -> None:

@@ -121,6 +121,6 @@ def backup(args: Any) -> int:
             "`newsstand db backup` copies SQLite files only: pg_dump backs up a PostgreSQL database, as it is at one "
             "moment, and pg_restore brings it back"
         )
-    size = asyncio.run(back_up(url, Path(args.file), force=args.force))
+    size = asyncio.run(back_up(url, Path(args.file), force=args.force, with_refused=args.with_refused))
     print(output.plain(f"{args.file}: {size} bytes"))
     return 0

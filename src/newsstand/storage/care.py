@@ -12,22 +12,24 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
+from newsstand.storage import refused
 from newsstand.storage.sqlite import check_url, flush, make_engine, path_of, translated
 
 _SIDE_FILES = ("-wal", "-journal")
 
 
-async def back_up(url: str, file: Path, *, force: bool = False) -> int:
+async def back_up(url: str, file: Path, *, force: bool = False, with_refused: bool = False) -> int:
     """Write the database as it is at one moment to `file`, and return how many bytes that took; programs may use it,
     and write to it, meanwhile. The file is readable for its owner only, and is whole or not there at all; one that
-    is there already is replaced only with `force`.
+    is there already is replaced only with `force`. Items of nodes that were refused to their account, and are kept for
+    a while, are in it only `with_refused`.
 
     Raises ConfigurationError for a file that cannot be meant, and DatabaseError where something goes wrong.
     """
-    return await asyncio.to_thread(_back_up, url, file, force)
+    return await asyncio.to_thread(_back_up, url, file, force, with_refused)
 
 
-def _back_up(url: str, file: Path, force: bool) -> int:
+def _back_up(url: str, file: Path, force: bool, with_refused: bool) -> int:
     parsed = check_url(url)
     path, target = path_of(parsed), file.absolute()
     if not path.is_file():
@@ -37,6 +39,10 @@ def _back_up(url: str, file: Path, force: bool) -> int:
     part = target.with_name(f".newsstand.{secrets.token_hex(8)}")
     try:
         write_copy(parsed, path, part)
+        if not with_refused:
+            with translated(path):
+                refused.take_out(part)
+            flush(part)
         size = part.stat().st_size
         _put_in_place(part, target, force)
         flush(target.parent)

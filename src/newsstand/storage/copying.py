@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Table, func, insert, literal, select
+from sqlalchemy import Connection, Table, insert, literal, select
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
-from newsstand.storage import care, checking, database, dialects, digests, ids, schema
+from newsstand.storage import care, checking, database, dialects, digests, ids, refused, schema, sqlite
 from newsstand.storage.digests import Row, Sum, each_row
-from newsstand.storage.mapping import ItemText, table
+from newsstand.storage.mapping import ItemText, PubsubNode, table
 from newsstand.storage.place import Place, work
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ ROWS, BYTES = 500, 1 << 20
 """Of a batch: whichever is reached first ends it."""
 
 _text = table(ItemText)
+_node = table(PubsubNode)
 
 Report = Callable[[int, int], None]
 """Called, in a thread, with how many rows were dealt with, and of how many: each is copied, and then compared."""
@@ -53,10 +54,11 @@ class Copied:
     differences: tuple[str, ...]
 
 
-async def copy(source_url: str, target_url: str, *, report: Report | None = None) -> Copied:
-    """Copy all that is ours from one database to another, which is made, or has its tables made, if need be. The old
-    one is only read, as it is at one moment. Interrupted, also by a signal that nobody can catch, it goes on where it
-    was when it is called again; what the old one holds otherwise by then is copied anew.
+async def copy(source_url: str, target_url: str, *, report: Report | None = None, with_refused: bool = False) -> Copied:
+    """Copy all that is ours from one database to another, which is made, or has its tables made, if need be. Items of
+    nodes that were refused to their account, and are kept for a while, go over only `with_refused`. The old database is
+    only read, as it is at one moment. Interrupted, also by a signal that nobody can catch, it goes on where it was when
+    it is called again; what the old one holds otherwise by then is copied anew.
 
     Raises ConfigurationError for URLs that cannot be used, and DatabaseError, saying what to do, where the old one is
     damaged or of another revision, or where the new one holds copies already; then nothing was changed.
@@ -65,10 +67,18 @@ async def copy(source_url: str, target_url: str, *, report: Report | None = None
     if source.identity == target.identity:
         raise ConfigurationError("a database cannot be copied to itself: name two")
     source.check_exists()
-    copying = _Copying(source, target, report or (lambda come, total: None))
+    copying = _Copying(source, target, report or (lambda come, total: None), with_refused)
     if await work(copying.must_be_made, copying.stop):
         await database.migrate(target_url, "head")
-    return await work(copying.run, copying.stop)
+    done = await work(copying.run, copying.stop)
+    if copying.went_on and target.is_file and not done.differences:
+        await work(lambda: _clean(target))  # of what was copied before, and taken out again, nothing is left
+    return done
+
+
+def _clean(target: Place) -> None:
+    with target.translated():
+        refused.clean(sqlite.path_of(target.url))
 
 
 class _Stopped(Exception):
@@ -79,13 +89,18 @@ class _Copying:
     """One piece of work. All of it blocks, and is run by `work`. What a driver raises is translated where it comes
     from, so that its message names the right one of the two databases."""
 
-    def __init__(self, source: Place, target: Place, report: Report) -> None:
+    def __init__(self, source: Place, target: Place, report: Report, with_refused: bool) -> None:
         self.source = source
         self.target = target
         self.stop = threading.Event()
         self._report = report
         self._come = self._total = 0
         self._mark = schema.unfinished_mark(source.identity)
+        self._with_refused = with_refused
+        self._left_out: frozenset[int] = frozenset()
+        """The nodes whose rows are left out, by their ids."""
+        self.went_on = False
+        """The new database held something of a copy that was interrupted."""
 
     def must_be_made(self) -> bool:
         """Whether the new database has no tables yet. Changes nothing; raises where one of the two will not do."""
@@ -130,9 +145,9 @@ class _Copying:
             with source.translated():
                 old = stack.enter_context(source.snapshot())
                 source.check_revision(old)
-                counts = [
-                    old.execute(select(func.count()).select_from(mapped)).scalar_one() for mapped in digests.tables()
-                ]
+                if not self._with_refused:
+                    self._left_out = frozenset(refused.nodes_with_rows(old))
+                counts = [digests.count(old, mapped, self._left_out) for mapped in digests.tables()]
             with target.translated():
                 new = stack.enter_context(target.connection())
             self._total = 2 * sum(counts)
@@ -151,7 +166,7 @@ class _Copying:
             so_far = self._held(old, new, mapped)
             found += so_far.rows
             self._advance(so_far.rows)
-            for batch in _batches(each_row(self.source, old, mapped, after=so_far.last)):
+            for batch in _batches(self._each_old(old, mapped, after=so_far.last)):
                 self._add(new, so_far.last, mapped, batch)
                 for row in batch:
                     so_far.add(row)
@@ -166,7 +181,7 @@ class _Copying:
             held = Sum(mapped).add_all(each_row(self.target, new, mapped))
         if held.last is None:
             return held
-        same = Sum(mapped).add_all(each_row(self.source, old, mapped, until=held.last))
+        same = Sum(mapped).add_all(self._each_old(old, mapped, until=held.last))
         if same.digest == held.digest:
             return same
         log.info("%s of %s is copied anew: what was there is something else", mapped.name, self.source.name)
@@ -175,6 +190,13 @@ class _Copying:
             with self.target.translated(), self._change(new):
                 new.execute(later.delete())
         return Sum(mapped)
+
+    def _each_old(
+        self, old: Connection, mapped: Table, *, after: Row | None = None, until: Row | None = None
+    ) -> Iterator[Row]:
+        """The rows that go over."""
+        rows = each_row(self.source, old, mapped, after=after, until=until, without=self._left_out)
+        return (refused.without_rows(row, self._left_out) for row in rows) if mapped is _node else rows
 
     def _add(self, new: Connection, last: Row | None, mapped: Table, batch: Sequence[Row]) -> None:
         names = [column.name for column in digests.columns(mapped)]
@@ -204,7 +226,7 @@ class _Copying:
                     self._advance(1)
                 if there.digest == copied.digest:
                     continue
-                rows = each_row(self.source, old, mapped), each_row(self.target, new, mapped)
+                rows = self._each_old(old, mapped), each_row(self.target, new, mapped)
                 first = digests.first_difference(mapped, *rows)
             yield f"{mapped.name}: {there.rows} rows, of {copied.rows}; {first}"
         with self.target.translated(), self._change(new):
@@ -215,7 +237,8 @@ class _Copying:
 
     def _set_mark(self, new: Connection) -> None:
         with self.target.translated(), self.target.change(new):
-            if schema.current(new) != self._mark:
+            self.went_on = schema.current(new) == self._mark
+            if not self.went_on:
                 self.target.check_revision(new)
                 self._check_empty(new)
                 schema.set_revision(new, self._mark)

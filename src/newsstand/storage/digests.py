@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, Self
 
-from sqlalchemy import Column, ColumnElement, Connection, String, Table, literal, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Select, String, Table, func, literal, select, tuple_
 
 from newsstand.storage.mapping import Base
 from newsstand.storage.place import Place
@@ -38,19 +38,38 @@ def key_of(mapped: Table, row: Row) -> Row:
 
 
 def each_row(
-    place: Place, conn: Connection, mapped: Table, *, after: Row | None = None, until: Row | None = None
+    place: Place,
+    conn: Connection,
+    mapped: Table,
+    *,
+    after: Row | None = None,
+    until: Row | None = None,
+    without: Collection[int] = (),
 ) -> Iterator[Row]:
     """In the order of the key, that of code points and bytes whatever the database. `after` and `until` are keys; the
-    row of `until` is the last."""
+    row of `until` is the last. What belongs to the nodes `without` is passed over, by their ids; their own rows are
+    not."""
     key = _ordered_key(conn, mapped)
     statement = select(*columns(mapped)).order_by(*key)
     if after is not None:
         statement = statement.where(_compared(key) > _given(mapped, after))
     if until is not None:
         statement = statement.where(_compared(key) <= _given(mapped, until))
+    statement = _left_out(statement, mapped, without)
     with place.translated():
         for row in conn.execute(statement.execution_options(yield_per=AT_A_TIME)):
             yield tuple(row)
+
+
+def count(conn: Connection, mapped: Table, without: Collection[int] = ()) -> int:
+    """How many rows `each_row` gives."""
+    return int(conn.execute(_left_out(select(func.count()).select_from(mapped), mapped, without)).scalar_one())
+
+
+def _left_out(statement: Select[Any], mapped: Table, without: Collection[int]) -> Select[Any]:
+    if not without or "node_id" not in mapped.columns:
+        return statement
+    return statement.where(mapped.c.node_id.not_in(without))
 
 
 def last_key(conn: Connection, mapped: Table) -> Row | None:

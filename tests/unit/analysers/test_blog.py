@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
-from newsstand.analysers.blog import COMMENTS, NAMESPACE, NODE, mark_comments, parse_blog
+from newsstand.analysers.blog import COMMENTS, NAMESPACE, NODE, mark_comments, parse_blog, parse_blog_and_more
 from newsstand.analysis import Analysis
 
 if TYPE_CHECKING:
@@ -187,6 +188,35 @@ class TestText:
     def test_only_media_of_text_are_text(self, parsed_entry: ParsedEntry, type: str, expected: str | None) -> None:
         assert parsed_entry(f'<content type="{type}">aGVsbG8=</content>').get("content") == expected
 
+    @pytest.mark.parametrize("type", ["html", "text/html", "plain", "markdown", "text", "text/plain", "", "x-unknown"])
+    @pytest.mark.parametrize(
+        "inside",
+        ["<p>But <b>soft</b>!</p><p>What light?</p>", "But <b>soft</b>!<p>What</p> light?", "But soft! What light?"],
+    )
+    def test_real_elements_are_read_whatever_the_type_says(
+        self, parsed_entry: ParsedEntry, type: str, inside: str
+    ) -> None:
+        for namespace in (NAMESPACE, XHTML, ""):
+            named = inside.replace("<p>", f'<p xmlns="{namespace}">').replace("<b>", f'<b xmlns="{namespace}">')
+            parsed = parsed_entry(f'<title type="{type}">{named}</title>')
+            assert parsed == {"kind": "entry", "title": "But soft! What light?"}
+
+    def test_xhtml_that_is_called_html_is_xhtml(self, parsed_entry: ParsedEntry) -> None:
+        div = f'<div xmlns="{XHTML}">But <em>soft</em>!</div>'
+        parsed = parsed_entry(f'<content type="html">{div}</content>')
+        assert parsed == {"kind": "entry", "content": "But soft!", "content_xhtml": div}
+
+    def test_escaped_html_that_is_called_xhtml_is_html(self, parsed_entry: ParsedEntry) -> None:
+        parsed = parsed_entry('<content type="xhtml">&lt;p&gt;But soft!&lt;/p&gt;</content>')
+        assert parsed == {"kind": "entry", "content": "But soft!"}
+
+    def test_escaped_html_with_real_elements_in_it_is_both(self, parsed_entry: ParsedEntry) -> None:
+        parsed = parsed_entry('<content type="html">&lt;p&gt;a<i>b &lt; c</i>&lt;br&gt;d&lt;/p&gt;<p>e</p></content>')
+        assert parsed == {"kind": "entry", "content": "ab < c d e"}
+
+    def test_text_that_is_called_an_image_is_text(self, parsed_entry: ParsedEntry) -> None:
+        assert parsed_entry('<content type="image/png">a moon</content>')["content"] == "a moon"
+
     def test_content_that_is_elsewhere_is_named(self, parsed_entry: ParsedEntry) -> None:
         parsed = parsed_entry('<content type="video/mp4" src="https://up.example/play.mp4"/>')
         assert parsed == {"kind": "entry", "content_src": "https://up.example/play.mp4"}
@@ -225,6 +255,67 @@ def test_places_out_of_range_are_left_out(parsed_entry: ParsedEntry) -> None:
           <lat xmlns="urn:other">1</lat><lon>-180.0</lon></geoloc>""")
     assert parsed["geoloc"] == {"lon": -180.0, "text": "somewhere", "timestamp": "2024-03-09T17:05:00Z"}
     assert "geoloc" not in parsed_entry(f'<geoloc xmlns="{GEOLOC}" xml:lang="en"><lat>,</lat></geoloc>')
+
+
+class TestMore:
+    """What a person wrote and no field holds."""
+
+    @pytest.fixture
+    def more(self, item_of: ItemOf) -> Callable[[str], list[str]]:
+        def found(inner: str) -> list[str]:
+            item = item_of(f'<entry xmlns="{NAMESPACE}">{inner}</entry>')
+            parsed = parse_blog_and_more(item, **WHERE)
+            some: list[str] = parsed.pop("more", [])
+            assert parsed == parse_blog(item, **WHERE)
+            return some
+
+        return found
+
+    def test_of_an_ordinary_post_there_is_none_but_labels_and_titles(self, more: Callable[[str], list[str]]) -> None:
+        assert more(POST) == ["Moon"]
+        assert more(POST.replace('label="Love"', 'label="Fondness"')) == ["Fondness", "Moon"]
+
+    def test_the_other_texts_where_there_are_several(self, more: Callable[[str], list[str]]) -> None:
+        titles = "<title>Soft light</title><title xml:lang='de'>Weiches Licht</title><title>light, soft</title>"
+        assert more(titles) == ["Weiches Licht"]
+
+    @pytest.mark.parametrize(
+        ("inner", "expected"),
+        [
+            ("<x xmlns='urn:x'>a<y>b</y>c</x>d", ["d", "a", "b", "c"]),
+            ("<author><name>a</name><name>b</name><nick xmlns='urn:x'>c</nick></author>", ["b", "c"]),
+            ("<author>a</author>", ["a"]),
+            ("<category>a</category><category term='b' label='b c'/>", ["a", "b c"]),
+            ("<content type='html'>a &lt;abbr title='b'&gt;c&lt;/abbr&gt; &lt;!-- d</content>", ["b", "d"]),
+            ("<content type='html'>if a&lt;b or c</content>", ["or c"]),
+            ("<content type='html'>a &lt;a href='https://cut.exam</content>", []),
+            (f"<content type='xhtml'><a xmlns='{XHTML}' title='b' href='no'>c</a></content>", ["b"]),
+            ("<source><id>no</id><title>a</title><updated>2024-03-09T17:05:00Z</updated></source>", ["a"]),
+        ],
+    )
+    def test_what_stands_elsewhere(self, more: Callable[[str], list[str]], inner: str, expected: list[str]) -> None:
+        assert more(inner) == expected
+
+    @pytest.mark.parametrize(
+        "inner",
+        [
+            "<link rel='replies' title='comments' href='xmpp:a.example?;node=n'/>",
+            "<x xmlns='urn:x'>https://montague.example/42</x>",
+            "<x xmlns='urn:x'>2024-03-09T17:05:00Z</x>",
+            "<x xmlns='urn:x'>xmpp:romeo@montague.example?;node=n</x>",
+            f"<x xmlns='urn:x'>{'aGVsbG8g' * 10}</x>",
+            "<verb xmlns='http://activitystrea.ms/spec/1.0/'>post</verb>",
+            "<x xmlns='urn:x' href='a' type='b' id='c'/>",
+            "<password xmlns='urn:x'>a</password><x xmlns='urn:x'><api-key>b</api-key></x>",
+            "<generator>a</generator><logo>b</logo><icon>c</icon><id>d</id>",
+        ],
+    )
+    def test_what_is_for_programs_or_secret_is_left_out(self, more: Callable[[str], list[str]], inner: str) -> None:
+        assert more(inner) == []
+
+    def test_what_stands_beside_the_payload(self, item_of: ItemOf) -> None:
+        item = item_of(f'a<entry xmlns="{NAMESPACE}"><title>b</title></entry><x xmlns="urn:x">c</x>')
+        assert parse_blog_and_more(item, **WHERE) == {"kind": "entry", "title": "b", "more": ["a", "c"]}
 
 
 def test_nodes_of_comments_are_told_apart() -> None:

@@ -100,3 +100,8 @@ def test_a_megabyte_of_digits_is_refused_at_once() -> None:
     start = time.process_time()
     assert date_time("2024-03-09T17:05:00." + "1" * 2**20 + "x") is None
     assert time.process_time() - start < 1
+
+
+def test_what_is_very_long_is_no_date() -> None:
+    assert date_time(f"2024-03-09T17:05:00.{'5' * 900}Z") == "2024-03-09T17:05:00.555555555Z"
+    assert date_time(f"2024-03-09T17:05:00.{'5' * 1_000}Z") is None

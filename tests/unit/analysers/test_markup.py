@@ -29,6 +29,8 @@ def xhtml(inner: str) -> ET.Element:
         ("a<script>alert(1)</script>b<style>p {}</style>c", "abc"),
         ("fish &amp; chips &lt;3", "fish & chips <3"),
         ("caf&#233;", "café"),
+        ("a<img alt='the moon' src='no'/>b", "a the moon b"),
+        ("a<img src='no'/>b", "a b"),
     ],
 )
 def test_a_tree_and_a_string_of_html_read_the_same(source: str, text: str) -> None:
@@ -60,6 +62,33 @@ def test_a_tree_and_a_string_of_html_read_the_same(source: str, text: str) -> No
 )
 def test_html_is_read_as_a_browser_would(source: str, text: str) -> None:
     assert html_text(source) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "unseen"),
+    [
+        ("<p title='one'>a</p><a TITLE=two href=no>b</a>", ["one", "two"]),
+        ("<p title='one>two", ["two"]),
+        ("a < b", []),
+        ("a<b and c", ["and c"]),
+        ("a<x and c", ["x and c"]),
+        ("a<!-- b > c", ["b c"]),
+        ("a <a href='https://example.org/cut", [""]),
+        ("a<a href='b>c <i>d</i>", ["c d"]),
+        ("a</never closed", ["never closed"]),
+        ("a<script>never closed", []),
+    ],
+)
+def test_what_is_not_seen_and_a_person_may_have_written_is_handed_over(source: str, unseen: list[str]) -> None:
+    found: list[str] = []
+    html_text(source, found)
+    assert [" ".join(text.split()) for text in found] == unseen
+
+
+def test_the_titles_in_a_tree_are_handed_over() -> None:
+    found: list[str] = []
+    assert tree_text(xhtml("<p title='one'>a</p><x xmlns='urn:x' title='two'/>"), found) == "a"
+    assert found == ["one", "two"]
 
 
 def test_comments_and_instructions_in_a_tree_are_not_text_but_what_follows_is() -> None:

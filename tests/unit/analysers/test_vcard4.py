@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from newsstand.analysers.vcard4 import NAMESPACE, NODE, parse_vcard4
+from newsstand.analysers.vcard4 import NAMESPACE, NODE, parse_vcard4, parse_vcard4_and_more
 
 if TYPE_CHECKING:
     from tests.unit.analysers.conftest import ItemOf
@@ -110,6 +110,20 @@ def test_properties_in_a_group_count(item_of: ItemOf) -> None:
 
 def test_properties_of_other_namespaces_do_not(item_of: ItemOf) -> None:
     assert vcard(item_of, '<fn xmlns="urn:other"><text>Romeo</text></fn>') == {}
+
+
+def test_parameters_are_no_value(item_of: ItemOf) -> None:
+    assert vcard(item_of, "<tel><parameters><type><text>home</text></type></parameters></tel>") == {}
+
+
+def test_what_no_field_holds_is_kept_beside_them(item_of: ItemOf) -> None:
+    inner = f"""{FULL}<note><text>Another</text></note><hobby><text>larks</text></hobby>
+        <adr><parameters><label><text>By the orchard wall</text></label></parameters></adr>
+        <x-api-token><text>secret</text></x-api-token><fn xmlns="urn:other"><text>Romeo</text></fn>"""
+    item = item_of(f'<vcard xmlns="{NAMESPACE}">{inner}</vcard>')
+    parsed = parse_vcard4_and_more(item, service="juliet@capulet.example", node=NODE)
+    assert parsed.pop("more") == ["Another", "larks", "By the orchard wall", "Romeo"]
+    assert parsed == vcard(item_of, inner)
 
 
 def test_many_values_with_many_types_do_not_multiply(item_of: ItemOf) -> None:
