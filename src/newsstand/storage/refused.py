@@ -12,7 +12,7 @@ from sqlalchemy import Connection, create_engine, exists, select
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from newsstand.model import SyncState
+from newsstand.model import Counts, SyncState
 from newsstand.storage import dialects, nodes, schema
 from newsstand.storage.digests import Row, columns
 from newsstand.storage.mapping import PubsubItem, PubsubNode, table
@@ -33,7 +33,7 @@ def without_rows(row: Row, node_ids: Collection[int]) -> Row:
     values = dict(zip(names, row, strict=True))
     if values["id"] not in node_ids:
         return row
-    return tuple((values | {"revision": values["revision"] + 1, "item_count": 0, "quarantined": 0}).values())
+    return tuple((values | {"revision": values["revision"] + 1, **Counts()._asdict()}).values())
 
 
 def take_out(file: Path) -> None:
