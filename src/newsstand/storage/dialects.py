@@ -30,9 +30,11 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    type_coerce,
 )
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import ClauseList, Grouping
 from sqlalchemy.sql.functions import FunctionElement
 
 from newsstand.storage.mapping import ItemText, PubsubItem, table
@@ -52,6 +54,7 @@ _item = table(PubsubItem)
 _fts = TableClause(FTS_TABLE, column("rowid", BigInteger))
 _NOTIFY = text(f"SELECT pg_notify('{CHANNEL}', :node_id)")
 _FTS_INSERT = text(f"INSERT INTO {FTS_TABLE}(rowid, scope, terms) VALUES (:docid, :scope, :terms)")
+_ARROW: ColumnElement[Any] = literal_column("->")
 _WORDS: ColumnElement[Any] = literal_column(
     f"string_to_array('{_NODE}' || {_text.name}.scope || ' ' || {_text.name}.terms, ' ')"
 )
@@ -175,10 +178,11 @@ def field_holds(
         return false()  # JSONB knows none, and does not let us ask
     from sqlalchemy.dialects.postgresql import JSONB
 
-    field: ColumnElement[Any] = _item.c.parsed
-    for key in keys:
-        field = field.op("->", return_type=JSONB())(cast(key, Text))
-    return field.op("@>")(cast(value, JSONB()))
+    # Side by side: one expression within another for each key would exhaust Python's stack where there are many.
+    steps = [step for key in keys for step in (_ARROW, cast(key, Text))]
+    listed = ClauseList(_item.c.parsed, *steps, operator=None, group=False)  # type: ignore[arg-type]  # no commas
+    field: ColumnElement[Any] = Grouping(listed)
+    return type_coerce(field, JSONB()).op("@>")(cast(value, JSONB()))
 
 
 def json_path(keys: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, select
 
+from newsstand.analysis import MAX_JSON_DEPTH
 from newsstand.errors import ConfigurationError
 from newsstand.model import Item, Page, SyncState
 from newsstand.storage import dialects
@@ -25,8 +26,18 @@ MAX_TEXT = 30_000
 MAX_WORDS = 200
 """How many different words a search may hold: FTS5 refuses expressions much longer."""
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
+MAX_VALUE = 10_000_000
+"""Characters of a text that is looked for. No payload that is stored is as long, and the databases have limits of
+their own, each another one."""
+MAX_CONDITIONS = 200
+"""Fields of a query: SQLite nests no more than 1,000 expressions."""
+SHOWN = 100
+MAX_WORDS = 200
+"""How many different words a search may hold: FTS5 refuses expressions much longer."""
+
+_HALF = re.compile("[\ud800-\udfff]")
+_NO_KEY = re.compile('["\0\ud800-\udfff]')
 _text = table(ItemText)
 _item = table(PubsubItem)
 _node = table(PubsubNode)
@@ -75,20 +86,50 @@ class Query:
     after: int | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.limit <= 1000:
-            raise ConfigurationError("limit must be between 1 and 1000")
+        if not _is_integer(self.limit) or not 1 <= self.limit <= 1000:
+            raise ConfigurationError("limit must be a number between 1 and 1000")
+        if self.after is not None and not (_is_integer(self.after) and _fits(self.after)):
+            raise ConfigurationError("after is the `next` of the page before: a number of at most 64 bits")
+        for name in ("text", "type", "service", "node", "account"):
+            _check_text(name, getattr(self, name))
         if self.text is not None and len(self.text) > MAX_TEXT:
-            raise ConfigurationError(f"a search takes a text of at most {MAX_TEXT} characters")
-        for path, value in (self.where or {}).items():
-            field_keys(path)
-            _check_value(path, value)
+            raise ConfigurationError(f"a search takes at most {MAX_TEXT} characters")
+        _check_where(self.where)
 
 
-def field_keys(path: str) -> list[str]:
+def _check_text(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be a text, not {type(value).__name__}")
+    if len(value) > MAX_VALUE:
+        raise ConfigurationError(f"{name} may have at most {MAX_VALUE} characters")
+    if name != "text" and _HALF.search(value):  # of a text only the words count, and it is in none
+        raise ConfigurationError(f"{name} holds half a surrogate pair, which no database can keep")
+
+
+def _check_where(where: object) -> None:
+    if where is None:
+        return
+    if not isinstance(where, Mapping):
+        raise ConfigurationError('where must be a dict of fields and values, such as {"author.name": "Juliet"}')
+    if len(where) > MAX_CONDITIONS:
+        raise ConfigurationError(f"where takes at most {MAX_CONDITIONS} fields")
+    for path, value in where.items():
+        field_keys(path)
+        _check_value(path, value)
+
+
+def field_keys(path: object) -> list[str]:
     """`author.name` as its keys. Raises ConfigurationError for what is no path."""
-    keys = path.split(".")
-    if not all(keys) or '"' in path or "\0" in path or _SURROGATE.search(path):
-        raise ConfigurationError(f"{path!r} is not a field: write key or key.key, without quotation marks")
+    keys = path.split(".") if isinstance(path, str) and len(path) <= MAX_VALUE and not _NO_KEY.search(path) else []
+    if not keys or not all(keys):
+        raise ConfigurationError(f"{_shown(path)} is not a field: write key or key.key, without quotation marks")
+    if len(keys) > MAX_JSON_DEPTH:
+        raise ConfigurationError(
+            f"{_shown(path)} has {len(keys)} keys: a field has at most {MAX_JSON_DEPTH}, as many as parsed data has "
+            "levels"
+        )
     return keys
 
 
@@ -96,13 +137,33 @@ def _check_value(path: str, value: object) -> None:
     match value:
         case bool():
             return
-        case int() if -(2**63) <= value < 2**63:
+        case int() if _fits(value):
             return
         case float() if math.isfinite(value):
             return
-        case str() if not _SURROGATE.search(value):
+        case str() if len(value) <= MAX_VALUE and not _HALF.search(value):
             return
-    raise ConfigurationError(f"{path} cannot equal {value!r}: give a text, a number of at most 64 bits, true or false")
+    raise ConfigurationError(
+        f"{_shown(path)} cannot equal {_shown(value)}: give a text of at most {MAX_VALUE} characters, a number of at "
+        "most 64 bits, true or false"
+    )
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _fits(value: int) -> bool:
+    return -(2**63) <= value < 2**63
+
+
+def _shown(value: object) -> str:
+    """In a message, of which nobody reads more. Python refuses to write out integers of many digits."""
+    if isinstance(value, int) and not _fits(value):
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, str):
+        return repr(value) if len(value) <= SHOWN else f"{value[:SHOWN]!r}…"
+    return repr(value)[:SHOWN]
 
 
 def find(conn: Connection, query: Query, hidden: Collection[int] = ()) -> Page:
