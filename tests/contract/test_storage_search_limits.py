@@ -86,7 +86,10 @@ async def test_huge_texts_are_compared_or_refused(database: Database, node: Node
             await ids_found(database, **{name: "x" * (MAX_VALUE + 1)})
 
 
-@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**5000, float("nan"), float("inf"), None, [1], {}, b"x", 1j])
+@pytest.mark.parametrize(
+    "value",
+    [2**63, -(2**63) - 1, pytest.param(10**5000, id="huge"), float("nan"), float("inf"), None, [1], {}, b"x", 1j],
+)
 async def test_a_value_that_no_field_can_have_is_refused(database: Database, value: Any) -> None:
     with pytest.raises(ConfigurationError, match="cannot equal") as met:
         await ids_found(database, where={"n": value})

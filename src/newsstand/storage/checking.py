@@ -12,7 +12,7 @@ from sqlalchemy.exc import DatabaseError as DriverError
 
 from newsstand import xmltext
 from newsstand.model import digest
-from newsstand.storage import dialects, ids
+from newsstand.storage import dialects, ids, nodes
 from newsstand.storage.mapping import Base, ItemChange, ItemText, PubsubItem, PubsubNode, table
 from newsstand.storage.place import Place, work
 from newsstand.words import XML_VERSION, terms_of, terms_of_xml
@@ -112,6 +112,15 @@ def _foreign_keys(conn: Connection) -> Iterator[Problem]:
             lost = ~exists(select(literal(1)).select_from(parent).where(*theirs).correlate(mapped))
             for _ in conn.execute(select(literal(1)).select_from(mapped).where(and_(*given), lost)):
                 yield Problem(mapped.name, f"a row points at what is not in {parent.name}")
+
+
+def _words_of_nodes(conn: Connection) -> Iterator[Problem]:
+    for name, known in nodes.WORDS.items():
+        column = _node.c[name]
+        for node_id, node, value in conn.execute(
+            select(_node.c.id, _node.c.name, column).where(column.not_in(nodes.words_of(known)))
+        ):
+            yield Problem("newsstand_node", f"node {node_id} ({node!r}) has an unknown {name}, {value!r}")
 
 
 def _counts(conn: Connection) -> Iterator[Problem]:
@@ -282,6 +291,7 @@ def _json_readable(conn: Connection) -> Iterator[Problem]:
 _LOOKS: tuple[Look, ...] = (
     _file,
     _foreign_keys,
+    _words_of_nodes,
     _counts,
     _revisions,
     _ids,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
+import logging
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Row, bindparam, delete, insert, or_, select, update
 
@@ -12,6 +14,10 @@ from newsstand.model import Counts, NodeKey, NodeRecord, Subscription, SyncState
 from newsstand.storage.keys import check_text, chunks, node_key
 from newsstand.storage.mapping import Account, ItemChange, PubsubItem, PubsubNode, Service, table
 from newsstand.ways import Way, Ways
+
+E = TypeVar("E", bound=enum.StrEnum)
+
+log = logging.getLogger(__name__)
 
 _node = table(PubsubNode)
 _account = table(Account)
@@ -39,17 +45,17 @@ def record_of(row: Row[Any]) -> NodeRecord:
     return NodeRecord(
         id=row.id,
         key=node_key(row.jid, row.service, row.name),
-        verdict=Verdict(row.verdict),
+        verdict=_known(row, "verdict", Verdict),
         analyser=row.analyser,
         type=row.type,
         subtype=row.subtype,
         analysed_by=row.analysed_by,
-        state=SyncState(row.state),
+        state=_known(row, "state", SyncState),
         reason=row.reason,
         complete=row.complete,
         verified_at=row.verified_at,
         revision=row.revision,
-        subscription=Subscription(row.subscription),
+        subscription=_known(row, "subscription", Subscription),
         access_model=row.access_model,
         pubsub_type=row.pubsub_type,
         attempts=row.attempts,
@@ -61,6 +67,31 @@ def record_of(row: Row[Any]) -> NodeRecord:
         quarantined=row.quarantined,
         payload_bytes=row.payload_bytes,
     )
+
+
+WORDS: dict[str, enum.StrEnum] = {
+    "verdict": Verdict.UNDECIDED,
+    "state": SyncState.UNSYNCED,
+    "subscription": Subscription.NONE,
+}
+"""Columns that hold one of a few words, with what stands for any other: a hand may have written it."""
+
+
+def words_of(known: enum.StrEnum) -> list[str]:
+    """All that may stand where this word does."""
+    return [word.value for word in type(known)]
+
+
+def _known(row: Row[Any], name: str, kind: type[E]) -> E:
+    value = getattr(row, name)
+    try:
+        return kind(value)
+    except ValueError:
+        log.warning(
+            "node %r of %s has an unknown %s, %r: it is taken for %s. `newsstand db check --repair` mends it",
+            *(row.name, row.service, name, value, WORDS[name].value),
+        )
+        return kind(WORDS[name])
 
 
 def load(conn: Connection, node_ids: Collection[int]) -> list[NodeRecord]:

@@ -12,7 +12,7 @@ from sqlalchemy.sql import Delete
 
 from newsstand.errors import NotADatabase
 from newsstand.model import SyncState, digest
-from newsstand.storage import care, checking, dialects, ids
+from newsstand.storage import care, checking, dialects, ids, nodes
 from newsstand.storage.keys import chunks
 from newsstand.storage.mapping import (
     Account,
@@ -74,6 +74,15 @@ async def repair(url: str) -> list[str]:
         os.close(os.open(doubt_of(path_of(place.url)), os.O_WRONLY | os.O_CREAT, 0o600))
         done.append("the file itself is damaged: the next program that opens it sets it aside, and begins a new copy")
     return done
+
+
+def _words_of_nodes(conn: Connection) -> int:
+    """What no program of ours writes in them."""
+    count = 0
+    for name, known in nodes.WORDS.items():
+        wrong = _node.c[name].not_in(nodes.words_of(known))
+        count += conn.execute(update(_node).where(wrong).values({name: known.value})).rowcount
+    return count
 
 
 def _indexes(conn: Connection) -> int:
@@ -190,6 +199,7 @@ def _ids(conn: Connection) -> int:
 _STEPS: tuple[tuple[str, Callable[[Connection], Any]], ...] = (
     ("indexes made anew, for so many problems of theirs", _indexes),
     ("nodes of nobody, or filed under another name, forgotten", _nodes),
+    ("words of nodes that no program writes, set to what stands for them", _words_of_nodes),
     ("damaged items taken out, to be fetched again", _damaged_items),
     ("rows of no node removed", _orphans),
     ("items with parsed data that is no JSON, to be parsed again", _parsed),
