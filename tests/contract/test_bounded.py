@@ -130,7 +130,7 @@ async def test_a_whole_answer_of_many_items_is_freed_as_it_is_read(database: Dat
 
 async def test_a_page_that_is_overfull_is_no_harm(database: Database, service: HostileService) -> None:
     service.create(NODE, "a")
-    service.swell(NODE, 5_000)
+    service.swell(NODE, 1_000)
     service.overfill(NODE, 100_000)
     async with at_work(database, service, page_size=20) as program:
         await program.follow()
