@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -217,6 +218,29 @@ async def hold_our_locks(url: str) -> None:
 
     wait_for(in_child(child))
     tell("parent", "has that worker", "a worker of the parent" in here)
+
+
+async def fork_again_and_again(url: str) -> None:
+    """While the database is open, while it is closed, and after that: what is logged is told."""
+    logged: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("newsstand").addHandler(handler)
+    kept = []
+    for number in range(3):
+        kept.append(database := await shared.acquire(url))
+        await save(database, f"node {number}")
+        wait_for(in_child(nothing))
+        closing = asyncio.ensure_future(shared.release(database))
+        await asyncio.sleep(0)
+        wait_for(in_child(nothing))
+        await closing
+        wait_for(in_child(nothing))
+    tell("parent", "logged", logged)
+
+
+async def nothing() -> None:
+    pass
 
 
 async def outlive_the_parent(url: str) -> None:

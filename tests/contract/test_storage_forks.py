@@ -100,6 +100,10 @@ async def test_a_child_waits_for_no_thread_of_its_parent_and_has_none_of_its_wor
     assert met["parent", "has that worker"]
 
 
+async def test_forks_disturb_neither_an_open_database_nor_one_that_is_closed(made: str) -> None:
+    assert (await run(made, "fork_again_and_again"))["parent", "logged"] == []
+
+
 @ON_FILES
 async def test_a_childs_locks_on_a_file_are_its_own(made: str) -> None:
     """Else others take the file for unused once the parent has closed it, and drop what the child works on."""

@@ -137,7 +137,7 @@ class SqliteDatabase(Database):
         from newsstand.storage import sessions  # costs 60 ms to import: only programs that use it pay
 
         self._check_awaitable()
-        self._file.check()
+        self._file.check_between()
         if self._sessions is None:
             self._sessions = sessions.Sessions(sessions.engine_on_file(self.url), self._check_file, self._check_process)
         async with self._sessions.open() as session:
@@ -150,7 +150,7 @@ class SqliteDatabase(Database):
 
     def _check_file(self) -> None:
         self.check_usable()
-        self._file.check()
+        self._file.check_between()
 
     async def close(self) -> None:
         if self.is_inherited:

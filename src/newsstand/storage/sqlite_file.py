@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
@@ -52,8 +53,10 @@ class OpenFile:
         self._scanning = threading.Semaphore(SCANS)
         self._reader: Connection | None = None
         self._writer: Connection | None = None
-        self._paused: list[tuple[Callable[[], None], Callable[[], Connection] | None]] = []
-        """How to let each connection be used again, and how to make it again."""
+        self._closed = False
+        self._is_paused = False
+        self._held: list[Callable[[], None]] = []
+        """How to let the connections be used again, after a fork."""
         try:
             self._writer = self._connect(self.write_engine)
             self._reader = self._connect(self._read_engine)
@@ -102,6 +105,7 @@ class OpenFile:
     def close(self) -> None:
         """For good. Whoever uses a connection finishes first."""
         with self.reading, self._writing:
+            self._closed = True  # from now on the log may go
             self._close()
 
     def _close(self) -> None:
@@ -124,39 +128,38 @@ class OpenFile:
     # Forks ---------------------------------------------------------------------------------------------------------
 
     def pause(self, until: float) -> None:
-        """See `forks.Pausable`."""
-        with contextlib.suppress(DatabaseLost):
-            self.check()
-        if self.lost is not None:
-            return  # no child finds it at its path
-        if self.reading.acquire(timeout=_left(until)):
-            self._paused.append((self.reading.release, self.reader if self._reader is not None else None))
-            self._close_reader()
-        if self._writing.acquire(timeout=_left(until)):
-            self._paused.append((self._writing.release, self._write if self._writer is not None else None))
-            self._close_writer()
-        free = [self._scanning.acquire(timeout=_left(until)) for _ in range(SCANS)].count(True)
-        self._paused += [(self._scanning.release, None)] * free
-        if free == SCANS:
-            self._scan_engine.dispose()
-        if len(self._paused) == SCANS + 2:
-            self._identity.forget_log()
+        """See `forks.Pausable`. All of them, or none: where one is in use, the others are of no use to a child."""
+        held: list[Callable[[], None]] = []
+        locks: list[Any] = [self.reading, self._writing, *[self._scanning] * SCANS]
+        for lock in locks:
+            if not lock.acquire(timeout=max(0.0, until - time.monotonic())):
+                break
+            held.append(lock.release)
+        else:
+            with contextlib.suppress(DatabaseLost):
+                if not self._closed:
+                    self.check()
+                    self._close()
+                    self._identity.forget_log()
+                    self._is_paused = True
+        self._held = held
 
     def resume(self) -> None:
-        while self._paused:
-            release, connect_again = self._paused.pop()
-            try:
-                if connect_again is not None:  # at once: others are to find the file in use
-                    connect_again()
-            except (DatabaseLost, SQLAlchemyError):
-                log.debug("%s could not be opened again after a fork", self.path)  # told to whoever uses it next
-            finally:
-                release()
+        try:
+            if self._is_paused:  # at once: others are to find the file in use
+                self._write()
+                self.reader()
+        except (DatabaseLost, SQLAlchemyError):
+            log.debug("%s could not be opened again after a fork", self.path)  # told to whoever uses it next
+        finally:
+            self._is_paused = False
+            while self._held:
+                self._held.pop()()
 
     # The file ------------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Raises DatabaseLost once the path does not lead to the file any more."""
+        """Raises DatabaseLost once the path does not lead to the file any more. For whoever uses a connection."""
         if self.lost is None and (what := self._identity.find_loss()) is not None:
             with self._losing:
                 if self.lost is None:
@@ -164,15 +167,16 @@ class OpenFile:
         if self.lost is not None:
             raise DatabaseLost(self.lost)
 
+    def check_between(self) -> None:
+        """The same, for whoever holds no connection."""
+        with self.reading:  # not while the connections are closed for a fork
+            self.check()
+
     def _lose(self, what: str) -> None:
         self.lost = f"{self.path} {what} while it was used"
         if (aside := self._identity.put_log_aside()) is not None:
             self.lost += f" (its last changes are in {aside})"
         self._told(self.lost)
-
-
-def _left(until: float) -> float:
-    return max(0.0, until - time.monotonic())
 
 
 def _check_fts5(conn: Connection) -> None:
