@@ -87,7 +87,7 @@ class Query:
 
     def __post_init__(self) -> None:
         if not _is_integer(self.limit) or not 1 <= self.limit <= 1000:
-            raise ConfigurationError("limit must be a number between 1 and 1000")
+            raise ConfigurationError("limit must be between 1 and 1000")
         if self.after is not None and not (_is_integer(self.after) and _fits(self.after)):
             raise ConfigurationError("after is the `next` of the page before: a number of at most 64 bits")
         for name in ("text", "type", "service", "node", "account"):
