@@ -161,7 +161,7 @@ def _keep_swallowed(source: str, unseen: list[str] | None) -> None:
         return
     head, closed, tail = source.partition(">")
     words = [] if closed and _TAG_NAME.match(head) else head.lstrip("</!-?").split()
-    if words and words[0].lower() in _NAMES:
+    if words and words[0].lower() in _NAMES and not source.startswith("<!"):  # in a comment, it is no tag's name
         del words[0]
     words = [word for word in words if "=" not in word]
     unseen.append(_unescape(" ".join(words) + " " + _ANY_TAG.sub(" ", tail)))

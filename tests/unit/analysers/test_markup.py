@@ -72,6 +72,8 @@ def test_html_is_read_as_a_browser_would(source: str, text: str) -> None:
         ("a < b", []),
         ("a<b and c", ["and c"]),
         ("a<x and c", ["x and c"]),
+        ("a<!-- b > c", ["b c"]),
+        ("a<!-- lost", ["lost"]),
         ("a <a href='https://example.org/cut", [""]),
         ("a<a href='b>c <i>d</i>", ["c d"]),
         ("a</never closed", ["never closed"]),
