@@ -9,6 +9,7 @@ from typing import Any
 
 from newsstand import leading, peers
 from newsstand.model import NodeKey, Origin
+from newsstand.processes import this_process
 from newsstand.storage import leases
 from newsstand.storage.database import Database, open_database
 from tests.fakes.hold import SECONDS
@@ -81,6 +82,14 @@ def revive(program: Program) -> None:
     """It is told again what happens, and looks where something hints at it; what it put off is not made up for."""
     database_of(program).listen(lead_of(program)._hinted)
     program.service.streams.append(program.stream)
+
+
+async def run_out(program: Program) -> None:
+    """It hangs, and its lease is over: at once, not after the seconds that it was given."""
+    hang(program)
+    lead_of(program)._valid_until = 0.0
+    gone = (lead_of(program).worker, JULIET, this_process())
+    await database_of(program).write(leases.beat, *gone, hears=True, shares=True, lease=-1)
 
 
 async def until(holds: Callable[[], bool], program: Program) -> None:

@@ -23,6 +23,7 @@ from tests.contract._workers import (
     lead_of,
     leads,
     revive,
+    run_out,
     serves,
     standing,
     until,
@@ -268,8 +269,8 @@ async def test_a_worker_that_hangs_is_followed_by_another_when_its_lease_is_over
 
 
 async def test_what_was_begun_under_an_earlier_generation_is_not_stored(workers: Workers) -> None:
-    async with workers.pair(lease=1.0) as (first, second):
-        hang(first)
+    async with workers.pair() as (first, second):
+        await run_out(first)
         await until(lambda: leads(second), second)
         await second.serves_live()
         record, copy = (await standing(second)).record, first.copy()
@@ -290,8 +291,8 @@ async def test_what_was_begun_under_an_earlier_generation_is_not_stored(workers:
 
 
 async def test_news_that_reach_one_that_was_overtaken_change_nothing(workers: Workers) -> None:
-    async with workers.pair(lease=1.0) as (first, second):
-        hang(first)
+    async with workers.pair() as (first, second):
+        await run_out(first)
         await until(lambda: leads(second), second)
         await second.serves_live()
         revive(first)

@@ -313,8 +313,10 @@ async def test_an_older_one_must_be_upgraded_first(old: str, new: str, monkeypat
 
 @ACROSS
 async def test_a_damaged_one_is_refused(old: str, new: str) -> None:
-    await change(old, "UPDATE newsstand_item SET xml = '<item/>' WHERE item_id = 'item 5'")
+    await change(old, "UPDATE newsstand_item SET xml = replace(xml, '<', '[') WHERE item_id = 'item 5'")
     await refused(old, new, r"damaged \(item 'item 5' .*db check.*--repair")
+    await change(old, "UPDATE newsstand_item SET xml = '<item/>' WHERE item_id = 'item 5'")
+    await refused(old, new, r"damaged \(.* counts .* bytes of items and has .*db check.*--repair")
 
 
 @ACROSS

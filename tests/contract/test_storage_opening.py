@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from newsstand.storage import items, mapping, opening, schema, sqlite
 from newsstand.storage.database import Database, find_revision, migrate, open_database
 from newsstand.storage.sqlite_database import SqliteDatabase
 from tests.contract._storage import apply, in_step, make_node, path_of, put
+from tests.fakes.hold import SECONDS
 
 HEAD = schema.revisions()[-1]
 
@@ -426,10 +428,10 @@ async def test_two_files_are_migrated_side_by_side_in_one_process(tmp_path: Path
 async def test_who_stops_waiting_for_an_opening_leaves_nothing_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = asyncio.Event()
+    closed = threading.Event()
     close_now = SqliteDatabase.close_now
 
-    def closing(database: SqliteDatabase) -> None:
+    def closing(database: SqliteDatabase) -> None:  # in a thread
         close_now(database)
         closed.set()
 
@@ -439,8 +441,7 @@ async def test_who_stops_waiting_for_an_opening_leaves_nothing_open(
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    async with asyncio.timeout(20):
-        await closed.wait()
+    assert await asyncio.to_thread(closed.wait, SECONDS)
     assert [file.name for file in tmp_path.iterdir()] == ["news.db"]
     assert await find_revision(url_of(tmp_path / "news.db")) == HEAD
 

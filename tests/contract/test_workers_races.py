@@ -24,10 +24,10 @@ from tests.contract._workers import (
     Workers,
     asks,
     database_of,
-    hang,
     lead_of,
     leads,
     revive,
+    run_out,
     serves,
     standing,
     until,
@@ -184,8 +184,8 @@ async def test_what_was_refused_on_a_doubt_of_another_can_be_synchronised_when_i
 
 
 async def test_a_refusal_that_an_overtaken_worker_meets_closes_the_node_for_all(workers: Workers) -> None:
-    async with workers.pair(lease=1.0) as (first, second):
-        hang(first)
+    async with workers.pair() as (first, second):
+        await run_out(first)
         await until(lambda: leads(second), second)
         await second.serves_live()
         revive(first)
@@ -308,8 +308,8 @@ async def test_rows_that_are_newer_than_the_decision_to_serve_them_are_not_serve
 async def test_an_overtaken_worker_that_learns_of_it_serves_nothing_as_live_meanwhile(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with workers.pair(lease=1.0) as (first, second):
-        hang(first)
+    async with workers.pair() as (first, second):
+        await run_out(first)
         hold = workers.service.hold("items")
         await until(lambda: leads(second), second)
         await hold.reached()  # so it is live to nobody

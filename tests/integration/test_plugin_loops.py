@@ -271,6 +271,9 @@ async def test_newsstand_turns_off_where_its_file_is_moved_and_says_so_once(
     await anew.ready()
     assert anew.replica.nodes() == []
     await anew.close()
+    (aside,) = tmp_path.glob("news.db.lost-*-wal")
+    assert f"its last changes are in {aside}" in told
+    aside.rename(tmp_path / "moved.db-wal")
     moved = plugin_of(f"sqlite:///{tmp_path / 'moved.db'}")
     await moved.ready()
     assert [record.key.node for record in moved.replica.nodes()] == ["node"]

@@ -77,10 +77,15 @@ async def test_point_02_the_mapping_is_one_module_and_a_program_uses_and_changes
         stored = await session.scalar(select(PubsubNode).where(PubsubNode.name == node))
         item = await session.get(PubsubItem, PubsubItem.key(stored.id, "id1"))
         assert item.node is stored
-        item.parsed = {**item.parsed, "note": "rosemary is for remembrance"}
+        item.parsed = {**item.parsed, "summary": "rosemary is for remembrance", "note": "pansies are for thoughts"}
         await session.commit()
-    page = await program.replica.search("remembrance", node=node)
-    assert [found.id for found in page.items] == ["id1"]
+    # Words are cut again from the fields that the analyser names; any field can be asked for.
+    for page in (
+        await program.replica.search("remembrance", node=node),
+        await program.replica.search(where={"note": "pansies are for thoughts"}, node=node),
+    ):
+        assert [found.id for found in page.items] == ["id1"]
+    assert (await program.replica.search("pansies", node=node)).items == []
 
 
 async def test_point_03_a_start_detects_the_state_of_the_database_creates_it_and_brings_an_old_one_up(
