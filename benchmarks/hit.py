@@ -15,8 +15,8 @@ from slixmpp import ClientXMPP
 
 import newsstand.slixmpp
 from benchmarks.measure import Ratio, compare
-from newsstand.demo.prosody import Prosody
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers.prosody import Prosody
+from newsstand.demo.servers.xmpp_server import XmppServer
 from newsstand.model import Origin
 from tests.servers.ejabberd import Ejabberd
 

@@ -9,10 +9,10 @@ import asyncpg
 from benchmarks.measure import Ratio, compare
 from benchmarks.storage_read import ITEMS, seen_items
 from newsstand.model import ItemsRequest, NodeKey, NodeRecord, SeenItem
-from newsstand.reconcile import plan_listing
-from newsstand.storage import answers, items, nodes
+from newsstand.rules.behaviour import Take
+from newsstand.rules.reconcile import plan_listing
 from newsstand.storage.database import open_database
-from newsstand.ways import Take
+from newsstand.storage.statements import answers, items, nodes
 from tests.servers.postgresql import PostgreSQL
 
 

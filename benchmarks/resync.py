@@ -15,11 +15,11 @@ from unittest import mock
 
 from benchmarks.hit import fill, log_in
 from benchmarks.measure import Ratio
-from newsstand.demo.prosody import Prosody
-from newsstand.demo.server import XmppServer
-from newsstand.mending import Mending
+from newsstand.demo.servers.prosody import Prosody
+from newsstand.demo.servers.xmpp_server import XmppServer
 from newsstand.model import SyncState
-from newsstand.relisting import Relisting
+from newsstand.sync.full import FullSync
+from newsstand.sync.partial import PartialSync
 from tests.servers.ejabberd import Ejabberd
 
 ITEMS = 10_000
@@ -132,7 +132,7 @@ async def _session(
     client = await log_in(server, "juliet", database, available=False)
     meter = Meter(client)
     replica = client.plugin["newsstand"].replica
-    with meter.measuring(Relisting, "relist") as listed, meter.measuring(Mending, "take_stock") as stock:
+    with meter.measuring(FullSync, "relist") as listed, meter.measuring(PartialSync, "take_stock") as stock:
         client.send_presence()
         await replica.session_began()
         if work is not None:

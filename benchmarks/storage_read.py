@@ -9,10 +9,10 @@ from pathlib import Path
 
 from benchmarks.measure import Ratio, compare
 from newsstand.model import NS_PUBSUB, ItemsRequest, NodeKey, NodeRecord, SeenItem
-from newsstand.reconcile import plan_listing
-from newsstand.storage import answers, items, nodes
+from newsstand.rules.behaviour import Take
+from newsstand.rules.reconcile import plan_listing
 from newsstand.storage.database import open_database
-from newsstand.ways import Take
+from newsstand.storage.statements import answers, items, nodes
 
 ITEMS = 5_000
 BODY = "The quick brown fox jumps over the lazy dog. " * 19

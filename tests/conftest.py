@@ -13,9 +13,9 @@ import hypothesis
 import pytest
 from slixmpp import ClientXMPP
 
-from newsstand.demo.process import ServerMissing
-from newsstand.demo.prosody import Prosody
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers.process import ServerMissing
+from newsstand.demo.servers.prosody import Prosody
+from newsstand.demo.servers.xmpp_server import XmppServer
 from tests.databases import Databases, Guarded
 from tests.fakes.packages import Packages
 from tests.servers.ejabberd import Ejabberd

@@ -12,9 +12,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from newsstand.demo.process import ServerMissing
+from newsstand.demo.servers.process import ServerMissing
 from newsstand.storage.database import open_database
-from newsstand.storage.schema import VERSION_TABLE
+from newsstand.storage.schema.versioning import VERSION_TABLE
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgresql import GuardedPostgreSQL, PostgreSQL
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from newsstand.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from newsstand.analysis import Analyser, Analysis
-    from newsstand.comparing import Verification
+    from newsstand.analysis.analysers import Analyser, Analysis
     from newsstand.errors import NewsstandError
     from newsstand.model import Answer, Change, ChangeKind, Item, Origin, Page, Policy, Provenance, RsmQuery
     from newsstand.replica import ALL_ACCOUNTS, Replica
+    from newsstand.rules.comparing import Verification
 
 __all__ = [
     "ALL_ACCOUNTS",
@@ -36,8 +36,8 @@ __all__ = [
 # Imported when asked for: the replica brings SQLAlchemy along, which a quarter of a second of every command line's
 # start would go into, whether it needs it or not.
 _ROOMS = {
-    "Analyser": "analysis",
-    "Analysis": "analysis",
+    "Analyser": "analysis.analysers",
+    "Analysis": "analysis.analysers",
     "NewsstandError": "errors",
     "Answer": "model",
     "Change": "model",
@@ -50,7 +50,7 @@ _ROOMS = {
     "RsmQuery": "model",
     "ALL_ACCOUNTS": "replica",
     "Replica": "replica",
-    "Verification": "comparing",
+    "Verification": "rules.comparing",
 }
 
 

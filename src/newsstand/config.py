@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from newsstand.errors import ConfigurationError
-from newsstand.xmltext import Limits
+from newsstand.xmpp.xmltext import Limits
 
 DEEPEST = 400
 """Levels of nesting that Python's own XML functions take without harm."""
@@ -98,7 +98,7 @@ class Settings:
 
     @property
     def item_limits(self) -> Limits:
-        """How large an item may be, for `newsstand.protocol`."""
+        """How large an item may be, for `newsstand.xmpp.answers`."""
         return Limits(self.max_item_bytes, self.max_item_elements, self.max_item_depth, self.max_item_attributes)
 
     @classmethod

@@ -6,23 +6,25 @@ import dataclasses
 import logging
 from collections.abc import Collection
 
-from newsstand import listing, protocol
-from newsstand.context import Context
-from newsstand.copies import Copy
-from newsstand.dropping import Dropping
+from newsstand import model
 from newsstand.errors import Disconnected, LeaseLost, NewsstandError, NotFollowed
-from newsstand.follower import Follower
-from newsstand.housekeeping import Housekeeping
-from newsstand.leading import BEGAN, Leading
 from newsstand.model import NodeKey, NodeRecord, SyncState
-from newsstand.parsing import Parsing
-from newsstand.reading import Reading
-from newsstand.selection import Selection
-from newsstand.storage import items, leases, nodes
-from newsstand.synchroniser import Synchroniser
-from newsstand.transport import Session
-from newsstand.verifying import Verifying
-from newsstand.writes import Writes
+from newsstand.serving.reading import Reading
+from newsstand.serving.writes import Writes
+from newsstand.state.context import Context
+from newsstand.state.copies import Copy
+from newsstand.storage.statements import items, nodes, owners
+from newsstand.sync import listing
+from newsstand.sync.follower import Follower
+from newsstand.sync.parsing import Parsing
+from newsstand.sync.selection import Selection
+from newsstand.sync.synchroniser import Synchroniser
+from newsstand.upkeep.dropping import Dropping
+from newsstand.upkeep.housekeeping import Housekeeping
+from newsstand.upkeep.verifying import Verifying
+from newsstand.workers.heartbeat import BEGAN, Leading
+from newsstand.xmpp import answers, seen_items
+from newsstand.xmpp.transport import Session
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +120,7 @@ class Engine:
 
     def _taken(self, copy: Copy) -> None:
         """We follow this node from now on; if the analysers still want it."""
-        copy.begin_anew(leases.UNHEARD)
+        copy.begin_anew(owners.UNHEARD)
         self.parsing.want(copy)
         if self.only_when_asked or self.selection.is_settled(copy):
             self.synchroniser.want(copy)
@@ -194,7 +196,7 @@ class Engine:
 
     # Following
 
-    async def synchronise(self, key: NodeKey, progress: listing.Progress | None) -> NodeRecord:
+    async def synchronise(self, key: NodeKey, progress: model.Progress | None) -> NodeRecord:
         if not self.context.connected or not self.context.speaks_for(key.account):
             raise Disconnected("there is no session with the service")
         if not self.context.serves(key.account):
@@ -205,7 +207,7 @@ class Engine:
             await self.leading.look()  # what we knew of the node was old
             return await self._synchronise(key, progress)
 
-    async def _synchronise(self, key: NodeKey, progress: listing.Progress | None) -> NodeRecord:
+    async def _synchronise(self, key: NodeKey, progress: model.Progress | None) -> NodeRecord:
         copy = self.context.copies.find(key)
         known = copy is not None and copy.followed and copy.record.analyser is not None
         led_elsewhere = copy is not None and copy.followed and self.leading.holding.has_leader(copy)
@@ -218,11 +220,11 @@ class Engine:
         copy = None
         with self.selection.judging(key) as judgement:
             iq = await listing.request_items(self.context, key, max_items=1)
-            result = protocol.find_items(iq)
+            result = answers.find_items(iq)
             elements = [] if result is None else list(result)
-            shown = [seen.xml for seen in map(protocol.read_item, elements) if seen.xml]
+            shown = [seen.xml for seen in map(seen_items.read_item, elements) if seen.xml]
             if judgement.counts():
-                copy = await self.selection.judge(key, protocol.payload_namespaces(elements), shown, asked_for=True)
+                copy = await self.selection.judge(key, seen_items.payload_namespaces(elements), shown, asked_for=True)
         if copy is None:
             raise NotFollowed("the copy was dropped meanwhile")
         return copy

@@ -168,3 +168,10 @@ def _prepared(part: str) -> str:
 
     mapped = "".join(stringprep.map_table_b2(character) for character in part if not stringprep.in_table_b1(character))
     return unicodedata.ucd_3_2_0.normalize("NFKC", mapped)
+
+
+def host_of(service: str) -> str:
+    """What a service, by its bare JID, is one with: `@domain` for the PEP services of a domain's accounts, which are
+    one piece of software on one machine; for any other the service itself."""
+    local, at, domain = service.rpartition("@")
+    return f"@{domain}" if at and local else service

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -380,7 +380,7 @@ class NodeRecord:
     retry_at: int | None = None
     """When it is tried again; of a node that is closed to its account, when its items are erased."""
     failed_by: bytes | None = None
-    """Of a failed node that waits for a change: the fingerprint of what it failed by (`newsstand.lasting`); where
+    """Of a failed node that waits for a change: the fingerprint of what it failed by (`newsstand.rules.lasting`); where
     that is another one now, it changed. None: it is tried again after an ordinary pause."""
     shows_publisher: bool | None = None
     """Whether answers of this node name the publisher; None while no item was seen in one."""
@@ -392,3 +392,15 @@ class NodeRecord:
     @property
     def counts(self) -> Counts:
         return Counts(self.item_count, self.quarantined, self.payload_bytes)
+
+
+class Process(NamedTuple):
+    host: str
+    """The machine since it was booted, and, where processes are numbered by container, which container."""
+    pid: int
+    started: str
+    """When, by the machine's own count; empty where it is not told. A number is given again after a while."""
+
+
+Progress = Callable[[int, "int | None"], None]
+"""Called with how many items have come, and how many there will be, if that is known."""

@@ -9,12 +9,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from newsstand import entry_points, listing, protocol, watching
-from newsstand.analysers import BUILT_IN
-from newsstand.analysis import Analyser, Analysers
-from newsstand.comparing import Verification
+from newsstand import model
+from newsstand.analysis import entry_points
+from newsstand.analysis.analysers import Analyser, Analysers
+from newsstand.analysis.builtin import BUILT_IN
 from newsstand.config import Settings
-from newsstand.context import Clock, Context, wall_clock
 from newsstand.engine import Engine
 from newsstand.errors import (
     ConfigurationError,
@@ -36,13 +35,17 @@ from newsstand.model import (
     RsmQuery,
     WriteRequest,
 )
-from newsstand.policy import Decision, Fetch, Refuse, Serve
-from newsstand.reading import Moment, Reply
-from newsstand.storage import search
+from newsstand.rules.behaviour import Take, Ways
+from newsstand.rules.comparing import Verification
+from newsstand.rules.policy import Decision, Fetch, Refuse, Serve
+from newsstand.serving import watching
+from newsstand.serving.reading import Moment, Reply
+from newsstand.serving.writes import Write
+from newsstand.state.context import Clock, Context, wall_clock
 from newsstand.storage.database import Database
-from newsstand.transport import Session, Transport
-from newsstand.ways import Take, Ways
-from newsstand.writes import Write
+from newsstand.storage.statements import search
+from newsstand.xmpp import answers
+from newsstand.xmpp.transport import Session, Transport
 
 log = logging.getLogger(__name__)
 
@@ -260,7 +263,7 @@ class Replica:
     async def session(self) -> AsyncIterator[Any]:
         """A SQLAlchemy `AsyncSession` over `newsstand.storage.mapping`: read and change the copy as you like. Digests,
         words and revisions follow by themselves; what a service says of an item later overwrites it."""
-        from newsstand.storage import sessions  # costs 60 ms: only programs that use sessions pay
+        from newsstand.storage.orm import sessions  # costs 60 ms: only programs that use sessions pay
 
         async with self._open.context.database.session() as session:
             session.info[sessions.WORDS] = self._open.context.analysers.words_of
@@ -278,7 +281,7 @@ class Replica:
         node: str,
         *,
         account: str | None = None,
-        progress: listing.Progress | None = None,
+        progress: model.Progress | None = None,
     ) -> NodeRecord:
         """Follow a node, whatever the analysers say of it, and wait until its copy is live. Raises what stopped it:
         StanzaError, Timeout, Disconnected, ListingError."""
@@ -293,7 +296,7 @@ class Replica:
         *,
         account: str | None = None,
         repair: bool = False,
-        progress: listing.Progress | None = None,
+        progress: model.Progress | None = None,
     ) -> Verification:
         """Compare a copy with its service, by a listing of its own and by what is really stored. A difference counts
         when it is seen twice and nothing happened between, so that news under way are none. Without `repair` nothing
@@ -394,7 +397,7 @@ class Replica:
 
     def observe(self, request: ItemsRequest, result: Element, moment: Moment | None) -> None:
         """The service answered a program's read, sent at this moment, with this `<iq/>`."""
-        if protocol.find_items(result) is not None and self._engine is not None:
+        if answers.find_items(result) is not None and self._engine is not None:
             self._engine.reading.observe(request, result, moment)
 
     def find_set(self, request: ItemsRequest) -> Rsm | None:

@@ -22,10 +22,12 @@ from sqlalchemy.util import await_only
 from newsstand import Replica
 from newsstand.errors import NewsstandError
 from newsstand.model import NodeKey, NodeRecord
-from newsstand.peers import here
-from newsstand.storage import forks, nodes, schema, shared
+from newsstand.storage import forks, shared
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import PubsubNode, table
+from newsstand.storage.schema import versioning
+from newsstand.storage.statements import nodes
+from newsstand.workers.peers import here
 
 DEADLINE = 60
 
@@ -204,7 +206,7 @@ async def hold_our_locks(url: str) -> None:
     held = threading.Event()
 
     def hold() -> None:
-        with schema._alembic, shared._loops._turn:
+        with versioning._alembic, shared._loops._turn:
             held.set()
             threading.Event().wait()
 

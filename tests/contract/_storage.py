@@ -13,14 +13,15 @@ import pytest
 from sqlalchemy import Connection, func, select
 from sqlalchemy.util import await_only
 
+from newsstand.analysis.words import terms_of
 from newsstand.model import NS_PUBSUB, NodeKey, NodeRecord, SeenItem
-from newsstand.reconcile import Applied, Place, Put, Step
-from newsstand.storage import dialects, items, nodes, search
+from newsstand.rules.reconcile import Applied, Place, Put, Step
 from newsstand.storage.database import Database
-from newsstand.storage.items import ParsedItem
 from newsstand.storage.mapping import ItemChange, ItemText, PubsubItem, PubsubNode, table
-from newsstand.storage.sqlite_database import SqliteDatabase
-from newsstand.words import terms_of
+from newsstand.storage.schema import dialects
+from newsstand.storage.sqlite.database import SqliteDatabase
+from newsstand.storage.statements import items, nodes, search
+from newsstand.storage.statements.items import ParsedItem
 
 JULIET = "juliet@example.org"
 SERVICE = "pubsub.example.org"

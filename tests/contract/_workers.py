@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from newsstand import leading, peers
 from newsstand.model import NodeKey, Origin
-from newsstand.processes import this_process
-from newsstand.storage import leases
 from newsstand.storage.database import Database, open_database
+from newsstand.storage.statements import owners, polls
+from newsstand.workers import heartbeat, peers
+from newsstand.workers.processes import this_process
 from tests.fakes.hold import SECONDS
 from tests.fakes.program import NODE, Program, at_work, contents
 from tests.fakes.service import JULIET, SERVICE, Service
@@ -50,7 +50,7 @@ class Workers:
             await database.close()
 
 
-def lead_of(program: Program) -> leading.Leading:
+def lead_of(program: Program) -> heartbeat.Leading:
     """What a worker knows of who follows what."""
     return program.replica._open.leading
 
@@ -89,7 +89,7 @@ async def run_out(program: Program) -> None:
     hang(program)
     lead_of(program)._valid_until = 0.0
     gone = (lead_of(program).worker, JULIET, this_process())
-    await database_of(program).write(leases.beat, *gone, hears=True, shares=True, lease=-1)
+    await database_of(program).write(owners.beat, *gone, hears=True, shares=True, lease=-1)
 
 
 async def until(holds: Callable[[], bool], program: Program) -> None:
@@ -113,8 +113,8 @@ async def asks(program: Program) -> None:
     assert contents(answer) == program.service.contents(NODE)
 
 
-async def standing(program: Program, node: str = NODE) -> leases.Standing:
+async def standing(program: Program, node: str = NODE) -> polls.Standing:
     """How the node stands in the database."""
-    found = await database_of(program).read(leases.standing, program.copy(node).record.id)
+    found = await database_of(program).read(polls.standing, program.copy(node).record.id)
     assert found is not None
     return found

@@ -9,7 +9,7 @@ import pytest
 
 from newsstand.model import NodeRecord
 from newsstand.storage.database import Database, open_database
-from newsstand.storage.sqlite_database import SqliteDatabase
+from newsstand.storage.sqlite.database import SqliteDatabase
 from tests.contract._storage import in_step, make_node
 from tests.contract._workers import Workers
 from tests.databases import BACKENDS, Databases

@@ -12,13 +12,13 @@ from sqlalchemy import select, update
 from newsstand import Replica
 from newsstand.errors import NotInCopy
 from newsstand.model import NS_PUBSUB, NodeKey, Origin, Policy, SyncState
-from newsstand.protocol import read_request
-from newsstand.storage import nodes
+from newsstand.rules.behaviour import Way, Ways
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import Account, PubsubNode, table
 from newsstand.storage.mapping import Service as StoredService
-from newsstand.transport import Session
-from newsstand.ways import Way, Ways
+from newsstand.storage.statements import nodes
+from newsstand.xmpp.requests import read_request
+from newsstand.xmpp.transport import Session
 from tests.contract._storage import apply, make_node, put
 from tests.fakes.program import NODE, NOTES, Program, at_work, contents
 from tests.fakes.service import JULIET, SERVICE, Service, Stream

@@ -11,7 +11,7 @@ import pytest
 from newsstand.errors import ListingError, StanzaError
 from newsstand.model import NS_PUBSUB, ItemsRequest, NodeKey, Origin, Policy, SyncState
 from newsstand.storage.database import Database
-from newsstand.transport import Session
+from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, Program, at_work, contents
 from tests.fakes.service import JULIET, NOTE, SERVICE, Kind, Service, Stream
 from tests.servers.quirks import QUIRKS

@@ -17,10 +17,10 @@ from sqlalchemy import select
 
 from newsstand.errors import NodeTooLarge
 from newsstand.model import Configured, ItemsRequest, NodeKey, Published, SyncState
-from newsstand.notifications import MOST, MOST_HEAVY, read_message
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import PubsubItem
-from newsstand.transport import Session
+from newsstand.xmpp.notifications import MOST, MOST_HEAVY, read_message
+from newsstand.xmpp.transport import Session
 from tests.fakes.hold import SECONDS
 from tests.fakes.hostile import HostileService
 from tests.fakes.node import Node
@@ -139,7 +139,7 @@ async def test_a_page_that_is_overfull_is_no_harm(database: Database, service: H
 async def test_ids_that_are_large_by_themselves_are_no_way_to_fill_memory(
     database: Database, service: HostileService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newsstand.listing.ID_CHARACTERS", 10_000)
+    monkeypatch.setattr("newsstand.sync.listing.ID_CHARACTERS", 10_000)
     service.create(NODE, *(f"{number}" * 3_000 for number in range(5)))
     async with at_work(database, service, retry_first=1000) as program:
         assert "item ids" in await fail(program)

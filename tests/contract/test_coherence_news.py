@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from newsstand.errors import StanzaError
+from newsstand.rules.behaviour import Way
 from newsstand.storage.database import Database
-from newsstand.transport import Session
-from newsstand.ways import Way
+from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.service import JULIET, Service
 

@@ -12,10 +12,11 @@ from sqlalchemy import select
 
 from newsstand import Analyser
 from newsstand.model import NS_OWNER, NS_PUBSUB, ItemsRequest, NodeKey, NodeRecord, WriteRequest
-from newsstand.protocol import read_item, read_request
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import PubsubNode
-from newsstand.transport import Session
+from newsstand.xmpp.requests import read_request
+from newsstand.xmpp.seen_items import read_item
+from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.service import JULIET, SERVICE, Service
 

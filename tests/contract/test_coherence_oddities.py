@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from newsstand import mending
 from newsstand.errors import StanzaError
 from newsstand.model import Answer, Origin
+from newsstand.rules.behaviour import Way
 from newsstand.storage.database import Database
-from newsstand.transport import Session
-from newsstand.ways import Way
+from newsstand.sync import partial
+from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.service import JULIET, SERVICE, SIMPLE, Request, Service
 from tests.servers.quirks import Quirk
@@ -50,7 +50,7 @@ async def test_a_new_session_does_not_wait_for_a_node_that_rests(
             service.publish(NODE, item_id, "shows where items go")
             await program.settled()
         assert program.replica.ways(SERVICE).new is Way.LAST
-        monkeypatch.setattr(mending, "CHECK_REST", 1e6)
+        monkeypatch.setattr(partial, "CHECK_REST", 1e6)
         hold = service.hold("ids")
         service.publish(NODE, "i3", "new")
         await hold.reached()

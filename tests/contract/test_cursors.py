@@ -9,7 +9,7 @@ import pytest
 
 from newsstand.model import Answer, Origin, Policy
 from newsstand.storage.database import Database
-from newsstand.transport import Session
+from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.service import SERVICE, Service
 from tests.servers.quirks import QUIRKS

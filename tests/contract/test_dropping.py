@@ -10,10 +10,10 @@ from sqlalchemy import Connection, select, text
 
 from newsstand import Analyser, Analysis, Policy, Replica
 from newsstand.errors import NewsstandError, NotFollowed, NotInCopy
-from newsstand.storage import nodes
+from newsstand.rules.behaviour import Ways
 from newsstand.storage.database import Database
-from newsstand.transport import Session
-from newsstand.ways import Ways
+from newsstand.storage.statements import nodes
+from newsstand.xmpp.transport import Session
 from tests.contract._storage import ITEM, apply, make_node, put
 from tests.contract._storage import NODE as NODES
 from tests.fakes.program import NODE, Program, at_work

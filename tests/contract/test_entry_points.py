@@ -6,7 +6,7 @@ import pytest
 
 from newsstand.model import Origin, SyncState
 from newsstand.storage.database import Database
-from newsstand.transport import Session
+from newsstand.xmpp.transport import Session
 from tests.fakes.packages import Packages
 from tests.fakes.program import NODE, Program, at_work, contents
 from tests.fakes.service import NOTE, Service

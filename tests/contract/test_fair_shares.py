@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from newsstand import Analyser, slots
+from newsstand import Analyser
 from newsstand.errors import TooSlow
 from newsstand.model import Origin, SyncState
+from newsstand.state import slots
 from newsstand.storage.database import Database
-from newsstand.transport import Session
+from newsstand.xmpp.transport import Session
 from tests.fakes.hold import SECONDS
 from tests.fakes.hostile import HostileService
 from tests.fakes.program import NODE, NOTES, Program, at_work

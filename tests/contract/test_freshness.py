@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from newsstand import Analyser, Policy
-from newsstand.copies import Copy
 from newsstand.errors import ConfigurationError, NotInCopy, StanzaError
 from newsstand.model import Answer, Origin, RsmQuery, SyncState
+from newsstand.state.copies import Copy
 from newsstand.storage.database import Database
-from newsstand.transport import Session
+from newsstand.xmpp.transport import Session
 from tests.fakes.hold import SECONDS
 from tests.fakes.program import NODE, Program, at_work, contents
 from tests.fakes.service import JULIET, NOTE, SERVICE, SIMPLE, Service

@@ -11,9 +11,9 @@ import pytest
 
 from newsstand.errors import ListingError, NodeTooLarge, NotFollowed
 from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, ItemsRequest, NodeKey, SyncState
-from newsstand.protocol import items_request
 from newsstand.storage.database import Database
-from newsstand.transport import Session
+from newsstand.xmpp.requests import items_request
+from newsstand.xmpp.transport import Session
 from tests.fakes.hostile import HostileService
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.requests import Request, read
@@ -109,7 +109,7 @@ async def test_another_version_has_it_tried_after_the_restart(
         pass
     service.nodes[NODE].items.clear()
     service.create(NODE, "a")
-    monkeypatch.setattr("newsstand.lasting.VERSION", "99.0")
+    monkeypatch.setattr("newsstand.rules.lasting.VERSION", "99.0")
     async with working(database, service) as program:
         await program.serves_live()
 

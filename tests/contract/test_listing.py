@@ -8,17 +8,17 @@ from xml.etree.ElementTree import Element, SubElement
 
 import pytest
 
-from newsstand import listing
-from newsstand.analysis import Analysers
+from newsstand.analysis.analysers import Analysers
 from newsstand.config import Settings
-from newsstand.context import Context
-from newsstand.copies import Pages
 from newsstand.errors import ListingError, NodeTooLarge, NotListable, StanzaError, Timeout
 from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, NodeKey
-from newsstand.portions import LARGE, Portions
+from newsstand.rules.batch_sizes import LARGE, BatchSizes
+from newsstand.rules.behaviour import Way, Ways
+from newsstand.state.context import Context
+from newsstand.state.pages import Pages
 from newsstand.storage.database import Database
-from newsstand.transport import Session
-from newsstand.ways import Way, Ways
+from newsstand.sync import listing
+from newsstand.xmpp.transport import Session
 
 KEY = NodeKey("juliet@example.org", "pubsub.example.org", "blog")
 IDS = [f"i{number}" for number in range(45)]
@@ -187,7 +187,7 @@ async def test_where_small_pages_do_not_arrive_either_batches_of_ids_may(databas
 
 
 async def test_what_arrives_of_a_node_is_remembered(database: Database) -> None:
-    service, pages = PagingService(limit=12, text=LONG), Pages(Portions(20))
+    service, pages = PagingService(limit=12, text=LONG), Pages(BatchSizes(20))
     await list_node(database, service, Ways(), pages)
     service.lost.clear()
     listed = await list_node(database, service, Ways(), Pages(pages.portions))
@@ -195,7 +195,7 @@ async def test_what_arrives_of_a_node_is_remembered(database: Database) -> None:
 
 
 async def test_a_node_that_only_arrives_by_ids_is_listed_by_them_again(database: Database) -> None:
-    service, pages, ways = PagingService(whole=False, text=LONG), Pages(Portions(20)), Ways(disco_order=Way.REVERSED)
+    service, pages, ways = PagingService(whole=False, text=LONG), Pages(BatchSizes(20)), Ways(disco_order=Way.REVERSED)
     await list_node(database, service, ways, pages)
     tried = service.refused
     assert tried
@@ -218,7 +218,7 @@ async def test_ids_that_are_named_twice_are_not_believed(database: Database) -> 
 
 
 async def test_an_item_that_went_while_the_ids_were_asked_for_is_not_the_node_that_went(database: Database) -> None:
-    service, pages = PagingService(whole=False, gone=IDS[30]), Pages(Portions(20))
+    service, pages = PagingService(whole=False, gone=IDS[30]), Pages(BatchSizes(20))
     pages.portions.by_ids = True
     with pytest.raises(ListingError, match="went"):
         await list_node(database, service, Ways(disco_order=Way.REVERSED), pages)
@@ -227,7 +227,7 @@ async def test_an_item_that_went_while_the_ids_were_asked_for_is_not_the_node_th
 
 async def test_a_service_that_is_known_to_have_pages_is_asked_for_pages(database: Database) -> None:
     """Once the ids did where it gave nothing; but it had only been away."""
-    service, pages = PagingService(text=LONG), Pages(Portions(20))
+    service, pages = PagingService(text=LONG), Pages(BatchSizes(20))
     pages.portions.by_ids = True
     listed = await list_node(database, service, Ways(disco_order=Way.REVERSED, paging=Way.HONOURED), pages)
     assert (listed.ids, service.asked) == (IDS, [20, 20, 5])

@@ -12,9 +12,9 @@ import pytest
 
 from newsstand.errors import Disconnected, ListingError, Timeout
 from newsstand.model import SyncState
-from newsstand.relisting import ATTEMPTS
 from newsstand.storage.database import Database
-from newsstand.transport import Session
+from newsstand.sync.full import ATTEMPTS
+from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.service import JULIET, SERVICE, Request, Service, soon
 from tests.servers.quirks import QUIRKS, Quirk

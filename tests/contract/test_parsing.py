@@ -16,14 +16,15 @@ from xml.etree.ElementTree import Element
 import pytest
 from sqlalchemy import Engine, event, update
 
-from newsstand import Analyser, Replica, parsing
-from newsstand.model import NodeRecord, Verdict, digest
-from newsstand.parsing import PUT_ASIDE
-from newsstand.processes import Process, this_process
-from newsstand.storage import items, nodes, parsing_notes
+from newsstand import Analyser, Replica
+from newsstand.model import NodeRecord, Process, Verdict, digest
 from newsstand.storage.database import Database, open_database
 from newsstand.storage.mapping import PubsubItem, table
-from newsstand.storage.parsing_notes import Note
+from newsstand.storage.statements import items, nodes, parsing_notes
+from newsstand.storage.statements.parsing_notes import Note
+from newsstand.sync import parsing
+from newsstand.sync.parsing import PUT_ASIDE
+from newsstand.workers.processes import this_process
 from tests.contract import _parsing_program
 from tests.contract._parsing_program import DEADLY
 from tests.contract._storage import apply, ids_found, make_node, put, row, rows
@@ -299,7 +300,7 @@ async def test_an_item_whose_stored_xml_is_damaged_does_not_keep_the_others_from
 
 
 async def test_words_that_are_too_many_are_told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newsstand.words.MAX_TERMS", 20)
+    monkeypatch.setattr("newsstand.analysis.words.MAX_TERMS", 20)
     node = await wanted_node(database, "a", "b")
 
     def parse(item: Element, *, service: str, node: str) -> dict[str, Any]:

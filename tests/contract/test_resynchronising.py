@@ -8,10 +8,10 @@ import pytest
 from newsstand import Analyser
 from newsstand.errors import NotInCopy
 from newsstand.model import NS_RSM, ItemsRequest, NodeKey, Origin, Policy, SyncState
-from newsstand.policy import Fetch, Serve
+from newsstand.rules.behaviour import Way
+from newsstand.rules.policy import Fetch, Serve
 from newsstand.storage.database import Database
-from newsstand.transport import Session
-from newsstand.ways import Way
+from newsstand.xmpp.transport import Session
 from tests.fakes.hold import Hold
 from tests.fakes.program import NODE, Program, at_work, contents
 from tests.fakes.requests import Request

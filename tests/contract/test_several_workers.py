@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from newsstand import leading
 from newsstand.errors import LeaseLost, StanzaError
 from newsstand.model import Origin, Policy, SyncState
-from newsstand.reconcile import Remove
-from newsstand.storage import items
-from newsstand.transport import Session
+from newsstand.rules.reconcile import Remove
+from newsstand.storage.statements import items
+from newsstand.workers import heartbeat
+from newsstand.xmpp.transport import Session
 from tests.contract._workers import (
     Workers,
     asks,
@@ -74,7 +74,7 @@ async def test_evicted_items_are_not_served_by_others_while_they_are_looked_up(w
 async def test_what_the_one_that_follows_did_not_hear_is_handed_to_it(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leading, "AWAITED", 0.0)
+    monkeypatch.setattr(heartbeat, "AWAITED", 0.0)
     async with workers.pair() as (first, second):
         workers.service.streams.remove(first.stream)
         workers.service.publish(NODE, "a", "told to the second alone")
@@ -93,7 +93,7 @@ async def test_what_the_one_that_follows_did_not_hear_is_handed_to_it(
 async def test_an_own_write_is_in_the_next_read_of_whoever_wrote_it(
     workers: Workers, told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leading, "AWAITED", SECONDS if told else 0.0)
+    monkeypatch.setattr(heartbeat, "AWAITED", SECONDS if told else 0.0)
     async with workers.pair() as (first, second):
         workers.service.streams.remove(second.stream)
         write = second.write("publish", item=("c", "mine"))
@@ -208,7 +208,7 @@ async def test_a_difference_that_one_finds_is_mended_by_the_one_that_follows(wor
 async def test_changes_are_watched_from_any_worker_without_hints(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leading.Leading, "_hinted", lambda self, node_id: None)
+    monkeypatch.setattr(heartbeat.Leading, "_hinted", lambda self, node_id: None)
     async with workers.pair() as (first, second):
         changes = second.replica.watch(SERVICE, NODE)
         for number in range(5):
@@ -263,7 +263,7 @@ async def test_a_worker_that_hangs_is_followed_by_another_when_its_lease_is_over
             while not leads(second):
                 await lead_of(second).looked.wait()
         took = asyncio.get_running_loop().time() - hung
-        assert took < lease + leading.POLL + 1.0
+        assert took < lease + heartbeat.POLL + 1.0
         await second.serves_live()
         revive(first)
 

@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from newsstand import Policy
-from newsstand.context import DAY, wall_clock
 from newsstand.errors import ListingError, NotInCopy, StanzaError
 from newsstand.model import SyncState
-from newsstand.storage import items
+from newsstand.rules.behaviour import Way
+from newsstand.state.context import DAY, wall_clock
 from newsstand.storage.database import Database
-from newsstand.subscriptions import UNANSWERED
-from newsstand.ways import Way
+from newsstand.storage.statements import items
+from newsstand.sync.subscriptions import UNANSWERED
 from tests.fakes.hold import SECONDS
 from tests.fakes.program import NODE, Program, at_work, contents
 from tests.fakes.service import JULIET, SERVICE, Service

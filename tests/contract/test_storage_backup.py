@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
-from newsstand.storage.care import back_up, check_unused
-from newsstand.storage.checking import check
 from newsstand.storage.database import Database, open_database
+from newsstand.storage.maintenance.checking import check
+from newsstand.storage.sqlite.backup import back_up, check_unused
 from tests.contract._storage import apply, make_node, put
 
 

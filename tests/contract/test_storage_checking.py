@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseNewer, NotADatabase
-from newsstand.storage.checking import MOST, check
 from newsstand.storage.database import migrate, open_database
+from newsstand.storage.maintenance.checking import MOST, check
 from tests.contract._storage import ON_FILES, ON_SERVERS, apply, make_node, parse, put
 
 

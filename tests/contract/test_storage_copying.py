@@ -14,17 +14,19 @@ from typing import Any
 import pytest
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, DatabaseNewer
-from newsstand.storage import copying, digests, schema
-from newsstand.storage.checking import check
-from newsstand.storage.copying import copy
 from newsstand.storage.database import find_revision, migrate, open_database
+from newsstand.storage.maintenance import copying
+from newsstand.storage.maintenance.checking import check
+from newsstand.storage.maintenance.copying import copy
+from newsstand.storage.schema import versioning
+from newsstand.storage.statements import lasting
 from tests.contract._copied import fill, held, next_ids
 from tests.contract._storage import NOW, apply, find_node, make_node, put
 from tests.contract.test_storage_checking import change
 from tests.databases import BACKENDS, Databases
 from tests.migration._contents import contents, execute, schema_of
 
-HEAD = schema.revisions()[-1]
+HEAD = versioning.revisions()[-1]
 DIRECTIONS = list(itertools.product(BACKENDS, BACKENDS))
 ACROSS = pytest.mark.parametrize(
     "places", [("sqlite", "postgresql"), ("postgresql", "sqlite")], indirect=True, ids="-to-".join
@@ -102,8 +104,8 @@ async def test_ids_that_were_given_are_not_given_again(old: str, new: str) -> No
 @ACROSS
 async def test_what_is_of_the_moment_is_not_carried_over(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if it were what was learnt of services, and the nodes' states."""
-    monkeypatch.setattr(digests, "_TABLES_OF_THE_MOMENT", {"newsstand_service"})
-    monkeypatch.setattr(digests, "_COLUMNS_OF_THE_MOMENT", {("newsstand_node", "analysed_by")})
+    monkeypatch.setattr(lasting, "_TABLES_OF_THE_MOMENT", {"newsstand_service"})
+    monkeypatch.setattr(lasting, "_COLUMNS_OF_THE_MOMENT", {("newsstand_node", "analysed_by")})
     assert (await copy(old, new)).differences == ()
     assert contents(new)["newsstand_service"] == []
     analysed = "SELECT count(*) FROM newsstand_node WHERE analysed_by IS NOT NULL"
@@ -307,7 +309,7 @@ async def test_a_newer_one_on_either_side_is_refused(old: str, new: str) -> None
 
 @ACROSS
 async def test_an_older_one_must_be_upgraded_first(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "revisions", lambda *_: ["0001", "0002", HEAD, "9876"])
+    monkeypatch.setattr(versioning, "revisions", lambda *_: ["0001", "0002", HEAD, "9876"])
     await refused(old, new, "db upgrade")
 
 
@@ -372,7 +374,7 @@ KILLED = """
 import asyncio, json, os, signal, sys
 import alembic.command
 from sqlalchemy import Engine, event
-from newsstand.storage import copying
+from newsstand.storage.maintenance import copying
 
 old, new = sys.argv[1:]
 copying.ROWS = 7

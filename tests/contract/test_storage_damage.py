@@ -13,9 +13,10 @@ import pytest
 
 from newsstand.errors import DatabaseError, DatabaseLocked, NotADatabase
 from newsstand.model import Origin, Policy
-from newsstand.storage import damage, items, sqlite
 from newsstand.storage.database import find_revision, open_database
-from newsstand.storage.sqlite import doubt_of
+from newsstand.storage.sqlite import connections, damage
+from newsstand.storage.sqlite.connections import doubt_of
+from newsstand.storage.statements import items
 from tests.contract._storage import NODE, apply, in_step, make_node, put
 from tests.contract.test_storage_opening import HEAD, held_by_another_process, make_database, plain, url_of
 from tests.fakes.program import at_work, contents
@@ -136,7 +137,7 @@ async def test_a_damaged_file_that_another_process_has_open_is_not_taken_from_it
 ) -> None:
     path = tmp_path / "news.db"
     await make_database(path)
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.2)
     with held_by_another_process(path):
         with path.open("r+b") as file:
             file.write(b"\xff" * 100)

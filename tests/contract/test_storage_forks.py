@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from newsstand.errors import DatabaseLocked
-from newsstand.storage.care import check_unused
-from newsstand.storage.checking import check
 from newsstand.storage.database import open_database
+from newsstand.storage.maintenance.checking import check
+from newsstand.storage.sqlite.backup import check_unused
 from tests.contract._storage import ON_FILES
 from tests.fakes.hold import SECONDS
 

@@ -6,10 +6,10 @@ import pytest
 
 from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.model import ItemsRequest, NodeRecord, SeenItem, digest
-from newsstand.reconcile import Clear, Move, Place, Put, Remove, plan_listing
-from newsstand.storage import answers, items
+from newsstand.rules.behaviour import Take
+from newsstand.rules.reconcile import Clear, Move, Place, Put, Remove, plan_listing
 from newsstand.storage.database import Database
-from newsstand.ways import Take
+from newsstand.storage.statements import answers, items
 from tests.contract._storage import (
     NOW,
     SECOND,

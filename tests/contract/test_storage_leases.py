@@ -8,10 +8,11 @@ import pytest
 
 from newsstand.errors import LeaseLost
 from newsstand.model import NodeRecord, SyncState
-from newsstand.processes import this_process
-from newsstand.storage import leases, nodes
 from newsstand.storage.database import Database
-from newsstand.storage.leases import WHOLE, Held, WorkerRow
+from newsstand.storage.statements import doubt_rows, nodes, owners, polls
+from newsstand.storage.statements.doubt_rows import WHOLE
+from newsstand.storage.statements.owners import Held, WorkerRow
+from newsstand.workers.processes import this_process
 from tests.contract._storage import NOW, apply, make_node, put
 
 ACCOUNT = "juliet@example.org"
@@ -20,15 +21,15 @@ FIRST_WORKER, SECOND_WORKER, THIRD_WORKER = "a" * 32, "b" * 32, "c" * 32
 
 
 async def beat(database: Database, worker: str, *, lease: int = 60 * SECOND, hears: bool = True) -> None:
-    await database.write(leases.beat, worker, ACCOUNT, this_process(), hears=hears, shares=True, lease=lease)
+    await database.write(owners.beat, worker, ACCOUNT, this_process(), hears=hears, shares=True, lease=lease)
 
 
 async def take(database: Database, worker: str, *node_ids: int, most: int | None = None) -> list[Held]:
-    return await database.write(leases.take, worker, node_ids, lambda row: row.left > 0, most)
+    return await database.write(owners.take, worker, node_ids, lambda row: row.left > 0, most)
 
 
-async def standing(database: Database, node_id: int) -> leases.Standing:
-    found = await database.read(leases.standing, node_id)
+async def standing(database: Database, node_id: int) -> polls.Standing:
+    found = await database.read(polls.standing, node_id)
     assert found is not None
     return found
 
@@ -36,14 +37,14 @@ async def standing(database: Database, node_id: int) -> leases.Standing:
 async def test_a_worker_is_there_until_its_time_is_over(database: Database) -> None:
     await beat(database, FIRST_WORKER)
     await beat(database, SECOND_WORKER, lease=-SECOND, hears=False)
-    found = {row.id: row for row in await database.read(leases.workers)}
+    found = {row.id: row for row in await database.read(owners.workers)}
     first, second = found[FIRST_WORKER], found[SECOND_WORKER]
     assert 50 * SECOND < first.left <= 60 * SECOND
     assert second.left <= -SECOND
     assert first._replace(left=0) == WorkerRow(FIRST_WORKER, ACCOUNT, this_process(), True, True, 0)
     assert not second.hears
     await beat(database, SECOND_WORKER)
-    assert {row.id: row.left > 0 for row in await database.read(leases.workers)} == dict.fromkeys(found, True)
+    assert {row.id: row.left > 0 for row in await database.read(owners.workers)} == dict.fromkeys(found, True)
 
 
 async def test_what_nobody_follows_can_be_taken_and_each_taking_is_another_generation(
@@ -54,7 +55,7 @@ async def test_what_nobody_follows_can_be_taken_and_each_taking_is_another_gener
     assert await take(database, FIRST_WORKER, node.id) == [Held(node.id, 1, FIRST_WORKER)]
     assert await take(database, FIRST_WORKER, node.id) == [Held(node.id, 1, FIRST_WORKER)]
     assert await take(database, SECOND_WORKER, node.id) == []
-    await database.write(leases.end, FIRST_WORKER)
+    await database.write(owners.end, FIRST_WORKER)
     assert (await standing(database, node.id)).held == Held(node.id, 1, None)
     assert await take(database, SECOND_WORKER, node.id) == [Held(node.id, 2, SECOND_WORKER)]
     await beat(database, SECOND_WORKER, lease=-1)
@@ -67,8 +68,8 @@ async def test_no_more_is_taken_than_is_wanted(database: Database) -> None:
     assert len(await take(database, SECOND_WORKER, *ids, most=10)) == 5  # the first has no row: it is not at work
     await beat(database, SECOND_WORKER)
     assert await take(database, FIRST_WORKER, *ids) == []
-    await database.write(leases.give_up, SECOND_WORKER, ids[:3])
-    await database.write(leases.give_up, FIRST_WORKER, ids)  # not its own to give up
+    await database.write(owners.give_up, SECOND_WORKER, ids[:3])
+    await database.write(owners.give_up, FIRST_WORKER, ids)  # not its own to give up
     assert [held.node_id for held in await take(database, FIRST_WORKER, *ids)] == ids[:3]
 
 
@@ -79,12 +80,12 @@ async def test_a_node_that_changes_hands_is_not_live(database: Database, node: N
         (SyncState.FAILED, SyncState.FAILED),
         (SyncState.GONE, SyncState.GONE),
     ]:
-        for taking in (leases.seize, leases.take):
-            await database.write(leases.give_up, FIRST_WORKER, [node.id])
+        for taking in (owners.seize, owners.take):
+            await database.write(owners.give_up, FIRST_WORKER, [node.id])
             [record] = await database.read(nodes.load, [node.id])
             await database.write(nodes.save, _in_state(record, state))
-            if taking is leases.seize:
-                assert await database.write(leases.seize, FIRST_WORKER, node.id) is not None
+            if taking is owners.seize:
+                assert await database.write(owners.seize, FIRST_WORKER, node.id) is not None
             else:
                 await take(database, FIRST_WORKER, node.id)
             assert (await standing(database, node.id)).record.state is after
@@ -97,15 +98,15 @@ def _in_state(record: NodeRecord, state: SyncState) -> NodeRecord:
 async def test_seizing_asks_nobody(database: Database, node: NodeRecord) -> None:
     await beat(database, FIRST_WORKER)
     await take(database, FIRST_WORKER, node.id)
-    assert await database.write(leases.seize, SECOND_WORKER, node.id) == Held(node.id, 2, SECOND_WORKER)
-    assert await database.write(leases.seize, SECOND_WORKER, node.id) == Held(node.id, 2, SECOND_WORKER)
-    assert await database.write(leases.seize, SECOND_WORKER, node.id + 1) is None
+    assert await database.write(owners.seize, SECOND_WORKER, node.id) == Held(node.id, 2, SECOND_WORKER)
+    assert await database.write(owners.seize, SECOND_WORKER, node.id) == Held(node.id, 2, SECOND_WORKER)
+    assert await database.write(owners.seize, SECOND_WORKER, node.id + 1) is None
 
 
 async def test_a_generation_that_is_over_is_refused(database: Database, node: NodeRecord) -> None:
-    await database.read(leases.check, node.id, 0, None)
+    await database.read(owners.check, node.id, 0, None)
     await take(database, FIRST_WORKER, node.id)
-    await database.read(leases.check, node.id, 1, FIRST_WORKER)
+    await database.read(owners.check, node.id, 1, FIRST_WORKER)
     for node_id, generation, leader in [
         (node.id, 0, FIRST_WORKER),
         (node.id, 2, FIRST_WORKER),
@@ -114,11 +115,11 @@ async def test_a_generation_that_is_over_is_refused(database: Database, node: No
         (node.id + 1, 0, None),
     ]:
         with pytest.raises(LeaseLost):
-            await database.read(leases.check, node_id, generation, leader)
+            await database.read(owners.check, node_id, generation, leader)
 
 
 async def test_how_a_node_stands_tells_who_follows_it(database: Database, node: NodeRecord) -> None:
-    assert await standing(database, node.id) == leases.Standing(node, Held(node.id, 0, None), None, doubted=False)
+    assert await standing(database, node.id) == polls.Standing(node, Held(node.id, 0, None), None, doubted=False)
     await beat(database, FIRST_WORKER)
     await take(database, FIRST_WORKER, node.id)
     found = await standing(database, node.id)
@@ -126,41 +127,41 @@ async def test_how_a_node_stands_tells_who_follows_it(database: Database, node: 
     assert found.worker.id == FIRST_WORKER
     assert found.worker.process == this_process()
     assert 50 * SECOND < found.worker.left <= 60 * SECOND
-    await database.write(leases.fall_silent, FIRST_WORKER)
+    await database.write(owners.fall_silent, FIRST_WORKER)
     found = await standing(database, node.id)
     assert found.worker is not None
     assert not found.worker.hears
-    assert await database.read(leases.standing, node.id + 1) is None
+    assert await database.read(polls.standing, node.id + 1) is None
 
 
 async def test_a_doubt_is_settled_by_its_number(database: Database, node: NodeRecord) -> None:
-    first = await database.write(leases.raise_doubts, node.id, ["a", WHOLE])
+    first = await database.write(doubt_rows.raise_doubts, node.id, ["a", WHOLE])
     assert [doubt.item_id for doubt in first] == ["a", WHOLE]
     assert (await standing(database, node.id)).doubted
-    again = await database.write(leases.raise_doubts, node.id, ["a"])
+    again = await database.write(doubt_rows.raise_doubts, node.id, ["a"])
     assert again[0].number > first[0].number
-    await database.write(leases.settle, first)
-    assert await database.read(leases.doubts_of, [node.id]) == again
-    await database.write(leases.settle, again)
+    await database.write(doubt_rows.settle, first)
+    assert await database.read(doubt_rows.doubts_of, [node.id]) == again
+    await database.write(doubt_rows.settle, again)
     assert not (await standing(database, node.id)).doubted
-    once_more = await database.write(leases.raise_doubts, node.id, ["a"])
+    once_more = await database.write(doubt_rows.raise_doubts, node.id, ["a"])
     assert once_more[0].number > again[0].number, "a number never comes again"
 
 
 async def test_doubts_go_with_their_node(database: Database, node: NodeRecord) -> None:
-    await database.write(leases.raise_doubts, node.id, [WHOLE])
+    await database.write(doubt_rows.raise_doubts, node.id, [WHOLE])
     await database.write(nodes.remove, node.id)
-    assert await database.read(leases.doubts_of, [node.id]) == []
-    assert await database.write(leases.raise_doubts, node.id, [WHOLE]) == []
+    assert await database.read(doubt_rows.doubts_of, [node.id]) == []
+    assert await database.write(doubt_rows.raise_doubts, node.id, [WHOLE]) == []
 
 
 async def test_looking_around_shows_all_nodes_and_the_doubts_of_the_own(database: Database, node: NodeRecord) -> None:
     other = await make_node(database, name="another")
     await beat(database, FIRST_WORKER)
     await take(database, FIRST_WORKER, node.id)
-    await database.write(leases.raise_doubts, other.id, [WHOLE])
-    mine = await database.write(leases.raise_doubts, node.id, ["a"])
-    look = await database.scan(leases.look, FIRST_WORKER)
+    await database.write(doubt_rows.raise_doubts, other.id, [WHOLE])
+    mine = await database.write(doubt_rows.raise_doubts, node.id, ["a"])
+    look = await database.scan(polls.look, FIRST_WORKER)
     assert [row.id for row in look.workers] == [FIRST_WORKER]
     assert sorted(look.held) == [Held(node.id, 1, FIRST_WORKER), Held(other.id, 0, None)]
     assert look.rows[other.id] == (other.revision, other.state.value, None)
@@ -174,7 +175,7 @@ async def test_a_look_that_builds_on_an_earlier_one_sees_the_same(database: Data
         for record, state in zip(await database.read(nodes.load, [node.id, other.id]), (first, second), strict=True):
             await database.write(nodes.save, _in_state(record, state))
 
-    before = await database.scan(leases.look, FIRST_WORKER)
+    before = await database.scan(polls.look, FIRST_WORKER)
     for change in (
         lambda: beat(database, FIRST_WORKER),
         lambda: take(database, FIRST_WORKER, node.id, other.id),
@@ -182,18 +183,18 @@ async def test_a_look_that_builds_on_an_earlier_one_sees_the_same(database: Data
         lambda: in_states(SyncState.STALE, SyncState.LIVE),  # they change places
         lambda: database.write(nodes.note_read, node.id, NOW),
         lambda: apply(database, node, put("a")),
-        lambda: database.write(leases.raise_doubts, node.id, [WHOLE]),
-        lambda: database.write(leases.seize, SECOND_WORKER, node.id),
-        lambda: database.write(leases.give_up, SECOND_WORKER, [node.id]),
-        lambda: database.write(leases.end, FIRST_WORKER),
+        lambda: database.write(doubt_rows.raise_doubts, node.id, [WHOLE]),
+        lambda: database.write(owners.seize, SECOND_WORKER, node.id),
+        lambda: database.write(owners.give_up, SECOND_WORKER, [node.id]),
+        lambda: database.write(owners.end, FIRST_WORKER),
         lambda: database.write(nodes.remove, other.id),
         lambda: make_node(database, name="another"),
     ):
         await change()
-        now = await database.scan(leases.look, FIRST_WORKER)
-        then = await database.scan(leases.look, FIRST_WORKER, before)
+        now = await database.scan(polls.look, FIRST_WORKER)
+        then = await database.scan(polls.look, FIRST_WORKER, before)
         assert (then.held, then.rows, then.doubts) == (now.held, now.rows, now.doubts)
-        again = await database.scan(leases.look, FIRST_WORKER, then)
+        again = await database.scan(polls.look, FIRST_WORKER, then)
         assert again.held is then.held
         before = then
 
@@ -204,17 +205,17 @@ async def test_of_a_fresh_session_nothing_that_the_worker_follows_is_live(databa
     for record in (node, other):
         [known] = await database.read(nodes.load, [record.id])
         await database.write(nodes.save, _in_state(known, SyncState.LIVE))
-    await database.write(leases.age, FIRST_WORKER, "this one", [other.id])  # which is not its own
-    await database.write(leases.age, FIRST_WORKER, "a new session began", None)
+    await database.write(owners.age, FIRST_WORKER, "this one", [other.id])  # which is not its own
+    await database.write(owners.age, FIRST_WORKER, "a new session began", None)
     found = (await standing(database, node.id)).record
     assert (found.state, found.reason) == (SyncState.STALE, "a new session began")
     assert (await standing(database, other.id)).record.state is SyncState.LIVE
 
 
 async def test_a_node_is_begun_once(database: Database, node: NodeRecord) -> None:
-    known, held, made = await database.write(leases.begin_node, NodeRecord(0, node.key, state=SyncState.LIVE))
+    known, held, made = await database.write(owners.begin_node, NodeRecord(0, node.key, state=SyncState.LIVE))
     assert (known, held, made) == (node, Held(node.id, 0, None), False)
     key = node.key._replace(node="another")
-    known, held, made = await database.write(leases.begin_node, NodeRecord(0, key))
+    known, held, made = await database.write(owners.begin_node, NodeRecord(0, key))
     assert made
     assert known.id == held.node_id != node.id

@@ -17,9 +17,10 @@ from sqlalchemy import Pool, event
 
 from newsstand.errors import DatabaseError, DatabaseLocked
 from newsstand.model import Origin, SyncState
-from newsstand.storage import shared, sqlite
+from newsstand.storage import shared
 from newsstand.storage.database import Database, open_database
-from newsstand.storage.sqlite_database import SqliteDatabase
+from newsstand.storage.sqlite import connections
+from newsstand.storage.sqlite.database import SqliteDatabase
 from tests.contract._storage import ON_FILES, find_node, in_step, make_node
 from tests.contract._workers import until
 from tests.contract.test_storage_damage import destroy, make_larger
@@ -197,7 +198,7 @@ async def test_a_loop_that_ended_while_it_opened_the_database_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
     ends: Callable[[Callable[[], Coroutine[Any, Any, Any]], threading.Event], None],
 ) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.5)
 
     def work() -> None:
         with held_up(tmp_path / "news.db") as begun:
@@ -228,7 +229,7 @@ async def test_a_damaged_file_is_not_set_aside_while_another_loop_has_it_open(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Locks do not part what is in one process; and to look whether others hold one would end ours."""
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.2)
     await make_larger(tmp_path / "news.db")
     destroy(tmp_path / "news.db", "newsstand_item")
     database = await shared.acquire(url)

@@ -14,8 +14,8 @@ import pytest
 
 from newsstand.errors import DatabaseError, DatabaseLost
 from newsstand.storage import shared
-from newsstand.storage.checking import check
 from newsstand.storage.database import Database, open_database
+from newsstand.storage.maintenance.checking import check
 from newsstand.storage.mapping import PubsubNode
 from tests.contract._storage import apply, make_node, put
 from tests.contract._workers import lead_of

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import select, update
 
 from newsstand.model import NodeKey, NodeRecord, Subscription, SyncState, Verdict
-from newsstand.storage import items, nodes
+from newsstand.rules.behaviour import Way, Ways
 from newsstand.storage.database import Database
-from newsstand.storage.log import prune
 from newsstand.storage.mapping import Account, Service, table
-from newsstand.ways import Way, Ways
+from newsstand.storage.statements import items, nodes
+from newsstand.storage.statements.change_log import prune
 from tests.contract._storage import (
     JULIET,
     NOW,

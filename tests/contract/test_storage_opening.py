@@ -18,13 +18,16 @@ import pytest
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, DatabaseNewer
 from newsstand.model import NodeRecord
-from newsstand.storage import items, mapping, opening, schema, sqlite
+from newsstand.storage import mapping
 from newsstand.storage.database import Database, find_revision, migrate, open_database
-from newsstand.storage.sqlite_database import SqliteDatabase
+from newsstand.storage.schema import versioning
+from newsstand.storage.sqlite import connections, opening
+from newsstand.storage.sqlite.database import SqliteDatabase
+from newsstand.storage.statements import items
 from tests.contract._storage import apply, in_step, make_node, path_of, put
 from tests.fakes.hold import SECONDS
 
-HEAD = schema.revisions()[-1]
+HEAD = versioning.revisions()[-1]
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ async def test_an_empty_place_gets_a_private_database_at_the_newest_revision(tmp
     path = tmp_path / "news.db"
     database = await open_database(url_of(path))
     try:
-        assert await database.read(schema.current) == HEAD
+        assert await database.read(versioning.current) == HEAD
         for file in tmp_path.iterdir():
             assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
     finally:
@@ -104,8 +107,8 @@ async def test_an_older_database_is_upgraded_by_opening_it(tmp_path: Path, monke
     # A Newsstand with one revision more than this one.
     versions = tmp_path / "migrations" / "versions"
     versions.mkdir(parents=True)
-    for file in schema.MIGRATIONS.rglob("*.py"):
-        target = tmp_path / "migrations" / file.relative_to(schema.MIGRATIONS)
+    for file in versioning.MIGRATIONS.rglob("*.py"):
+        target = tmp_path / "migrations" / file.relative_to(versioning.MIGRATIONS)
         target.write_bytes(file.read_bytes())
     (versions / "9999_later.py").write_text(
         "import sqlalchemy as sa\n"
@@ -117,11 +120,11 @@ async def test_an_older_database_is_upgraded_by_opening_it(tmp_path: Path, monke
         "def downgrade():\n"
         "    op.drop_column('newsstand_item', 'later')\n"
     )
-    monkeypatch.setattr(schema, "MIGRATIONS", tmp_path / "migrations")
-    monkeypatch.setattr(schema.revisions, "__defaults__", None)
+    monkeypatch.setattr(versioning, "MIGRATIONS", tmp_path / "migrations")
+    monkeypatch.setattr(versioning.revisions, "__defaults__", None)
     database = await open_database(url_of(path))
     try:
-        assert await database.read(schema.current) == "9999"
+        assert await database.read(versioning.current) == "9999"
         assert (
             await database.read(lambda conn: conn.exec_driver_sql("SELECT later FROM newsstand_item").scalar()) == "a!"
         )
@@ -296,7 +299,7 @@ async def test_a_new_database_that_another_process_holds_is_locked(
 ) -> None:
     path = tmp_path / "news.db"
     path.touch()
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.1)
     monkeypatch.setattr(opening, "MIGRATION_SECONDS", 0.1)
     with held_by_another_process(path), pytest.raises(DatabaseLocked, match=r"news\.db"):
         await open_database(url_of(path))
@@ -308,7 +311,7 @@ async def test_while_another_process_writes_an_up_to_date_database_opens_and_is_
 ) -> None:
     path = tmp_path / "news.db"
     await make_database(path)
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.1)
     with held_by_another_process(path):
         database = await open_database(url_of(path))
         try:
@@ -322,9 +325,9 @@ async def test_while_another_process_writes_an_up_to_date_database_opens_and_is_
 
 RACE = """
 import asyncio, os, sys
-import alembic.command, newsstand.storage.schema
+import alembic.command, newsstand.storage.schema.versioning
 from newsstand.model import NodeKey, NodeRecord
-from newsstand.storage import nodes
+from newsstand.storage.statements import nodes
 from newsstand.storage.database import open_database
 
 async def open_and_write(url, name):
@@ -332,11 +335,11 @@ async def open_and_write(url, name):
     await database.write(nodes.save, NodeRecord(0, NodeKey("juliet@example.org", "pubsub.example.org", name)))
     await database.close()
 
-move = newsstand.storage.schema.move
+move = newsstand.storage.schema.versioning.move
 def counted(conn, revision):
     print("migrated", flush=True)
     move(conn, revision)
-newsstand.storage.schema.move = counted
+newsstand.storage.schema.versioning.move = counted
 
 url, names = sys.argv[1], sys.argv[2:]
 start, gun = os.pipe()
@@ -384,7 +387,7 @@ async def test_opening_leaves_the_locks_that_a_program_has_on_the_same_file(tmp_
     with plain(path) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
         connection.execute("BEGIN IMMEDIATE")
-        assert sqlite.make_file(path).st_size > 0
+        assert connections.make_file(path).st_size > 0
         try_to_write = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
         told = subprocess.run([sys.executable, "-c", try_to_write, path], capture_output=True, text=True, check=False)
     assert "database is locked" in told.stderr
@@ -420,7 +423,7 @@ async def test_who_may_not_migrate_does_not_wait_for_ever(tmp_path: Path, monkey
 
 async def test_two_files_are_migrated_side_by_side_in_one_process(tmp_path: Path) -> None:
     opened = await asyncio.gather(*(open_database(url_of(tmp_path / f"{number}.db")) for number in range(4)))
-    assert [await database.read(schema.current) for database in opened] == [HEAD] * 4
+    assert [await database.read(versioning.current) for database in opened] == [HEAD] * 4
     for database in opened:
         await database.close()
 

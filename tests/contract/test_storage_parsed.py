@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from newsstand.model import NodeRecord, SeenItem
-from newsstand.reconcile import Clear, Place, Put, Remove
-from newsstand.storage import items, nodes
+from newsstand.rules.reconcile import Clear, Place, Put, Remove
 from newsstand.storage.database import Database
-from newsstand.storage.items import RECENCY_SLACK, ParsedItem
+from newsstand.storage.statements import items, nodes
+from newsstand.storage.statements.items import RECENCY_SLACK, ParsedItem
 from tests.contract._storage import NOW, ON_FILES, SECOND, apply, ids_found, in_step, parse, put, row, xml_of
 
 DAY = 86_400 * SECOND

@@ -13,9 +13,10 @@ import pytest
 from sqlalchemy import select, text
 
 from newsstand.errors import ConfigurationError, DatabaseError
-from newsstand.storage import dialects, items
 from newsstand.storage.database import check_url, find_revision, migrate, open_database
 from newsstand.storage.mapping import PubsubItem
+from newsstand.storage.schema import dialects
+from newsstand.storage.statements import items
 from tests.contract._storage import apply, make_node, put
 from tests.databases import Guarded, Login
 
@@ -200,7 +201,7 @@ async def test_a_server_that_is_not_there_is_told_of(where: str) -> None:
 
 @pytest.mark.usefixtures("guarded")
 async def test_a_server_that_says_nothing_is_not_waited_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newsstand.storage.postgresql.CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr("newsstand.storage.postgresql.connections.CONNECT_SECONDS", 0.1)
     taken: list[asyncio.StreamWriter] = []
     silent = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]

@@ -16,12 +16,14 @@ from sqlalchemy.util import await_only
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
 from newsstand.model import NodeRecord
-from newsstand.storage import dialects, items, nodes, postgresql_opening, schema
 from newsstand.storage.database import Database, check_url, find_revision, migrate, open_database
 from newsstand.storage.mapping import Base
+from newsstand.storage.postgresql import opening
+from newsstand.storage.schema import dialects, versioning
+from newsstand.storage.statements import items, nodes
 from tests.contract._storage import Gate, apply, make_node, put
 
-HEAD = schema.revisions()[-1]
+HEAD = versioning.revisions()[-1]
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def backend() -> str:
 
 async def test_the_schema_that_migrations_make_is_that_of_the_mapping(database: Database) -> None:
     def include(name: str | None, kind: str, _: object) -> bool:
-        return name not in (schema.VERSION_TABLE, dialects.FTS_TABLE)
+        return name not in (versioning.VERSION_TABLE, dialects.FTS_TABLE)
 
     def differences(conn: Connection) -> list[object]:
         options = {"compare_type": True, "compare_server_default": True, "include_name": include}
@@ -68,12 +70,12 @@ async def test_who_may_not_migrate_waits_for_another(url: str) -> None:
 async def test_a_database_that_another_holds_is_locked(
     database: Database, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql_opening, "PATIENCE", 0.1)
-    monkeypatch.setattr(postgresql_opening, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(opening, "PATIENCE", 0.1)
+    monkeypatch.setattr(opening, "LOCK_SECONDS", 0.1)
     holder = await open_database(url)
     async with holder.session() as session:
         connection = await session.connection()
-        await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({postgresql_opening.MIGRATION_LOCK})")
+        await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({opening.MIGRATION_LOCK})")
         with pytest.raises(DatabaseLocked, match="another process holds"):
             await migrate(url, "base")
     await holder.close()

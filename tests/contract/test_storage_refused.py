@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from newsstand.model import SyncState, Verdict
-from newsstand.storage import copying, items, nodes
-from newsstand.storage.care import back_up
-from newsstand.storage.checking import check
-from newsstand.storage.copying import copy
 from newsstand.storage.database import open_database
+from newsstand.storage.maintenance import copying
+from newsstand.storage.maintenance.checking import check
+from newsstand.storage.maintenance.copying import copy
+from newsstand.storage.sqlite.backup import back_up
+from newsstand.storage.statements import items, nodes
 from tests.contract._copied import held
 from tests.contract._storage import apply, find_node, ids_found, log, make_node, parse, put
 from tests.databases import BACKENDS, Databases

@@ -10,10 +10,11 @@ from random import Random
 import pytest
 
 from newsstand.errors import DatabaseError, DatabaseLocked
-from newsstand.storage import nodes, postgresql
-from newsstand.storage.checking import check
 from newsstand.storage.database import open_database
-from newsstand.storage.repairing import repair
+from newsstand.storage.maintenance.checking import check
+from newsstand.storage.maintenance.repairing import repair
+from newsstand.storage.postgresql import connections
+from newsstand.storage.statements import nodes
 from tests.contract._storage import ON_FILES, ON_SERVERS, ids_found, make_node
 from tests.contract.test_storage_checking import (
     WRONGS,
@@ -75,7 +76,7 @@ async def test_what_is_right_is_left_as_it_is_by_a_repair(filled: str) -> None:
 
 
 async def test_a_database_in_use_is_not_repaired(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgresql, "LEAVE_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "LEAVE_SECONDS", 0.1)
     database = await open_database(filled)
     await ids_found(database)
     try:

@@ -10,9 +10,10 @@ from sqlalchemy import Connection, Engine, event
 
 from newsstand.errors import ConfigurationError
 from newsstand.model import NodeRecord, SeenItem
-from newsstand.reconcile import Place, Put
-from newsstand.storage import dialects, search
+from newsstand.rules.reconcile import Place, Put
 from newsstand.storage.database import Database
+from newsstand.storage.schema import dialects
+from newsstand.storage.statements import search
 from tests.contract._storage import JULIET, NOW, ON_FILES, SECOND, SERVICE, apply, ids_found, make_node, parse, put
 
 ROMEO = "romeo@example.org"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from newsstand.analysis import MAX_JSON_DEPTH
+from newsstand.analysis.analysers import MAX_JSON_DEPTH
 from newsstand.errors import ConfigurationError
 from newsstand.model import NodeRecord
 from newsstand.storage.database import Database
-from newsstand.storage.search import MAX_CONDITIONS, MAX_VALUE
+from newsstand.storage.statements.search import MAX_CONDITIONS, MAX_VALUE
 from tests.contract._storage import apply, ids_found, parse, put
 
 

@@ -14,9 +14,10 @@ from sqlalchemy.orm import selectinload
 
 from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.model import NodeRecord, digest
-from newsstand.storage import nodes, sessions
 from newsstand.storage.database import Database, open_database
 from newsstand.storage.mapping import Account, ItemChange, PubsubItem, PubsubNode
+from newsstand.storage.orm import sessions
+from newsstand.storage.statements import nodes
 from tests.contract._storage import (
     JULIET,
     NOW,

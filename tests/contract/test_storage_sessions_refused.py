@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from newsstand.errors import DatabaseError, DatabaseLocked, NotADatabase
 from newsstand.model import NodeRecord
-from newsstand.storage import sqlite
 from newsstand.storage.database import Database, open_database
 from newsstand.storage.mapping import PubsubNode
+from newsstand.storage.sqlite import connections
 from tests.contract._storage import ON_FILES, ON_SERVERS, apply, find_node, make_node, path_of, put
 from tests.contract.test_storage_damage import destroy, make_larger
 
@@ -51,7 +51,7 @@ async def test_a_database_that_may_only_be_read_is_told_as_such(
 async def test_a_file_that_another_process_holds_is_told_as_such(
     database: Database, node: NodeRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.1)
     with closing(sqlite3.connect(path_of(database), isolation_level=None)) as other:
         async with database.session() as session:
             await change(session)
@@ -79,7 +79,7 @@ async def test_a_full_disk_is_told_as_such(database: Database, node: NodeRecord,
 
 @ON_FILES
 async def test_damage_that_a_session_meets_is_told_and_noted_as_any_other(url: str) -> None:
-    path = sqlite.path_of(sqlite.check_url(url))
+    path = connections.path_of(connections.check_url(url))
     await make_larger(path)
     destroy(path, "newsstand_item")
     database = await open_database(url)
@@ -87,7 +87,7 @@ async def test_damage_that_a_session_meets_is_told_and_noted_as_any_other(url: s
         async with database.session() as session:
             await session.execute(text("SELECT * FROM newsstand_item"))
     await database.close()
-    assert sqlite.doubt_of(path).exists()
+    assert connections.doubt_of(path).exists()
 
 
 @ON_SERVERS

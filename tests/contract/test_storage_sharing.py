@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from newsstand.errors import ConfigurationError, DatabaseError
-from newsstand.storage import items, shared
+from newsstand.storage import shared
+from newsstand.storage.statements import items
 
 
 async def test_all_who_open_a_file_get_one_object_and_the_last_closes_it(tmp_path: Path) -> None:

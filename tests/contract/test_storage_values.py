@@ -8,8 +8,8 @@ import pytest
 
 from newsstand.errors import ConfigurationError
 from newsstand.model import NodeRecord
-from newsstand.storage import items, search
 from newsstand.storage.database import Database
+from newsstand.storage.statements import items, search
 from tests.contract._storage import apply, find_node, ids_found, make_node, parse, put, row
 
 LONG = "l\u00f6ng " * 1_000

@@ -16,10 +16,10 @@ from sqlalchemy import Connection, event
 
 from newsstand.errors import DatabaseError
 from newsstand.model import NodeKey, NodeRecord
-from newsstand.storage import items, nodes
 from newsstand.storage.database import Database, open_database
-from newsstand.storage.sqlite_database import SqliteDatabase
-from newsstand.storage.writer import GROUP
+from newsstand.storage.sqlite.database import SqliteDatabase
+from newsstand.storage.sqlite.writer import GROUP
+from newsstand.storage.statements import items, nodes
 from tests.contract._storage import JULIET, NOW, SERVICE, Gate, apply, find_node, in_step, make_node, put
 
 

@@ -14,7 +14,7 @@ from newsstand import Verification
 from newsstand.errors import Disconnected, NotInCopy, StanzaError
 from newsstand.model import Origin, SyncState
 from newsstand.storage.database import Database
-from newsstand.transport import Session
+from newsstand.xmpp.transport import Session
 from tests.contract._storage import ON_FILES, path_of
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.service import SERVICE, Request, Service

@@ -11,11 +11,11 @@ import pytest
 from newsstand import Change, Replica
 from newsstand.errors import ChangesLost, NotInCopy, StanzaError
 from newsstand.model import ItemsRequest, NodeKey
-from newsstand.storage import log, nodes
+from newsstand.serving.watching import BATCH
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import PubsubItem
-from newsstand.transport import Session
-from newsstand.watching import BATCH
+from newsstand.storage.statements import change_log, nodes
+from newsstand.xmpp.transport import Session
 from tests.fakes.hold import SECONDS
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.service import JULIET, SERVICE, Service
@@ -164,7 +164,7 @@ async def test_a_pruned_log_is_told(program: Program, database: Database) -> Non
         program.service.publish(NODE, f"i{number}", "x")
         await program.settled()
     now = program.replica._open.context.clock()
-    await database.write(log.prune, now + 1)
+    await database.write(change_log.prune, now + 1)
     assert "the log was pruned" in await refused(watch(program, since))
     await nothing_more(program, watch(program))  # from now on it is whole
 
@@ -175,7 +175,7 @@ async def test_pruning_what_a_watcher_has_seen_costs_it_nothing(program: Program
     assert await told(changes, 1) == [("put", "d")]
     waiting = asyncio.ensure_future(told(changes, 1))
     await program.settled()
-    await database.write(log.prune, program.replica._open.context.clock() + 1)
+    await database.write(change_log.prune, program.replica._open.context.clock() + 1)
     program.service.publish(NODE, "e", "x")
     assert await waiting == [("put", "e")]
 
@@ -247,7 +247,7 @@ async def test_a_log_is_pruned_from_its_beginning_even_if_the_clock_went_back(
     program: Program, database: Database
 ) -> None:
     record = program.copy().record
-    await database.write(log.prune, 0)
+    await database.write(change_log.prune, 0)
     since = record.revision
     for item_id in ("x", "y", "z"):
         program.service.publish(NODE, item_id, "x")
@@ -258,10 +258,10 @@ async def test_a_log_is_pruned_from_its_beginning_even_if_the_clock_went_back(
             f"UPDATE newsstand_change SET at = 1 WHERE item_id = 'y' AND node_id = {node_id}"
         )
     )
-    await database.write(log.prune, 2)
+    await database.write(change_log.prune, 2)
     assert "the log was pruned" in await refused(watch(program, since))
-    assert await database.read(log.current_revision, node_id) == since + 3
-    assert await database.read(log.current_revision, 999) is None
+    assert await database.read(change_log.current_revision, node_id) == since + 3
+    assert await database.read(change_log.current_revision, 999) is None
     assert nodes.first_revision(node_id) <= since
 
 

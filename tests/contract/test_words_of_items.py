@@ -9,13 +9,13 @@ from xml.etree.ElementTree import Element
 from sqlalchemy import select, update
 
 from newsstand import Analyser
+from newsstand.analysis.words import XML_VERSION
 from newsstand.model import NodeRecord
-from newsstand.storage import items
-from newsstand.storage.checking import check
 from newsstand.storage.database import Database
-from newsstand.storage.items import ParsedItem
+from newsstand.storage.maintenance.checking import check
 from newsstand.storage.mapping import PubsubItem, PubsubNode, table
-from newsstand.words import XML_VERSION
+from newsstand.storage.statements import items
+from newsstand.storage.statements.items import ParsedItem
 from tests.contract._storage import ids_found, row
 from tests.contract._workers import Workers
 from tests.fakes.program import NODE, NOTES, Program

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
-from newsstand.context import Context
 from newsstand.model import SyncState
-from newsstand.storage import leases
-from newsstand.storage import nodes as statements
+from newsstand.state.context import Context
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import Worker, table
+from newsstand.storage.statements import doubt_rows, owners
+from newsstand.storage.statements import nodes as statements
 from tests.contract._storage import Gate
 from tests.contract._workers import Workers, database_of, die, lead_of, leads, serves, standing, until
 from tests.fakes.hold import SECONDS, Hold
@@ -54,7 +54,7 @@ async def test_the_lease_is_put_off_while_what_a_beat_led_to_waits_to_be_stored(
             await hold.wait()
             return True
 
-        await database.write(leases.age, lead.worker, "by some accident", None)
+        await database.write(owners.age, lead.worker, "by some accident", None)
         monkeypatch.setattr(Context, "save", saving)
         lead.holding.ready = ready
         first = asyncio.ensure_future(lead._beat())
@@ -83,7 +83,7 @@ async def test_what_nobody_follows_any_more_is_taken_over_while_what_is_given_up
         write = database.write
 
         async def writing(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            if statement is leases.give_up:
+            if statement is owners.give_up:
                 held.set()
                 await hold.wait()
             return await write(statement, *args, **kwargs)
@@ -108,11 +108,11 @@ async def test_nobody_follows_a_node_before_it_has_said_that_it_is_at_work(worke
         await first.follow()
     async with workers.database() as database:
         gate = Gate(database)
-        strangers: list[leases.Held] = []
+        strangers: list[owners.Held] = []
 
         def look_at_leaders(conn: Connection) -> None:
-            there = {row.id for row in leases.workers(conn)}
-            strangers.extend(held for held in leases.held_by_all(conn) if held.leader not in {None, *there})
+            there = {row.id for row in owners.workers(conn)}
+            strangers.extend(held for held in owners.held_by_all(conn) if held.leader not in {None, *there})
 
         holding = hold_up(database, gate)
         await gate.reached.wait()
@@ -180,7 +180,7 @@ async def test_who_waits_for_a_node_that_is_just_given_up_lets_that_be_stored(wo
         lead, database, copy = lead_of(only), database_of(only), only.copy()
         gate = Gate(database)
         holding = hold_up(database, gate)
-        raising = queue(database, lambda conn: leases.raise_doubts(conn, copy.record.id, [leases.WHOLE]))
+        raising = queue(database, lambda conn: doubt_rows.raise_doubts(conn, copy.record.id, [doubt_rows.WHOLE]))
         await gate.reached.wait()
         giving_up = asyncio.ensure_future(lead.sharing._give_up([copy]))
         gate.open()

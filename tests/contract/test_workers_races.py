@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from newsstand import Analyser, Replica, parsing
+from newsstand import Analyser, Replica
 from newsstand.config import Settings
-from newsstand.context import Context
 from newsstand.errors import DatabaseError, NewsstandError, StanzaError
 from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
-from newsstand.policy import Serve
-from newsstand.processes import this_process
-from newsstand.storage import answers, items, leases
-from newsstand.transport import Session
+from newsstand.rules.policy import Serve
+from newsstand.state.context import Context
+from newsstand.storage.statements import answers, items, owners, polls
+from newsstand.sync import parsing
+from newsstand.workers.processes import this_process
+from newsstand.xmpp.transport import Session
 from tests.contract._storage import Gate
 from tests.contract._workers import (
     Workers,
@@ -264,7 +265,7 @@ async def test_a_replica_that_is_still_opening_can_be_asked(workers: Workers, mo
         hold, scan = Hold(), database.scan
 
         async def scanning(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            if statement is leases.look:
+            if statement is polls.look:
                 await hold.wait()
             return await scan(statement, *args, **kwargs)
 
@@ -449,7 +450,7 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
     await leave_to_parse(workers)
     hold = hold_parsing(monkeypatch)
     workers.service.hold("items")
-    loop, take, write = asyncio.get_running_loop(), leases.take, Context.write
+    loop, take, write = asyncio.get_running_loop(), owners.take, Context.write
     async with workers.database() as database:
         gate, led = Gate(database), []
 
@@ -464,7 +465,7 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
                 gate.open()  # this comes behind the taking, and builds on what was so before it
             return await write(self, copy, statement, *args)
 
-        monkeypatch.setattr(leases, "take", taking)
+        monkeypatch.setattr(owners, "take", taking)
         monkeypatch.setattr(Context, "write", writing)
         async with at_work(database, workers.service) as only:
             await until(lambda: leads(only), only)
@@ -551,7 +552,7 @@ async def test_what_could_not_be_given_up_is_served_right_by_those_who_believe_t
         write = database.write
 
         async def writing(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            if statement is leases.give_up:
+            if statement is owners.give_up:
                 raise DatabaseError("locked")
             return await write(statement, *args, **kwargs)
 
@@ -581,7 +582,7 @@ async def test_a_beat_that_falls_due_during_the_end_leaves_no_row(workers: Worke
         await first.replica.close()
         await asyncio.gather(*beats)
         assert beats
-        assert await context.database.read(leases.workers) == []
+        assert await context.database.read(owners.workers) == []
 
 
 async def test_rows_of_workers_that_ended_without_a_word_go_when_their_time_is_over(workers: Workers) -> None:
@@ -589,10 +590,10 @@ async def test_rows_of_workers_that_ended_without_a_word_go_when_their_time_is_o
         await first.follow()
         database = database_of(first)
         gone = ("f" * 32, JULIET, this_process())
-        await database.write(leases.beat, *gone, hears=True, shares=True, lease=-1)
-        assert len(await database.read(leases.workers)) == 2
+        await database.write(owners.beat, *gone, hears=True, shares=True, lease=-1)
+        assert len(await database.read(owners.workers)) == 2
         await lead_of(first)._beat()
-        assert [row.id for row in await database.read(leases.workers)] == [lead_of(first).worker]
+        assert [row.id for row in await database.read(owners.workers)] == [lead_of(first).worker]
 
 
 async def test_a_beat_while_a_listing_is_stored_does_not_make_it_stale_to_others(workers: Workers) -> None:
@@ -617,7 +618,7 @@ async def test_a_beat_while_a_listing_is_stored_does_not_make_it_stale_to_others
 
 async def test_what_others_take_for_stale_and_is_not_they_are_told_again(workers: Workers) -> None:
     async with workers.pair() as (first, second):
-        await database_of(first).write(leases.age, lead_of(first).worker, "by some accident", None)
+        await database_of(first).write(owners.age, lead_of(first).worker, "by some accident", None)
         await asks(second)
         await lead_of(first).look()
         await serves(second)

@@ -13,8 +13,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 from newsstand.errors import DatabaseError, NotInCopy
 from newsstand.model import NS_EVENT
-from newsstand.reconcile import is_much_shorter
-from newsstand.storage.sqlite import BUSY_SECONDS
+from newsstand.rules.reconcile import is_much_shorter
+from newsstand.storage.sqlite.connections import BUSY_SECONDS
 from tests.contract._storage import path_of
 from tests.converge.faults import Faults
 from tests.converge.schedule import NODES

@@ -14,10 +14,10 @@ from newsstand import Analyser, Replica
 from newsstand.config import Settings
 from newsstand.errors import StanzaError, Timeout
 from newsstand.model import ItemsRequest, Origin
-from newsstand.protocol import read_request
 from newsstand.storage import shared
 from newsstand.storage.database import Database
-from newsstand.transport import Session
+from newsstand.xmpp.requests import read_request
+from newsstand.xmpp.transport import Session
 from tests.converge.faults import Faults
 from tests.converge.world import SETTINGS, Program, Reading, View, World, contents
 from tests.fakes.requests import Request

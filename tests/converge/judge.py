@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from newsstand.refusals import REFUSED
+from newsstand.rules.refusals import REFUSED
 from tests.converge.world import Contents, Held, Program, Reading, View
 
 Place = tuple[str, int]

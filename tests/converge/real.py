@@ -12,8 +12,8 @@ from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.xmlstream.xmlstream import NotConnectedError
 
 from newsstand import Analyser
-from newsstand.demo.prosody import Prosody
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers.prosody import Prosody
+from newsstand.demo.servers.xmpp_server import XmppServer
 from newsstand.errors import Disconnected, Timeout
 from newsstand.slixmpp import Newsstand
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error

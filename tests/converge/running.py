@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers.xmpp_server import XmppServer
 from newsstand.storage.database import open_database
 from tests.converge.fake import FakeWorld
 from tests.converge.player import Outcome, Player

@@ -17,8 +17,8 @@ from xml.etree.ElementTree import Element
 from newsstand import Policy, Replica
 from newsstand.errors import DatabaseError, Disconnected, NotInCopy, StanzaError, Timeout
 from newsstand.model import Item, NodeKey, NodeRecord
-from newsstand.storage import items, nodes
 from newsstand.storage.database import Database
+from newsstand.storage.statements import items, nodes
 from tests.converge.faults import Faults
 from tests.servers.entities import NOTE, Entity, canonical
 from tests.servers.quirks import Quirk

@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 
 import newsstand.slixmpp
 from newsstand.cli import main
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.model import Origin
 from newsstand.storage.database import open_database
 from tests.conftest import Connect, log_in, log_out, new_client

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from newsstand.errors import StanzaError
 from newsstand.model import NS_DISCO_INFO, NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM
-from newsstand.ways import Way
+from newsstand.rules.behaviour import Way
 from tests.fakes.node import Node
 from tests.fakes.requests import Request, add_info, add_pubsub, add_set, result
 from tests.servers.quirks import Quirk

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement
 
 from newsstand.model import NS_EVENT
-from newsstand.ways import Way
+from newsstand.rules.behaviour import Way
 
 NOTE = "urn:example:note"
 """The namespace of all payloads, but for those that a client published."""

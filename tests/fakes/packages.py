@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from newsstand import entry_points
+from newsstand.analysis import entry_points
 
 _numbers = itertools.count()
 

@@ -10,13 +10,13 @@ from xml.etree.ElementTree import Element, SubElement, fromstring
 
 from newsstand import Analyser, Replica
 from newsstand.config import Settings
-from newsstand.copies import Copy
 from newsstand.model import NS_PUBSUB, Answer, ItemsRequest, NodeKey, Origin, SyncState
-from newsstand.policy import Serve
-from newsstand.protocol import read_request
+from newsstand.rules.policy import Serve
+from newsstand.serving.writes import Write
+from newsstand.state.copies import Copy
 from newsstand.storage.database import Database
-from newsstand.transport import Session
-from newsstand.writes import Write
+from newsstand.xmpp.requests import read_request
+from newsstand.xmpp.transport import Session
 from tests.fakes.hold import SECONDS
 from tests.fakes.service import JULIET, NOTE, SERVICE, Service, Stream
 

@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from newsstand.errors import StanzaError, Timeout
 from newsstand.model import NS_EVENT, NS_PUBSUB
-from newsstand.ways import Way
+from newsstand.rules.behaviour import Way
 from tests.fakes.answers import answer
 from tests.fakes.clock import Clock
 from tests.fakes.hold import Hold

@@ -1,4 +1,4 @@
-"""Streams to the fake service, which keep the promises of `newsstand.transport.Transport`."""
+"""Streams to the fake service, which keep the promises of `newsstand.xmpp.transport.Transport`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from xml.etree.ElementTree import Element
 
 from newsstand.errors import Disconnected, Timeout
-from newsstand.transport import Session
+from newsstand.xmpp.transport import Session
 from tests.fakes.requests import read
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 class Stream:
-    """One client's stream, or a component's: a `newsstand.transport.Transport`. Without a session until it is told of
-    one. It leads to one service, and to the services of accounts that this knows."""
+    """One client's stream, or a component's: a `newsstand.xmpp.transport.Transport`. Without a session until it is told
+    of one. It leads to one service, and to the services of accounts that this knows."""
 
     def __init__(self, service: Service, own_jid: str = "juliet@example.org", *, is_component: bool = False) -> None:
         self.own_jid = own_jid

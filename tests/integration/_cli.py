@@ -17,7 +17,7 @@ import pytest
 from slixmpp import ClientXMPP
 
 from newsstand.cli import main
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 
 ATOM = "http://www.w3.org/2005/Atom"
 PROCESS_SECONDS = 60.0

@@ -12,8 +12,8 @@ from slixmpp import ComponentXMPP
 from slixmpp.stanza import Iq
 
 from newsstand import Replica
-from newsstand.demo.server import XmppServer
-from newsstand.protocol import items_request
+from newsstand.demo.servers.xmpp_server import XmppServer
+from newsstand.xmpp.requests import items_request
 from tests.integration._program import newsstand_of
 
 LOGIN_SECONDS = 15.0

@@ -14,7 +14,7 @@ from slixmpp.exceptions import IqError
 from slixmpp.stanza import Iq
 
 from newsstand import Policy, Replica
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers.xmpp_server import XmppServer
 from newsstand.model import NodeRecord, SyncState
 from newsstand.slixmpp import Newsstand
 

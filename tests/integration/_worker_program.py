@@ -28,8 +28,8 @@ import newsstand.slixmpp  # noqa: F401 - makes the plugin known
 from newsstand import Analyser, Replica
 from newsstand.errors import NewsstandError
 from newsstand.model import SyncState
-from newsstand.storage import leases
 from newsstand.storage.port import Database
+from newsstand.storage.statements import doubt_rows
 
 AT_ONCE = 8
 
@@ -73,7 +73,7 @@ class Worker:
         context = self.replica._open.context
         for copy in context.copies:
             if copy.key.node == node:
-                doubts = await context.database.read(leases.doubts_of, [copy.record.id])
+                doubts = await context.database.read(doubt_rows.doubts_of, [copy.record.id])
                 told = {
                     name: value for name, value in vars(copy).items() if value not in (None, False, 0, [], {}, set())
                 }

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from slixmpp import ClientXMPP
 
-from newsstand.demo.prosody import Prosody
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers.prosody import Prosody
+from newsstand.demo.servers.xmpp_server import XmppServer
 from tests.conftest import Connect, log_in, log_out, new_client
 from tests.databases import Databases
 from tests.integration._program import OpenProgram, Program, Wire, create_node, newsstand_of, recipe

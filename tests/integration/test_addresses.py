@@ -13,11 +13,12 @@ from slixmpp.stanza import Iq
 from slixmpp.xmlstream.handler import CoroutineCallback
 from slixmpp.xmlstream.matcher.base import MatcherBase
 
-from newsstand import Analyser, xmltext
-from newsstand.demo.process import ServerMissing
+from newsstand import Analyser
+from newsstand.demo.servers.process import ServerMissing
 from newsstand.errors import StanzaError
 from newsstand.model import NS_DISCO_INFO, NS_DISCO_ITEMS, NS_PUBSUB, SyncState
-from newsstand.transport import Session
+from newsstand.xmpp import xmltext
+from newsstand.xmpp.transport import Session
 from tests.fakes.requests import read
 from tests.fakes.service import NOTE, Service, Stream
 from tests.integration._component import component

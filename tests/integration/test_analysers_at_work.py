@@ -12,7 +12,7 @@ import pytest
 from slixmpp import ClientXMPP
 
 from newsstand import Analyser, Analysis, Item
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.model import SyncState, Verdict
 from tests.conftest import Connect, log_out
 from tests.integration._program import (

@@ -10,7 +10,7 @@ import pytest
 from slixmpp import ClientXMPP
 
 from newsstand import Analyser
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from tests.conftest import Connect, log_in
 from tests.integration._cli import Cli, bookmark, make_node, post
 from tests.integration._program import OpenProgram

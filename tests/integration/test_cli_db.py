@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.model import NodeKey, NodeRecord
-from newsstand.storage import nodes
 from newsstand.storage.database import open_database
-from newsstand.storage.schema import revisions
+from newsstand.storage.schema.versioning import revisions
+from newsstand.storage.statements import nodes
 from tests.conftest import Connect
 from tests.databases import Databases
 from tests.integration._cli import Cli, make_node

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from newsstand.storage.schema import revisions
+from newsstand.storage.schema.versioning import revisions
 from tests.contract._copied import fill, held
 from tests.databases import Databases
 from tests.integration._cli import PROCESS_SECONDS, Cli
@@ -128,15 +128,15 @@ async def test_ctrl_c_ends_it_and_it_goes_on(cli: Cli, server: str, databases: D
 
 SLOW = """
 import sys, time
-from newsstand.storage import copying
+from newsstand.storage.maintenance import copying
 copying.ROWS = 1
-change = copying.Place.change
+change = copying.WholeDatabase.change
 def slow(self, conn):
     time.sleep(0.05)
     told.append(len(told) == 10 and print("copying", flush=True))
     return change(self, conn)
 told = []
-copying.Place.change = slow
+copying.WholeDatabase.change = slow
 from newsstand.cli import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from slixmpp import ClientXMPP
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from tests.conftest import Connect
 from tests.integration._cli import Cli, make_node
 from tests.integration._program import OpenProgram

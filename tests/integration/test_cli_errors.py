@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from newsstand.demo.prosody import Prosody
-from newsstand.storage import sqlite
+from newsstand.demo.servers.prosody import Prosody
+from newsstand.storage.sqlite import connections
 from tests.conftest import Connect
 from tests.integration._cli import Cli, SilentServer, make_node
 
@@ -186,7 +186,7 @@ async def test_a_locked_database_can_be_read_and_its_writers_are_told(
 ) -> None:
     await make_node(await connect("romeo"), prosody, node, a="Balcony")
     assert (await cli("sync", prosody.pubsub, node, *cli.login(prosody))).code == 0
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.2)
     with closing(sqlite3.connect(cli.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert [row[3] for row in (await cli("search", "Balcony")).rows] == ["a"]
@@ -201,7 +201,7 @@ async def test_a_locked_database_can_be_read_and_its_writers_are_told(
 async def test_a_database_is_not_made_while_another_process_holds_the_file(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.2)
     with closing(sqlite3.connect(cli.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert "another process holds" in (await cli("db", "upgrade")).error

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from newsstand.demo.prosody import Prosody
-from newsstand.storage import opening, postgresql_opening, schema
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.storage.database import find_revision, is_file, migrate
+from newsstand.storage.postgresql import opening as postgresql_opening
+from newsstand.storage.schema import versioning
+from newsstand.storage.sqlite import opening
 from tests.conftest import Connect
 from tests.databases import BACKENDS, Databases
 from tests.integration._cli import Cli, make_node
 
-NEWEST = schema.revisions()[-1]
+NEWEST = versioning.revisions()[-1]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from tests.conftest import Connect
 from tests.fakes import keyrings
 from tests.integration._cli import PROCESS_SECONDS, Cli, make_node, run_process

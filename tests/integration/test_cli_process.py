@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from tests.conftest import Connect
 from tests.integration._cli import PROCESS_SECONDS, Cli, SilentServer, make_node, run_process
 

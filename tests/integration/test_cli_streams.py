@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.model import SyncState, Verdict
 from newsstand.storage.database import open_database
 from tests.conftest import Connect

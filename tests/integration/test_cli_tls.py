@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from tests.conftest import Connect
 from tests.integration._cli import Cli, make_node
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from slixmpp import ClientXMPP
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from tests.conftest import Connect
 from tests.integration._cli import Cli, bookmark, make_node, run_process
 from tests.integration._program import OpenProgram

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from slixmpp import ClientXMPP
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from tests.conftest import Connect
 from tests.integration._cli import PROCESS_SECONDS, Cli, make_node, post
 

@@ -13,9 +13,9 @@ from slixmpp import ClientXMPP
 from slixmpp.exceptions import IqError
 
 from newsstand import ALL_ACCOUNTS, Policy
-from newsstand.demo.process import ServerMissing
-from newsstand.demo.prosody import Prosody
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers.process import ServerMissing
+from newsstand.demo.servers.prosody import Prosody
+from newsstand.demo.servers.xmpp_server import XmppServer
 from newsstand.errors import NotInCopy
 from newsstand.slixmpp.transport import stanza_error
 from tests.conftest import log_in, log_out, new_client

@@ -21,7 +21,7 @@ from xml.etree.ElementTree import Element, fromstring
 import pytest
 from rich.console import Console
 
-from newsstand.demo.claims import Claim, ItemText, all_hold, difference, first, items_of
+from newsstand.demo.claims import Claim, ShownItem, all_hold, difference, first, items_of
 from newsstand.demo.content import Content
 from newsstand.demo.story import explain
 from newsstand.demo.telling import Teller
@@ -254,7 +254,7 @@ def test_the_first_objection_counts() -> None:
 
 
 def test_an_item_keeps_its_id_beside_its_text() -> None:
-    assert items_of(answer(TWO)) == [ItemText("2", items_of(answer(TWO))[0].xml)]
+    assert items_of(answer(TWO)) == [ShownItem("2", items_of(answer(TWO))[0].xml)]
 
 
 # Telling ----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from slixmpp import ClientXMPP
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.errors import ConfigurationError
 from tests.conftest import Connect
 from tests.fakes.packages import Packages
@@ -161,7 +161,7 @@ async def test_a_broken_package_is_logged_once_by_its_name_and_stops_nothing(
 ) -> None:
     told, log = await run_program(prosody, broken, tmp_path / "news.db", node)
     (line,) = log.splitlines()
-    assert "WARNING newsstand.entry_points: the analysers of newsstand-burnt (entry point 'recipes')" in line
+    assert "WARNING newsstand.analysis.entry_points: the analysers of newsstand-burnt (entry point 'recipes')" in line
     assert "No module named 'no_module_of_this_name'" in line
     assert told["nodes"][node]["hit"]
     assert told["found"] == ["pie"]

@@ -12,7 +12,7 @@ import pytest
 from slixmpp import ClientXMPP
 from slixmpp.exceptions import IqError
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.model import SyncState
 from tests.conftest import Connect
 from tests.integration._program import (

@@ -10,7 +10,7 @@ import pytest
 from slixmpp import ClientXMPP
 
 from newsstand import Policy
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.model import SyncState
 from tests.conftest import Connect
 from tests.integration._program import (

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from newsstand.demo.prosody import Prosody
-from newsstand.storage import checking
+from newsstand.demo.servers.prosody import Prosody
+from newsstand.storage.maintenance import checking
 from tests.conftest import Connect
 from tests.integration import _mortal_program
 from tests.integration._program import OpenProgram, assert_copy_equals_service, create_node, ids_of

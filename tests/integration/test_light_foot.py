@@ -17,12 +17,12 @@ from sqlalchemy import update
 
 from newsstand import Analyser, Replica
 from newsstand.config import Settings
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.errors import Disconnected
 from newsstand.model import NS_DISCO_INFO, NS_PUBSUB, NodeRecord, Subscription, SyncState, Verdict
 from newsstand.storage.database import Database, open_database
 from newsstand.storage.mapping import PubsubNode
-from newsstand.transport import Session
+from newsstand.xmpp.transport import Session
 from tests.conftest import Connect, log_out
 from tests.integration._program import (
     MICROBLOG,

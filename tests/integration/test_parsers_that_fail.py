@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 import pytest
 from slixmpp import ClientXMPP
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.model import SyncState
 from tests.integration._program import (
     OpenProgram,

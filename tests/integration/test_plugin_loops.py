@@ -18,7 +18,7 @@ from slixmpp import ClientXMPP
 import newsstand.slixmpp  # noqa: F401 - makes the plugin known
 from newsstand.errors import DatabaseError, DatabaseLost
 from newsstand.model import NodeKey, NodeRecord
-from newsstand.storage import nodes
+from newsstand.storage.statements import nodes
 from tests.contract.test_storage_loops import in_loops
 from tests.databases import BACKENDS, Databases
 from tests.fakes.hold import SECONDS

@@ -12,7 +12,7 @@ from slixmpp import ClientXMPP
 
 import newsstand.slixmpp  # noqa: F401 - makes the plugin known
 from newsstand.errors import ConfigurationError, DatabaseError
-from newsstand.storage import opening
+from newsstand.storage.sqlite import opening
 from tests.contract.test_storage_damage import destroy, make_larger
 from tests.contract.test_storage_opening import make_database
 

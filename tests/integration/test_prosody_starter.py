@@ -14,8 +14,8 @@ from xml.etree.ElementTree import Element
 import pytest
 from slixmpp import ClientXMPP, ComponentXMPP
 
-from newsstand.demo import process
-from newsstand.demo.prosody import Prosody, ServerFailed, ServerMissing
+from newsstand.demo.servers import process
+from newsstand.demo.servers.prosody import Prosody, ServerFailed, ServerMissing
 from newsstand.errors import ConfigurationError
 from tests.conftest import Connect
 
@@ -98,7 +98,7 @@ async def test_the_password_is_in_no_argument_list() -> None:
 
 PROGRAM = """
 import asyncio
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 
 async def main():
     async with Prosody(accounts=["romeo"]) as server:
@@ -152,7 +152,7 @@ async def test_a_port_taken_meanwhile_is_given_up_for_another(monkeypatch: pytes
         taken = other.getsockname()[1]
         ports = iter([taken])
         monkeypatch.setattr(
-            "newsstand.demo.server.free_port", lambda host: next(ports, None) or process.free_port(host)
+            "newsstand.demo.servers.xmpp_server.free_port", lambda host: next(ports, None) or process.free_port(host)
         )
         async with Prosody(accounts=["romeo"]) as server:
             assert server.port != taken

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from slixmpp.exceptions import IqError
 
-from newsstand import xmltext
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.slixmpp import trigger
+from newsstand.xmpp import xmltext
 from tests.conftest import Connect
 from tests.databases import BACKENDS
 from tests.integration._program import OpenProgram, canonical, create_node, entry, ids_of

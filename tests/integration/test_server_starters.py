@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from slixmpp import ComponentXMPP
 
-from newsstand.demo import process
-from newsstand.demo.process import ServerMissing
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers import process
+from newsstand.demo.servers.process import ServerMissing
+from newsstand.demo.servers.xmpp_server import XmppServer
 from tests.conftest import Connect, Servers
 from tests.servers.ejabberd import Ejabberd
 from tests.servers.libervia_pubsub import LiberviaPubsub
@@ -87,7 +87,7 @@ async def test_a_port_taken_meanwhile_is_given_up_for_another(
         taken = other.getsockname()[1]
         ports = iter([taken])
         monkeypatch.setattr(
-            "newsstand.demo.server.free_port", lambda host: next(ports, None) or process.free_port(host)
+            "newsstand.demo.servers.xmpp_server.free_port", lambda host: next(ports, None) or process.free_port(host)
         )
         async with make(accounts=["romeo"]) as server:
             assert server.port != taken

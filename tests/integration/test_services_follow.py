@@ -16,7 +16,7 @@ from slixmpp.exceptions import IqError
 from slixmpp.stanza import Iq
 
 from newsstand import Policy
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers.xmpp_server import XmppServer
 from newsstand.errors import NotInCopy
 from newsstand.model import SyncState
 from tests.conftest import Connect, log_in

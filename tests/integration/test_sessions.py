@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from slixmpp import ClientXMPP
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.model import SyncState
 from tests.conftest import Connect, log_in, log_out
 from tests.integration._program import (

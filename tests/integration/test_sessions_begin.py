@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from slixmpp import ClientXMPP
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.errors import DatabaseError
 from newsstand.model import SyncState
 from tests.conftest import Connect, log_in, log_out, new_client

@@ -15,9 +15,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from slixmpp import ClientXMPP
 
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers.xmpp_server import XmppServer
 from newsstand.model import RsmQuery, SyncState
-from newsstand.protocol import items_request
+from newsstand.xmpp.requests import items_request
 from tests.conftest import Connect
 from tests.integration._program import (
     MICROBLOG,

@@ -11,7 +11,7 @@ import slixmpp
 from slixmpp.exceptions import IqError, IqTimeout
 
 from newsstand import Origin
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from tests.conftest import Connect
 from tests.databases import BACKENDS
 from tests.integration._program import (

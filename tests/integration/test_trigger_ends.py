@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from slixmpp.exceptions import IqTimeout
 
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from tests.conftest import Connect
 from tests.databases import BACKENDS
 from tests.integration._program import OpenProgram, create_node, ids_of, is_hit

@@ -14,8 +14,8 @@ from slixmpp.exceptions import IqError
 from slixmpp.plugins.xep_0172 import UserNick
 
 from newsstand import Analyser
-from newsstand.demo.prosody import Prosody
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers.prosody import Prosody
+from newsstand.demo.servers.xmpp_server import XmppServer
 from tests.conftest import Connect
 from tests.integration._program import (
     OpenProgram,

@@ -14,11 +14,12 @@ import sqlalchemy
 from sqlalchemy import select
 
 from newsstand import Analyser
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.model import SyncState, Verdict
 from newsstand.slixmpp.plugin import DEFAULT_DATABASE
-from newsstand.storage import mapping, schema
+from newsstand.storage import mapping
 from newsstand.storage.mapping import PubsubItem, PubsubNode
+from newsstand.storage.schema import versioning
 from tests.conftest import Connect
 from tests.integration._program import (
     OpenProgram,
@@ -40,7 +41,7 @@ def parse_recipe(item: Any, *, service: str, node: str) -> dict[str, Any]:
 def revision_of(database: Path) -> str | None:
     engine = sqlalchemy.create_engine(f"sqlite:///{database}")
     with engine.connect() as conn:
-        revision = schema.current(conn)
+        revision = versioning.current(conn)
     engine.dispose()
     return revision
 
@@ -55,7 +56,7 @@ async def test_point_01_what_was_read_is_kept_by_the_orm_in_sqlite_whose_schema_
     await program.newsstand.close()
 
     assert DEFAULT_DATABASE.startswith("sqlite:///")
-    assert revision_of(tmp_path / "news.db") == schema.revisions()[-1]
+    assert revision_of(tmp_path / "news.db") == versioning.revisions()[-1]
     engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/news.db")
     with sqlalchemy.orm.Session(engine) as session:
         items = session.scalars(select(PubsubItem).order_by(PubsubItem.position)).unique().all()
@@ -94,16 +95,16 @@ async def test_point_03_a_start_detects_the_state_of_the_database_creates_it_and
     database = tmp_path / "news.db"
     assert not database.exists()
     first = await open_program(online=False)
-    assert revision_of(database) == schema.revisions()[-1]
+    assert revision_of(database) == versioning.revisions()[-1]
     await first.newsstand.close()
 
     engine = sqlalchemy.create_engine(f"sqlite:///{database}")
     with engine.begin() as conn:
-        schema.move(conn, "base")
+        versioning.move(conn, "base")
     engine.dispose()
     assert revision_of(database) is None
     second = await open_program(online=False)
-    assert revision_of(database) == schema.revisions()[-1]
+    assert revision_of(database) == versioning.revisions()[-1]
     assert second.replica.nodes() == []
 
 
@@ -123,12 +124,12 @@ async def test_point_04_alembic_goes_up_and_down_with_data_and_autogenerate_find
     await program.newsstand.close()
 
     migrations = tmp_path / "migrations"
-    shutil.copytree(schema.MIGRATIONS, migrations)
+    shutil.copytree(versioning.MIGRATIONS, migrations)
     url = f"url=sqlite:///{tmp_path}/news.db"
     await asyncio.to_thread(alembic, migrations, "-x", url, "downgrade", "base")
     assert revision_of(tmp_path / "news.db") is None
     await asyncio.to_thread(alembic, migrations, "-x", url, "upgrade", "head")
-    assert revision_of(tmp_path / "news.db") == schema.revisions()[-1]
+    assert revision_of(tmp_path / "news.db") == versioning.revisions()[-1]
 
     await asyncio.to_thread(alembic, migrations, "revision", "--autogenerate", "-m", "nothing")
     (made,) = set((migrations / "versions").glob("*_nothing.py"))

@@ -23,10 +23,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from newsstand.demo.prosody import Prosody
-from newsstand.sharing import SURPLUS
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.slixmpp.transport import SlixmppTransport
 from newsstand.storage.database import open_database
+from newsstand.workers.assignment import SURPLUS
 from tests.conftest import Connect
 from tests.databases import BACKENDS, Databases
 from tests.integration import _worker_program

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 import asyncpg
 from sqlalchemy import Connection, insert
 
-from newsstand.model import NodeKey, NodeRecord, SeenItem, SyncState, Verdict, digest
-from newsstand.processes import Process
-from newsstand.reconcile import Place, Put, Remove
-from newsstand.storage import dialects, items, leases, nodes
+from newsstand.model import NodeKey, NodeRecord, Process, SeenItem, SyncState, Verdict, digest
+from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.reconcile import Place, Put, Remove
 from newsstand.storage.database import open_database
-from newsstand.storage.items import ParsedItem
 from newsstand.storage.mapping import ParsingNote, table
-from newsstand.ways import Way, Ways
+from newsstand.storage.schema import dialects
+from newsstand.storage.statements import doubt_rows, items, nodes, owners
+from newsstand.storage.statements.items import ParsedItem
 
 NOW = 1_700_000_000_000_000
 WORKER = "0" * 32
@@ -63,9 +63,9 @@ async def fill(where: Where) -> None:
             parsed = [ParsedItem(w, {"id": w.item_id}, None, NOW - 10**9, f"word {w.item_id}") for w in waiting]
             await database.write(items.store_parsed, saved.id, parsed, "notes", 1)
             if account.startswith("juliet"):
-                await database.write(leases.take, WORKER, [saved.id], lambda row: True, None)
+                await database.write(owners.take, WORKER, [saved.id], lambda row: True, None)
                 await database.write(nodes.save, saved)  # in its state; what is taken over is not live
-                await database.write(leases.raise_doubts, saved.id, ["item-1", leases.WHOLE])
+                await database.write(doubt_rows.raise_doubts, saved.id, ["item-1", doubt_rows.WHOLE])
     await database.write(_begin_work)
     await database.close()
 
@@ -73,7 +73,7 @@ async def fill(where: Where) -> None:
 def _begin_work(conn: Connection) -> None:
     """A worker of a machine that is far away, whose lease was over long ago; it was parsing when it ended."""
     there = Process("far away", 1, "1")
-    leases.beat(conn, WORKER, "juliet@example.org", there, hears=True, shares=True, lease=-NOW)
+    owners.beat(conn, WORKER, "juliet@example.org", there, hears=True, shares=True, lease=-NOW)
     conn.execute(
         insert(table(ParsingNote)).values(
             node_id=1, until=digest("item-10"), parser="notes", parser_version=1, token=WORKER, **there._asdict()

@@ -26,8 +26,12 @@ import asyncpg  # noqa: F401 - likewise
 from sqlalchemy import Connection, Engine, event
 
 from newsstand.model import NodeKey, NodeRecord
-from newsstand.storage import database, nodes, opening, postgresql_opening, schema
-from newsstand.storage.sqlite import check_url, make_engine
+from newsstand.storage import database
+from newsstand.storage.postgresql import opening as postgresql_opening
+from newsstand.storage.schema import versioning
+from newsstand.storage.sqlite import opening
+from newsstand.storage.sqlite.connections import check_url, make_engine
+from newsstand.storage.statements import nodes
 from tests.migration._contents import contents, execute, fill, is_file, schema_of
 
 CHAIN = Path(__file__).parent / "chain"
@@ -39,10 +43,10 @@ STEPS = 1_000
 
 def with_chain(folder: Path) -> None:
     """From here on this process knows the chain's revisions as its own."""
-    shutil.copytree(schema.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(versioning.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in CHAIN.glob("*.py"):
         shutil.copy(file, folder / "versions")
-    schema.MIGRATIONS = folder
+    versioning.MIGRATIONS = folder
 
 
 class Files:
@@ -110,7 +114,7 @@ def make_start(ground: Files | Server, revision: str) -> None:
     if revision == EMPTY:
         return
     asyncio.run(fill(ground.start))
-    ground.move(ground.start, lambda conn: schema.move(conn, revision, more=[CHAIN]))
+    ground.move(ground.start, lambda conn: versioning.move(conn, revision, more=[CHAIN]))
 
 
 def fork(do: Callable[[], object]) -> int:

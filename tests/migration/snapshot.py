@@ -19,16 +19,17 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from newsstand.storage import items, nodes, schema
 from newsstand.storage.database import open_database
 from newsstand.storage.mapping import ItemChange, PubsubItem, table
+from newsstand.storage.schema import versioning
+from newsstand.storage.statements import items, nodes
 from tests.migration._contents import Where, fill, url_of, words_found
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 
 def freeze() -> Path:
-    frozen = SNAPSHOTS / f"{schema.revisions()[-1]}.db"
+    frozen = SNAPSHOTS / f"{versioning.revisions()[-1]}.db"
     if frozen.exists():
         raise SystemExit(f"{frozen} is frozen already")
     with tempfile.TemporaryDirectory() as folder:

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 import newsstand
-from newsstand.storage import schema
+from newsstand.storage.schema import versioning
 from tests.databases import Databases
 from tests.migration._contents import contents, execute, fill, is_file, schema_of
 
-HEAD = schema.revisions()[-1]
+HEAD = versioning.revisions()[-1]
 NEXT = f"{int(HEAD) + 1:04d}"
 OWN_TABLES = (
     "CREATE TABLE recipe (id INTEGER PRIMARY KEY, name TEXT NOT NULL)",
@@ -161,7 +161,7 @@ def test_a_newer_database_is_refused_by_the_command_line_too(copy: Copy, filled:
 
 
 def test_the_readme_names_the_commands_that_are_tested_here() -> None:
-    text = (schema.MIGRATIONS / "README.md").read_text()
+    text = (versioning.MIGRATIONS / "README.md").read_text()
     assert 'alembic revision --autogenerate -m "' in text
     assert "alembic -x url=sqlite:///" in text
     assert "-x url=postgresql://" in text

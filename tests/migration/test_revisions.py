@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 
 from newsstand.errors import DatabaseError
-from newsstand.storage import dialects, postgresql_opening, schema
 from newsstand.storage.database import check_url
 from newsstand.storage.mapping import Base
-from newsstand.storage.sqlite import make_engine, make_file, path_of
+from newsstand.storage.postgresql import opening
+from newsstand.storage.schema import dialects, versioning
+from newsstand.storage.sqlite.connections import make_engine, make_file, path_of
 from tests.contract._storage import ON_FILES
 from tests.databases import Databases
 from tests.migration._contents import (
@@ -30,8 +31,8 @@ from tests.migration._contents import (
 )
 
 CHAIN = Path(__file__).parent / "chain"
-OWN = schema.revisions()
-REVISIONS = [*OWN, *schema.revisions(CHAIN)]
+OWN = versioning.revisions()
+REVISIONS = [*OWN, *versioning.revisions(CHAIN)]
 HEAD = OWN[-1]
 
 
@@ -39,7 +40,7 @@ def on(where: Where, do: Callable[[Connection], Any]) -> None:
     """In a transaction such as migrations get."""
     url = url_of(where)
     if not is_file(where):
-        in_thread(lambda: postgresql_opening.run_under_lock(check_url(url), do))
+        in_thread(lambda: opening.run_under_lock(check_url(url), do))
         return
     make_file(path_of(check_url(url)))
     with make_engine(check_url(url), "IMMEDIATE", look_only=True).begin() as conn:
@@ -47,12 +48,12 @@ def on(where: Where, do: Callable[[Connection], Any]) -> None:
 
 
 def move(where: Where, revision: str) -> None:
-    on(where, lambda conn: schema.move(conn, revision, more=[CHAIN]))
+    on(where, lambda conn: versioning.move(conn, revision, more=[CHAIN]))
 
 
 def at(where: Where) -> str | None:
     found: list[str | None] = []
-    on(where, lambda conn: found.append(schema.current(conn)))
+    on(where, lambda conn: found.append(versioning.current(conn)))
     return found[0]
 
 
@@ -173,7 +174,7 @@ async def test_a_migration_that_fails_leaves_everything_as_it_was(filled: str) -
     before, schema_before = contents(filled), schema_of(filled)
 
     def move_and_fail(conn: Connection) -> None:
-        schema.move(conn, "9002", more=[CHAIN])
+        versioning.move(conn, "9002", more=[CHAIN])
         raise RuntimeError("the power went out")
 
     with pytest.raises(RuntimeError):
@@ -186,7 +187,7 @@ async def test_a_migration_that_fails_leaves_everything_as_it_was(filled: str) -
 def test_a_migration_that_would_leave_rows_pointing_at_nothing_is_refused(filled: str) -> None:
     def orphan(conn: Connection) -> None:
         conn.execute(text("DELETE FROM newsstand_node"))
-        schema.move(conn, "9001", more=[CHAIN])
+        versioning.move(conn, "9001", more=[CHAIN])
 
     before = contents(filled)
     with pytest.raises(DatabaseError, match="newsstand_node"):
@@ -207,7 +208,7 @@ def described(conn: Connection) -> dict[str, Any]:
     inspector = inspect(conn)
     tables: dict[str, Any] = {}
     for name in inspector.get_table_names():
-        if not name.startswith("newsstand_") or name == schema.VERSION_TABLE or name.startswith(dialects.FTS_TABLE):
+        if not name.startswith("newsstand_") or name == versioning.VERSION_TABLE or name.startswith(dialects.FTS_TABLE):
             continue
         tables[name] = {
             "columns": {
@@ -238,7 +239,7 @@ async def test_the_schema_by_migrations_is_the_schema_by_the_mapping(
     (tmp_path / "by mapping").mkdir()
     by_mapping = await databases.new(backend, tmp_path / "by mapping", empty=True)
     found: list[dict[str, Any]] = []
-    on(empty, lambda conn: schema.move(conn, "head"))
+    on(empty, lambda conn: versioning.move(conn, "head"))
     on(by_mapping, Base.metadata.create_all)
     for url in (empty, by_mapping):
         on(url, lambda conn: found.append(described(conn)))

@@ -13,16 +13,17 @@ import pytest
 from sqlalchemy import JSON, Boolean, Connection, MetaData, insert, null
 from sqlalchemy.types import TypeEngine
 
-from newsstand.storage import ids, schema
-from newsstand.storage.checking import check
 from newsstand.storage.database import find_revision, open_database
+from newsstand.storage.maintenance import ids
+from newsstand.storage.maintenance.checking import check
+from newsstand.storage.schema import versioning
 from tests.contract._storage import ON_SERVERS
 from tests.databases import Databases
 from tests.migration._contents import schema_of
 from tests.migration.snapshot import SNAPSHOTS, seen
 from tests.migration.test_revisions import on
 
-REVISIONS = schema.revisions()
+REVISIONS = versioning.revisions()
 
 
 def still_there(then: Any, now: Any) -> bool:
@@ -57,9 +58,9 @@ async def test_a_database_of_a_revision_is_brought_to_the_newest_with_all_that_i
 
 def load(conn: Connection, frozen: Path, revision: str) -> None:
     """What a file held, into a server's tables of the same revision."""
-    schema.move(conn, revision)
+    versioning.move(conn, revision)
     there = MetaData()
-    there.reflect(conn, only=lambda name, _: name.startswith("newsstand_") and name != schema.VERSION_TABLE)
+    there.reflect(conn, only=lambda name, _: name.startswith("newsstand_") and name != versioning.VERSION_TABLE)
     with closing(sqlite3.connect(frozen)) as file:
         file.row_factory = sqlite3.Row
         for table in there.sorted_tables:

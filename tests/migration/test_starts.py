@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from newsstand.storage import schema
+from newsstand.storage.schema import versioning
 from tests.databases import Databases
 
-OWN = schema.revisions()
+OWN = versioning.revisions()
 ROUNDS = int(os.environ.get("NEWSSTAND_ROUNDS", "5"))
 
 

@@ -17,16 +17,17 @@ import pytest
 from sqlalchemy import Engine, event
 
 from newsstand.errors import DatabaseError, DatabaseLocked
-from newsstand.storage import opening, schema, sqlite
 from newsstand.storage.database import find_revision, migrate, open_database
+from newsstand.storage.schema import versioning
+from newsstand.storage.sqlite import connections, opening
 from tests.contract.test_storage_opening import as_nobody, held_by_another_process, open_folder, url_of
 from tests.migration._contents import contents, fill, schema_of
 from tests.migration._warm import CHAIN
 
 __all__ = ["open_folder"]  # a fixture
 
-HEAD = schema.revisions()[-1]
-NEWEST = schema.revisions(CHAIN)[-1]
+HEAD = versioning.revisions()[-1]
+NEWEST = versioning.revisions(CHAIN)[-1]
 
 
 class Usage(NamedTuple):
@@ -42,10 +43,10 @@ def older(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.parent.mkdir()
     asyncio.run(fill(path))
     migrations = open_folder / "migrations"
-    shutil.copytree(schema.MIGRATIONS, migrations)
+    shutil.copytree(versioning.MIGRATIONS, migrations)
     for file in CHAIN.glob("*.py"):
         shutil.copy(file, migrations / "versions")
-    monkeypatch.setattr(schema, "MIGRATIONS", migrations)
+    monkeypatch.setattr(versioning, "MIGRATIONS", migrations)
     return path
 
 
@@ -162,7 +163,7 @@ async def test_an_older_database_that_another_process_holds_is_locked(
     older: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = state(older)
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.1)
     monkeypatch.setattr(opening, "MIGRATION_SECONDS", 0.3)
     with held_by_another_process(older), pytest.raises(DatabaseLocked, match=r"news\.db"):
         await open_and_close(older)
@@ -170,7 +171,7 @@ async def test_an_older_database_that_another_process_holds_is_locked(
 
 
 async def test_a_lock_that_is_given_back_in_time_is_waited_for(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.1)
     with held_by_another_process(older):
         waiting = asyncio.ensure_future(open_and_close(older))
         await asyncio.sleep(0.5)
@@ -210,7 +211,7 @@ def test_the_process_that_waits_is_told_when_the_one_that_migrates_is_done(older
     wait = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        "from newsstand.storage import schema\n"
+        "from newsstand.storage.schema import versioning as schema\n"
         "from newsstand.storage.database import open_database\n"
         "schema.MIGRATIONS = Path(sys.argv[2])\n"
         "async def main():\n"
@@ -221,7 +222,7 @@ def test_the_process_that_waits_is_told_when_the_one_that_migrates_is_done(older
         "asyncio.run(main())\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", wait, url_of(older), schema.MIGRATIONS],
+        [sys.executable, "-c", wait, url_of(older), versioning.MIGRATIONS],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ},

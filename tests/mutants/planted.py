@@ -37,14 +37,14 @@ MUTANTS = [
     Mutant(
         "retract-ignored",
         "an item that was retracted is taken out",
-        "reconcile.py",
+        "rules/reconcile.py",
         "                steps.append(Remove(item_ids))\n",
         "",
     ),
     Mutant(
         "purge-ignored",
         "a purge empties the copy",
-        "reconcile.py",
+        "rules/reconcile.py",
         "            case Purged():\n                steps = [Clear()]\n                refetch.clear()\n"
         "                check_ids = True\n",
         "            case Purged():\n                pass\n",
@@ -52,7 +52,7 @@ MUTANTS = [
     Mutant(
         "deletion-ignored",
         "a node that is deleted is closed",
-        "reconcile.py",
+        "rules/reconcile.py",
         "            case Deleted():\n                steps = [Clear()]\n                refetch.clear()\n"
         "                deleted = True\n",
         "            case Deleted():\n                pass\n",
@@ -60,56 +60,56 @@ MUTANTS = [
     Mutant(
         "evictions-ignored",
         "after an insertion it is looked up what fell out for it",
-        "reconcile.py",
+        "rules/reconcile.py",
         "        check_ids=applied.grew,\n",
         "        check_ids=False,\n",
     ),
     Mutant(
         "overwritten-stays",
         "an item that is overwritten goes where its service puts it",
-        "reconcile.py",
+        "rules/reconcile.py",
         "    return Put(item, _place(ways.new), _place(ways.overwritten))\n",
         "    return Put(item, _place(ways.new), Place.KEEP)\n",
     ),
     Mutant(
         "complete-early",
         "a copy is complete when its first listing is over, not before",
-        "relisting.py",
+        "sync/full.py",
         "                copy.update(state=SyncState.SYNCING)\n",
         "                copy.update(state=SyncState.SYNCING, complete=True)\n",
     ),
     Mutant(
         "short-listing-believed",
         "one listing is believed only if the ids, asked for in another way, agree",
-        "relisting.py",
+        "sync/full.py",
         "        same = set(ids) ^ set(listed.ids) <= may_differ\n",
         "        same = set(ids) >= set(listed.ids) - may_differ\n",
     ),
     Mutant(
         "much-shorter-pages-believed",
         "a listing by pages that is much shorter than the copy is believed only if the ids agree",
-        "relisting.py",
+        "sync/full.py",
         "        if not listed.paged or await self._lacks_much(copy, listed):\n",
         "        if not listed.paged:\n",
     ),
     Mutant(
         "much-shorter-ids-believed",
         "a list of ids that is much shorter than the copy is believed only if a second one says the same",
-        "mending.py",
+        "sync/partial.py",
         "        return set(again) == there\n",
         "        return True\n",
     ),
     Mutant(
         "disturbed-listing-believed",
         "news that come in the middle of a listing are not lost by it",
-        "relisting.py",
+        "sync/full.py",
         "        undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)\n",
         "        undisturbed = True\n",
     ),
     Mutant(
         "not-subscribed-again",
         "each fresh session subscribes anew: the node may be another one of its name",
-        "copies.py",
+        "state/copies.py",
         "        self.subscribed = self.stocked = False\n",
         "        self.stocked = False\n",
     ),
@@ -124,21 +124,21 @@ MUTANTS = [
     Mutant(
         "inbox-forgotten",
         "a read waits for news that have arrived",
-        "policy.py",
+        "rules/policy.py",
         "        return Serve(take, stale=not _vouched(situation), wait=situation.arriving)\n    return Fetch(",
         "        return Serve(take, stale=not _vouched(situation))\n    return Fetch(",
     ),
     Mutant(
         "live-without-session",
         "without a session no answer is called live",
-        "policy.py",
+        "rules/policy.py",
         "    return situation.connected and known and not situation.writing",
         "    return known and not situation.writing",
     ),
     Mutant(
         "served-after-refusal",
         "once the service refused a read, the copy answers none",
-        "synchroniser.py",
+        "sync/synchroniser.py",
         "        if error.condition in REFUSED and copy is not None and copy.followed"
         " and self._context.serves(key.account):\n",
         "        if False:\n",
@@ -146,7 +146,7 @@ MUTANTS = [
     Mutant(
         "written-before-acknowledged",
         "a write of the program's own is in no copy before the service has it",
-        "writes.py",
+        "serving/writes.py",
         "        return Write(copy, request, copy.heard, self._context.session_number)\n",
         "        write = Write(copy, request, copy.heard, self._context.session_number)\n"
         "        if request.kind is WriteKind.RETRACT:\n"
@@ -159,21 +159,21 @@ MUTANTS = [
     Mutant(
         "own-write-not-awaited",
         "an acknowledged write is in the next read, told or not",
-        "writes.py",
+        "serving/writes.py",
         "                copy.relist = True  # nobody tells us where it went\n",
         "                pass\n",
     ),
     Mutant(
         "close-words-not-looked-up",
         "of two words on an item, close together, it is looked up which one holds",
-        "follower.py",
+        "sync/follower.py",
         "        copy.refetch |= plan.refetch | close\n",
         "        copy.refetch |= plan.refetch\n",
     ),
     Mutant(
         "stranger-believed",
         "only a node's own service is believed about it",
-        "follower.py",
+        "sync/follower.py",
         "            copy = self._context.copies.find(told.key)\n",
         "            named = (c for c in self._context.copies if c.key.node == told.key.node)\n"
         "            copy = next((c for c in named if c.key.account == told.key.account), None)\n",
@@ -181,7 +181,7 @@ MUTANTS = [
     Mutant(
         "other-account-answers",
         "a copy answers its own account alone",
-        "copies.py",
+        "state/copies.py",
         "        return self._copies.get(key)\n",
         "        same = (k for k in self._copies if (k.service, k.node) == (key.service, key.node))\n"
         "        return self._copies.get(next(same, key))\n",
@@ -189,14 +189,14 @@ MUTANTS = [
     Mutant(
         "revision-not-raised",
         "each change raises the copy's revision, a retract too",
-        "storage/changes.py",
+        "storage/statements/changes.py",
         "    revision += 1\n",
         "    revision += bool(changed or moved)\n",
     ),
     Mutant(
         "lost-subscription-overlooked",
         "a subscription that was lost without a word is found in the session that goes on",
-        "subscriptions.py",
+        "sync/subscriptions.py",
         "        named = await self._is_named(copy)\n",
         "        named = True\n",
     ),

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsstand.analysis import Analyser, Analysers, Analysis, analyse, checked_json
+from newsstand.analysis.analysers import Analyser, Analysers, Analysis, analyse, checked_json
 from newsstand.errors import ParseError
 
 prefixes = st.sampled_from(["a", "ab", "abc", "b"])

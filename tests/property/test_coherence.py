@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from newsstand.errors import NewsstandError
+from newsstand.rules.behaviour import Way
 from newsstand.storage.database import open_database
-from newsstand.transport import Session
-from newsstand.ways import Way
+from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.service import Request, Service
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from newsstand.fairness import Claim, Shares, Standing
+from newsstand.rules.fairness import Claim, Shares, Standing
 
 SLOTS, OF_SERVICE, MOST = 4, 3, 10
 SERVICES = st.sampled_from("abcdef")

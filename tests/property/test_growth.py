@@ -14,14 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from newsstand import analysers, analysis, folding, parsing, secret_names, words, xmltext
-from newsstand.analysers import BUILT_IN
-from newsstand.analysers._markup import html_text
-from newsstand.analysis import Analyser, checked_json
+from newsstand.analysis import analysers as analysis
+from newsstand.analysis import builtin, folding, secret_names, words
+from newsstand.analysis.analysers import Analyser, checked_json
+from newsstand.analysis.builtin import BUILT_IN
+from newsstand.analysis.builtin._markup import html_text
+from newsstand.analysis.secret_names import is_secret_name
+from newsstand.analysis.words import terms_of, terms_of_xml
 from newsstand.errors import ParseError
-from newsstand.secret_names import is_secret_name
-from newsstand.words import terms_of, terms_of_xml
-from tests.unit.analysers.test_built_in import ATTRIBUTES, ELEMENTS, NAMESPACES, ROOTS
+from newsstand.sync import parsing
+from newsstand.xmpp import xmltext
+from tests.unit.analysis.builtin.test_built_in import ATTRIBUTES, ELEMENTS, NAMESPACES, ROOTS
 from tests.work import grows_linearly, steps_of
 
 MODULES = (
@@ -31,10 +34,7 @@ MODULES = (
     secret_names,
     analysis,
     parsing,
-    *(
-        importlib.import_module(f"newsstand.analysers.{found.name}")
-        for found in pkgutil.iter_modules(analysers.__path__)
-    ),
+    *(importlib.import_module(f"newsstand.analysers.{found.name}") for found in pkgutil.iter_modules(builtin.__path__)),
 )
 SIZE = 60
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsstand.analysers import BUILT_IN, avatar, blog, bookmarks, nick, omemo, vcard4
-from newsstand.words import terms_of
+from newsstand.analysis.builtin import BUILT_IN, avatar, blog, bookmarks, nick, omemo, vcard4
+from newsstand.analysis.words import terms_of
 
 XHTML, ATOM, VCARD = "http://www.w3.org/1999/xhtml", blog.NAMESPACE, vcard4.NAMESPACE
 GEOLOC = "http://jabber.org/protocol/geoloc"

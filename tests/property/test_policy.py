@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
-from newsstand.policy import Decision, Fetch, Refuse, Serve, Situation, decide
-from newsstand.ways import Take, Way, Ways, foresee
+from newsstand.rules.behaviour import Take, Way, Ways, foresee
+from newsstand.rules.policy import Decision, Fetch, Refuse, Serve, Situation, decide
 
 OTHERS = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
 OWN = OTHERS._replace(service=OTHERS.account)

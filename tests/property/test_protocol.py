@@ -8,7 +8,6 @@ from xml.etree.ElementTree import Element
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsstand import notifications, protocol, xmltext
 from newsstand.jid import canonical_bare
 from newsstand.model import (
     NS_EVENT,
@@ -24,6 +23,7 @@ from newsstand.model import (
     SeenItem,
     WriteRequest,
 )
+from newsstand.xmpp import notifications, requests, seen_items, xmltext
 
 ME = "romeo@montague.example"
 SERVICE = "pubsub.montague.example"
@@ -61,7 +61,7 @@ children = st.lists(st.one_of(likely, trees), max_size=3)
 def nearly_requests(draw: st.DrawFn) -> Element:
     """Requests for items as they should be, but for what chance changes in some of them."""
     ids = draw(st.lists(st.sampled_from("abc"), max_size=3))
-    items = protocol.items_request("news", item_ids=ids, rsm=draw(st.sampled_from([None, None, RsmQuery(5)])))
+    items = requests.items_request("news", item_ids=ids, rsm=draw(st.sampled_from([None, None, RsmQuery(5)])))
     if draw(st.booleans()):
         items[0].set(draw(keys), draw(values))
     if draw(st.booleans()):
@@ -83,7 +83,7 @@ def stanza(name: str, inner: list[Element], **given: str) -> Element:
 def test_a_request_is_understood_whole_or_not_at_all(inner: list[Element], kind: str, to: str, sender: str) -> None:
     iq = stanza("iq", inner, type=kind, to=to, from_=sender)
     before = ET.tostring(iq)
-    found = protocol.read_request(iq, f"{ME}/phone")
+    found = requests.read_request(iq, f"{ME}/phone")
     assert ET.tostring(iq) == before
     match found:
         case None:
@@ -91,7 +91,7 @@ def test_a_request_is_understood_whole_or_not_at_all(inner: list[Element], kind:
         case ItemsRequest(key, item_ids, max_items, paged):
             assert kind == "get"
             rsm = RsmQuery(1) if paged else None
-            again = protocol.items_request(key.node, item_ids=item_ids, max_items=max_items, rsm=rsm)
+            again = requests.items_request(key.node, item_ids=item_ids, max_items=max_items, rsm=rsm)
             again[1:] = iq[0][1:]  # of a page, all that matters is that there is one
             if max_items is not None:
                 again[0].set("max_items", iq[0][0].get("max_items", ""))
@@ -116,10 +116,10 @@ def test_our_own_requests_are_understood_as_they_are_meant(
     node: str, item_ids: list[str], max_items: int | None, rsm: RsmQuery | None
 ) -> None:
     limit = None if item_ids else max_items
-    made = protocol.items_request(node, item_ids=item_ids, max_items=limit, rsm=rsm)
+    made = requests.items_request(node, item_ids=item_ids, max_items=limit, rsm=rsm)
     iq = xmltext.parse([xmltext.to_text(stanza("iq", [made], type="get", to=SERVICE))])
     expected = ItemsRequest(NodeKey(ME, SERVICE, node), tuple(item_ids), limit, rsm is not None)
-    assert protocol.read_request(iq, ME) == expected
+    assert requests.read_request(iq, ME) == expected
 
 
 @given(children, st.sampled_from(["", "headline", "normal", "error", "groupchat"]), jids, jids)
@@ -161,12 +161,12 @@ def test_an_item_of_a_notification_becomes_what_a_listing_would_hold(payload: El
     for publisher in (None, "p"):
         named = {} if publisher is None else {"publisher": publisher}
         listed_with = named if shows else {}
-        event = protocol.read_item(element(f"{{{NS_EVENT}}}item", {"id": "1", **named, "{urn:x}y": "z"}, [payload]))
-        listing = protocol.read_item(element(f"{{{NS_PUBSUB}}}item", {"id": "1", **listed_with}, [payload]))
-        listed: SeenItem = protocol.as_listed(event, shows)
+        event = seen_items.read_item(element(f"{{{NS_EVENT}}}item", {"id": "1", **named, "{urn:x}y": "z"}, [payload]))
+        listing = seen_items.read_item(element(f"{{{NS_PUBSUB}}}item", {"id": "1", **listed_with}, [payload]))
+        listed: SeenItem = seen_items.as_listed(event, shows)
         assert not listed.exact or listed.xml == listing.xml
         has_bare = any(not one.tag.startswith("{") for one in payload.iter())
         foreseen = shows is False or (shows is True and publisher is not None)
         may_change = payload.tag.startswith((f"{{{NS_PUBSUB}}}", f"{{{NS_EVENT}}}"))
         assert listed.exact is (foreseen and not has_bare and not may_change)
-        assert protocol.as_listed(listed, shows).xml == listed.xml
+        assert seen_items.as_listed(listed, shows).xml == listed.xml

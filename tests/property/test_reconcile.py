@@ -20,7 +20,9 @@ from newsstand.model import (
     StorableItem,
     SubscriptionChanged,
 )
-from newsstand.reconcile import (
+from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.behaviour import place as place_of_service
+from newsstand.rules.reconcile import (
     Applied,
     Clear,
     Move,
@@ -33,8 +35,6 @@ from newsstand.reconcile import (
     plan_listing,
     plan_news,
 )
-from newsstand.ways import Way, Ways
-from newsstand.ways import place as place_of_service
 
 
 class Rows:

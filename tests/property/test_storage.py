@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from newsstand.model import ChangeKind, NodeKey, NodeRecord, SeenItem, digest
-from newsstand.reconcile import Applied, Clear, Move, Place, Put, Remove, Step, plan_listing
-from newsstand.storage import items, nodes, search
+from newsstand.rules.reconcile import Applied, Clear, Move, Place, Put, Remove, Step, plan_listing
 from newsstand.storage.database import open_database
-from newsstand.storage.items import ParsedItem
 from newsstand.storage.mapping import Base
-from newsstand.storage.sqlite import check_url, make_engine
+from newsstand.storage.sqlite.connections import check_url, make_engine
+from newsstand.storage.statements import items, nodes, search
+from newsstand.storage.statements.items import ParsedItem
 from tests.contract._storage import CHANGE, ITEM, JULIET, NOW, SERVICE, check_in_step
 from tests.databases import BACKENDS, Databases
 
@@ -269,7 +269,7 @@ def test_a_listing_stored_twice_writes_nothing_the_second_time(worlds: Worlds, l
 
 @given(taken=st.sets(st.integers(0, 40)), wanted=st.lists(st.integers(0, 40), max_size=30))
 def test_free_recencies_are_free_late_enough_and_in_order(worlds: Worlds, taken: set[int], wanted: list[int]) -> None:
-    from newsstand.storage.keys import free_recencies
+    from newsstand.storage.statements.keys import free_recencies
 
     with worlds() as world:
 

@@ -11,16 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newsstand.model import ItemsRequest, News, NodeKey, Published, Purged, Retracted, Rsm, SeenItem
-from newsstand.ways import (
-    Take,
-    Way,
-    Ways,
-    foresee,
-    learn_from_answer,
-    learn_from_disco,
-    place,
-    said_by_order,
-)
+from newsstand.rules.behaviour import Take, Way, Ways, foresee, learn_from_answer, learn_from_disco, place
+from newsstand.rules.evidence import said_by_order
 
 KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
 IDS = "abcdefg"

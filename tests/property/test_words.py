@@ -9,7 +9,7 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsstand.words import MAX_TERMS, MAX_WORD, terms_of, words
+from newsstand.analysis.words import MAX_TERMS, MAX_WORD, terms_of, words
 
 IDEOGRAPHS = (("\u3040", "\u30ff"), ("\u3400", "\u9fff"), ("\U00020000", "\U0003ffff"))
 MARKS = "a\u03b1日\u0301\u0345\u0327\u0f73\u0f75\u0344\u3099\uff9e\u093e\u0903\u20dd \u00ad\u1fb3\u00a8"
@@ -42,7 +42,7 @@ def of_the_whole_text(text: str) -> list[str]:
 def test_a_text_that_is_folded_by_characters_and_cut_in_slices_gives_the_words_of_the_whole(
     text: str, size: int
 ) -> None:
-    with mock.patch("newsstand.words._SLICE", size):
+    with mock.patch("newsstand.analysis.words._SLICE", size):
         assert words(text) == of_the_whole_text(text)
 
 

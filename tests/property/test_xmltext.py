@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsstand.xmltext import LIMITS, Limits, Unfit, parse, to_text
+from newsstand.xmpp.xmltext import LIMITS, Limits, Unfit, parse, to_text
 
 XML = "http://www.w3.org/XML/1998/namespace"
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from newsstand.demo.process import PortTaken, ServerFailed, ServerMissing, find_executable, free_port, read_from
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers.process import PortTaken, ServerFailed, ServerMissing, find_executable, free_port, read_from
+from newsstand.demo.servers.xmpp_server import XmppServer
 
 PACKAGES = "ejabberd erlang-p1-sqlite3"
 _TABLES = Path("/usr/share/ejabberd/sql/lite.sql")

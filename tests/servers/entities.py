@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from newsstand.errors import StanzaError
 from newsstand.model import NS_DATA, NS_DISCO_INFO, NS_DISCO_ITEMS, NS_EVENT, NS_OWNER, NS_PUBSUB, NS_RSM
-from newsstand.transport import Transport
+from newsstand.xmpp.transport import Transport
 
 NOTE = "urn:example:note"
 CLIENT = "{jabber:client}"

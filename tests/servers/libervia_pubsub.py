@@ -8,9 +8,9 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-from newsstand.demo.process import ServerMissing, find_executable, read_from
-from newsstand.demo.prosody import Prosody
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers.process import ServerMissing, find_executable, read_from
+from newsstand.demo.servers.prosody import Prosody
+from newsstand.demo.servers.xmpp_server import XmppServer
 from tests.servers.postgresql import PostgreSQL
 
 PACKAGES = "libervia-pubsub prosody lua-dbi-sqlite3 postgresql"

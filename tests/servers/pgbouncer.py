@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from urllib.parse import quote
 
-from newsstand.demo.process import PortTaken, Server, ServerMissing, find_executable, free_port
+from newsstand.demo.servers.process import PortTaken, Server, ServerMissing, find_executable, free_port
 from tests.servers.postgresql import PostgreSQL
 
 PACKAGES = "pgbouncer"

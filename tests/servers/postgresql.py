@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from newsstand.demo.process import (
+from newsstand.demo.servers.process import (
     PortTaken,
     Server,
     ServerFailed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from newsstand.fairness import Claim, Shares, Standing
+from newsstand.rules.fairness import Claim, Shares, Standing
 
 
 class Trial:

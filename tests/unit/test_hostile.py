@@ -9,7 +9,7 @@ import pytest
 
 from newsstand.errors import Timeout
 from newsstand.model import NS_EVENT, NS_PUBSUB, NS_RSM
-from newsstand.transport import Session
+from newsstand.xmpp.transport import Session
 from tests.fakes.hostile import MEGABYTE, HostileService
 from tests.fakes.service import JULIET, SERVICE, Stream
 from tests.servers.entities import Entity, Page, refusal

@@ -8,7 +8,6 @@ import pytest
 
 from newsstand.config import Settings
 from newsstand.errors import ListingError, NodeTooLarge, NotFollowed, NotListable, StanzaError, Timeout, TooSlow
-from newsstand.lasting import fingerprint, is_waiting, may_heal, pause_after, waits_for_change
 from newsstand.model import (
     Configured,
     Deleted,
@@ -21,6 +20,7 @@ from newsstand.model import (
     SubscriptionChanged,
     SyncState,
 )
+from newsstand.rules.lasting import fingerprint, is_waiting, may_heal, pause_after, waits_for_change
 
 SETTINGS = Settings()
 NOW = 1_700_000_000_000_000
@@ -74,7 +74,7 @@ def test_any_setting_that_changes_is_a_change(field: dataclasses.Field[float]) -
 
 def test_another_version_is_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     before = fingerprint(SETTINGS)
-    monkeypatch.setattr("newsstand.lasting.VERSION", "99.0")
+    monkeypatch.setattr("newsstand.rules.lasting.VERSION", "99.0")
     assert fingerprint(SETTINGS) != before
 
 

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from newsstand.errors import Disconnected, StanzaError
-from newsstand.transport import Session
+from newsstand.xmpp.transport import Session
 from tests.fakes.service import JULIET, Service, Stream
 from tests.servers.entities import Entity, refusal
 

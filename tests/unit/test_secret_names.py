@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from newsstand.secret_names import Naming, is_secret_name
+from newsstand.analysis.secret_names import Naming, is_secret_name
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from newsstand import slots
 from newsstand.errors import Disconnected, TooSlow
-from newsstand.slots import Slots, asking, is_working, outside, waited
+from newsstand.state import slots
+from newsstand.state.slots import Slots, asking, is_working, outside, waited
 
 SOON = 0.01
 """After which an answer takes long here, in seconds."""

@@ -12,7 +12,7 @@ import pytest
 
 from newsstand.errors import DatabaseError
 from newsstand.model import SeenItem
-from newsstand.spool import IN_MEMORY, Spool
+from newsstand.state.spool import IN_MEMORY, Spool
 
 ITEMS = [
     SeenItem("a", "<item>first</item>", "juliet@example.org/balcony"),

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 import pytest
 
-from newsstand.weight import CHARACTERS, ELEMENTS, dismantle, is_heavy
+from newsstand.xmpp.weight import CHARACTERS, ELEMENTS, dismantle, is_heavy
 
 
 def tree(*, elements: int = 0, text: int = 0, attributes: int = 0, tail: int = 0) -> Element:

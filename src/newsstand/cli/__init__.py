@@ -72,7 +72,7 @@ def _failed(message: str, verbose: bool) -> int:
 def _logging(verbose: bool) -> Iterator[None]:
     """With -v the log goes to stderr; without, nowhere: an error is told once, in one line. But that the database was
     set aside is told by the log alone, for the command goes on."""
-    root, damage = logging.getLogger(), logging.getLogger("newsstand.storage.damage")
+    root, damage = logging.getLogger(), logging.getLogger("newsstand.storage.sqlite.damage")
     handler: logging.Handler = logging.StreamHandler() if verbose else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     before = root.level, logging.getLogger("newsstand").level

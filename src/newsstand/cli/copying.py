@@ -9,7 +9,7 @@ from typing import Any
 from newsstand.cli import output
 from newsstand.cli.places import database_url, named_url
 from newsstand.cli.progress import bar
-from newsstand.storage import copying
+from newsstand.storage.maintenance import copying
 
 
 def copy(args: Any) -> int:

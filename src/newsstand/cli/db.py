@@ -10,7 +10,7 @@ from newsstand.cli import output
 from newsstand.cli.places import database_url
 from newsstand.errors import ConfigurationError, NotADatabase
 from newsstand.storage.database import find_revision, is_file, migrate
-from newsstand.storage.schema import revision_of_unfinished, revisions
+from newsstand.storage.schema.versioning import revision_of_unfinished, revisions
 
 
 def current(args: Any) -> int:
@@ -96,7 +96,7 @@ def check(args: Any) -> int:
 
 
 async def _check(url: str, repair: bool) -> list[Any]:
-    from newsstand.storage import checking
+    from newsstand.storage.maintenance import checking
 
     try:
         return await checking.check(url)
@@ -107,13 +107,13 @@ async def _check(url: str, repair: bool) -> list[Any]:
 
 
 async def _repair(url: str) -> list[str]:
-    from newsstand.storage.repairing import repair
+    from newsstand.storage.maintenance.repairing import repair
 
     return await repair(url)
 
 
 def backup(args: Any) -> int:
-    from newsstand.storage.care import back_up
+    from newsstand.storage.sqlite.backup import back_up
 
     url = database_url(args)
     if not is_file(url):

@@ -13,8 +13,8 @@ from newsstand.cli.places import database_url, existing, reading
 from newsstand.errors import ConfigurationError, Disconnected
 from newsstand.model import NodeRecord, Subscription
 from newsstand.replica import Replica
-from newsstand.storage.care import check_unused
 from newsstand.storage.database import is_file
+from newsstand.storage.sqlite.backup import check_unused
 
 
 def purge(args: Any) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from newsstand.analysis import Analyser
+from newsstand.analysis.analysers import Analyser
 from newsstand.cli import output, payloads
 from newsstand.cli.addresses import bare_jid
 from newsstand.cli.conditions import conditions

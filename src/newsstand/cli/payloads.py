@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from newsstand import xmltext
-from newsstand.analysers import BUILT_IN
-from newsstand.analysis import Analyser, checked_json
-from newsstand.protocol import payload_namespaces
+from newsstand.analysis.analysers import Analyser, checked_json
+from newsstand.analysis.builtin import BUILT_IN
+from newsstand.xmpp import xmltext
+from newsstand.xmpp.seen_items import payload_namespaces
 
 _PASSWORDS = {"{urn:xmpp:bookmarks:1}password", "{storage:bookmarks}password"}
 _TITLES = ("name", "fn", "nick", "title", "summary", "content")

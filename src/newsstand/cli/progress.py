@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from newsstand.cli import output
-from newsstand.listing import Progress
+from newsstand.model import Progress
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from newsstand.cli.addresses import bare_jid
 from newsstand.cli.places import database_url, existing
 from newsstand.cli.progress import bar
 from newsstand.cli.wording import explained
-from newsstand.comparing import Verification
 from newsstand.errors import DatabaseError, Disconnected, NewsstandError
 from newsstand.model import NodeKey
+from newsstand.rules.comparing import Verification
 
 _KINDS = ("missing", "extra", "differing", "misplaced")
 

@@ -29,7 +29,7 @@ from newsstand.demo.clients import LoopbackClient
 from newsstand.demo.content import COMMUNITY, MICROBLOG, Publication
 from newsstand.demo.filling import publish
 from newsstand.demo.phrases import JULIET, NURSE, ROMEO
-from newsstand.demo.program import Newsreader, Reading
+from newsstand.demo.program import Newsreader, TimedRead
 from newsstand.demo.stage import Stage
 from newsstand.model import Policy
 
@@ -192,14 +192,14 @@ async def search(stage: Stage) -> None:
     stage.teller.claim(f"the same, newest first, as by reading all {len(posts)} posts", first(wrong))
 
 
-async def _passes(program: Newsreader) -> dict[str, list[Reading]]:
+async def _passes(program: Newsreader) -> dict[str, list[TimedRead]]:
     """Every look, again and again; by look, in order."""
-    found: dict[str, list[Reading]] = {look: [] for look in program.looks}
+    found: dict[str, list[TimedRead]] = {look: [] for look in program.looks}
     for _ in range(PASSES):
         for look, readings in found.items():
             readings.append(await program.look(look))
     return found
 
 
-def _median_ms(readings: Sequence[Reading]) -> float:
+def _median_ms(readings: Sequence[TimedRead]) -> float:
     return statistics.median(reading.seconds for reading in readings) * 1000

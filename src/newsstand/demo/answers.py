@@ -10,7 +10,7 @@ from slixmpp.stanza import Iq
 
 from newsstand.demo.claims import difference, first, items_of
 from newsstand.demo.content import NS_ATOM, Publication
-from newsstand.demo.program import Reading
+from newsstand.demo.program import TimedRead
 from newsstand.model import NS_PUBSUB, Answer, Origin
 
 
@@ -24,7 +24,7 @@ def is_marked_stale(iq: Iq) -> bool:
     return answer is not None and answer.origin is Origin.COPY and answer.stale
 
 
-def not_fresh(readings: Mapping[str, Reading]) -> str:
+def not_fresh(readings: Mapping[str, TimedRead]) -> str:
     """The first answer that is not from a live copy, in words."""
     for look, reading in readings.items():
         for answer in map(answer_of, reading.answers):
@@ -35,7 +35,7 @@ def not_fresh(readings: Mapping[str, Reading]) -> str:
     return ""
 
 
-def differs(look: str, expected: Reading, found: Reading) -> str:
+def differs(look: str, expected: TimedRead, found: TimedRead) -> str:
     """The first difference between two readings of the same, in words."""
     if len(expected.answers) != len(found.answers):
         return f"{look}: {len(found.answers)} answers instead of {len(expected.answers)}"

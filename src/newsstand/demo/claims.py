@@ -29,22 +29,22 @@ def all_hold(claims: Sequence[Claim]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemText:
+class ShownItem:
     """An item as canonical XML (C14N 2.0): the same for every way to write the same."""
 
     id: str
     xml: str
 
 
-def items_of(answer: Element) -> list[ItemText]:
+def items_of(answer: Element) -> list[ShownItem]:
     """The items of an `<iq/>`, in its order."""
     return [
-        ItemText(item.get("id", ""), canonicalize(tostring(item, encoding="unicode"), rewrite_prefixes=True))
+        ShownItem(item.get("id", ""), canonicalize(tostring(item, encoding="unicode"), rewrite_prefixes=True))
         for item in answer.iterfind(f"{{{NS_PUBSUB}}}pubsub/{{{NS_PUBSUB}}}items/{{{NS_PUBSUB}}}item")
     ]
 
 
-def difference(expected: Sequence[ItemText], found: Sequence[ItemText]) -> str:
+def difference(expected: Sequence[ShownItem], found: Sequence[ShownItem]) -> str:
     """Where two listings differ first, in words; empty if they are equal item by item, in order.
     Two empty ones show nothing, and differ."""
     if not expected and not found:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from slixmpp import ClientXMPP
 from slixmpp.plugins.xep_0004 import Form
 
-from newsstand.demo.server import XmppServer
+from newsstand.demo.servers.xmpp_server import XmppServer
 from newsstand.errors import Disconnected
 
 LOGIN_SECONDS = 20.0

@@ -13,7 +13,7 @@ from newsstand.demo.claims import difference, first, items_of
 from newsstand.demo.content import COMMUNITY, MICROBLOG
 from newsstand.demo.filling import publish
 from newsstand.demo.phrases import JULIET, ROMEO
-from newsstand.demo.program import Newsreader, Reading
+from newsstand.demo.program import Newsreader, TimedRead
 from newsstand.demo.stage import Stage
 from newsstand.errors import NewsstandError
 
@@ -104,6 +104,6 @@ async def _compare_nodes(stage: Stage, plain: Newsreader) -> tuple[int, str]:
         theirs: Iq = await plain.plugin["xep_0060"].get_items(service, node)
         expected = items_of(theirs.xml)
         items += len(expected)
-        differing = difference(expected, items_of(mine.xml)) or not_fresh({node: Reading([mine], 0)})
+        differing = difference(expected, items_of(mine.xml)) or not_fresh({node: TimedRead([mine], 0)})
         objections.append(f"{node} of {service}: {differing}" if differing else "")
     return items, first(objections)

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from slixmpp import JID
 from slixmpp.stanza import Iq
 
-import newsstand.slixmpp  # noqa: F401  # makes the plugin known to slixmpp
 from newsstand.demo.clients import LoopbackClient
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 
 LAST = 20
 
@@ -32,7 +31,7 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TimedRead:
     """What one look at one place brought, and how long it took, in seconds."""
 
     answers: Sequence[Iq]
@@ -64,13 +63,13 @@ class Newsreader(LoopbackClient):
         await self.log_in()
         self.send_presence()
 
-    async def look(self, at: str) -> Reading:
+    async def look(self, at: str) -> TimedRead:
         """At one of the `looks`."""
         began = time.perf_counter()
         answers = await self.looks[at]()
-        return Reading(answers, time.perf_counter() - began)
+        return TimedRead(answers, time.perf_counter() - began)
 
-    async def look_at_all(self) -> dict[str, Reading]:
+    async def look_at_all(self) -> dict[str, TimedRead]:
         return {at: await self.look(at) for at in self.looks}
 
     async def community(self) -> list[Iq]:

@@ -11,7 +11,7 @@ from newsstand.demo.content import COMMUNITY, Content
 from newsstand.demo.filling import create_nodes, publish_all
 from newsstand.demo.phrases import JULIET, PEOPLE, ROMEO, Person
 from newsstand.demo.program import Newsreader, Places
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.demo.telling import Teller
 from newsstand.model import Item, SyncState
 from newsstand.replica import Replica

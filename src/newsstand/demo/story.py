@@ -27,7 +27,7 @@ from newsstand.demo import acts, outage
 from newsstand.demo.claims import all_hold
 from newsstand.demo.content import Content
 from newsstand.demo.phrases import PEOPLE
-from newsstand.demo.prosody import Prosody
+from newsstand.demo.servers.prosody import Prosody
 from newsstand.demo.stage import Stage
 from newsstand.demo.telling import Teller
 from newsstand.errors import NewsstandError

@@ -12,8 +12,8 @@ from slixmpp.stanza import Iq
 
 from newsstand.errors import DatabaseError
 from newsstand.model import ItemsRequest, Provenance
-from newsstand.policy import Fetch, Refuse, Serve
-from newsstand.reading import Moment
+from newsstand.rules.policy import Fetch, Refuse, Serve
+from newsstand.serving.reading import Moment
 from newsstand.slixmpp.transport import stanza_error
 
 if TYPE_CHECKING:

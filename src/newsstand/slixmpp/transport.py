@@ -1,4 +1,4 @@
-"""The port of `newsstand.transport`, on a slixmpp client or component."""
+"""The port of `newsstand.xmpp.transport`, on a slixmpp client or component."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slixmpp.xmlstream.xmlstream import NotConnectedError
 from newsstand.errors import Disconnected, StanzaError, Timeout
 from newsstand.slixmpp import prolog
 from newsstand.slixmpp.asking import answer_to
-from newsstand.transport import Session
+from newsstand.xmpp.transport import Session
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
 
 
 class SlixmppTransport:
-    """See `newsstand.transport.Transport` for what it promises."""
+    """See `newsstand.xmpp.transport.Transport` for what it promises."""
 
     def __init__(self, xmpp: Any) -> None:
         self.xmpp = xmpp

@@ -18,18 +18,19 @@ from xml.sax.saxutils import quoteattr
 from slixmpp.exceptions import IqError
 from slixmpp.stanza import Iq
 
-from newsstand import xmltext
 from newsstand.errors import DatabaseError, StanzaError
 from newsstand.jid import usual_bare
 from newsstand.model import NS_PUBSUB, ItemsRequest, NodeKey, Provenance, Rsm, WriteRequest
-from newsstand.policy import Fetch, Serve
-from newsstand.protocol import is_from, read_request, write_rsm
-from newsstand.reading import Moment
 from newsstand.replica import Replica
+from newsstand.rules.behaviour import Way
+from newsstand.rules.policy import Fetch, Serve
+from newsstand.serving.reading import Moment
 from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
-from newsstand.transport import Session
-from newsstand.ways import Way
+from newsstand.xmpp import xmltext
+from newsstand.xmpp.answers import is_from, write_rsm
+from newsstand.xmpp.requests import read_request
+from newsstand.xmpp.transport import Session
 
 log = logging.getLogger(__name__)
 

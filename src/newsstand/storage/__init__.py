@@ -1,1 +1,1 @@
-"""The database: the mapped classes, opening and migrating, and the statements. The only room that knows SQL."""
+"""The database: the mapped classes, opening and migrating, and the statements. The only package that knows SQL."""

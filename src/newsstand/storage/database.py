@@ -8,8 +8,10 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from newsstand.errors import ConfigurationError
-from newsstand.storage import opening, sqlite, sqlite_database
 from newsstand.storage.port import Database, Keeper
+from newsstand.storage.sqlite import connections as sqlite
+from newsstand.storage.sqlite import database as sqlite_database
+from newsstand.storage.sqlite import opening
 
 __all__ = [
     "Database",
@@ -37,7 +39,9 @@ def check_url(url: str) -> URL:
         case "sqlite":
             return sqlite.check_url(url)
         case "postgresql":
-            from newsstand.storage import postgresql  # costs 100 ms to import: only programs that use it pay
+            from newsstand.storage.postgresql import (
+                connections as postgresql,  # costs 100 ms to import: only programs that use it pay
+            )
 
             return postgresql.check_url(url)
     raise ConfigurationError(f"{backend} databases are not supported; {_EXAMPLES}")
@@ -79,7 +83,7 @@ async def open_database(url: str, *, migrate: bool = True, set_aside: bool = Tru
     parsed = check_url(url)
     if parsed.get_backend_name() == "sqlite":
         return await sqlite_database.open_file(parsed, migrate=migrate, set_aside=set_aside)
-    from newsstand.storage import postgresql_database
+    from newsstand.storage.postgresql import database as postgresql_database
 
     return await postgresql_database.open_server(parsed, migrate=migrate)
 
@@ -89,7 +93,7 @@ async def find_revision(url: str) -> str | None:
     locked or migrated. Raises ConfigurationError where there is no such file, and as `open_database`."""
     if is_file(url):
         return await opening.find_revision(url)
-    from newsstand.storage import postgresql_opening
+    from newsstand.storage.postgresql import opening as postgresql_opening
 
     return await postgresql_opening.find_revision(check_url(url))
 
@@ -100,6 +104,6 @@ async def migrate(url: str, revision: str) -> None:
     if is_file(url):
         await opening.migrate(url, revision)
         return
-    from newsstand.storage import postgresql_opening
+    from newsstand.storage.postgresql import opening as postgresql_opening
 
     await postgresql_opening.migrate(check_url(url), revision)

@@ -123,7 +123,7 @@ class PubsubNode(Base):
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     retry_at: Mapped[int | None] = mapped_column(Big)
     failed_by: Mapped[bytes | None] = mapped_column(LargeBinary(16))
-    """What it failed by, where it waits for a change; see `newsstand.lasting`."""
+    """What it failed by, where it waits for a change; see `newsstand.rules.lasting`."""
     shows_publisher: Mapped[bool | None] = mapped_column()
     """Whether the service's answers of this node name publishers; None while not seen."""
     subscription: Mapped[str] = mapped_column(String(16), default="none", server_default="none")
@@ -205,9 +205,9 @@ class PubsubItem(Base):
 
 
 class ItemText(Base):
-    """The words of an item, as `newsstand.words` cut them, for full-text search. `docid` is the item's recency, so
-    that newest first is the index's own order. Rows go with their item, and on SQLite a trigger takes them out of
-    the full-text index: so it stays right however an item goes. On PostgreSQL the index is one of this table."""
+    """The words of an item, as `newsstand.analysis.words` cut them, for full-text search. `docid` is the item's
+    recency, so that newest first is the index's own order. Rows go with their item, and on SQLite a trigger takes them
+    out of the full-text index: so it stays right however an item goes. On PostgreSQL the index is one of this table."""
 
     __tablename__ = "newsstand_item_text"
     __table_args__ = (
@@ -248,7 +248,7 @@ class ParsingNote(Base):
     host: Mapped[str] = mapped_column(Text)
     pid: Mapped[int] = mapped_column(Big)
     started: Mapped[str] = mapped_column(Text)
-    """With `host` and `pid`, its process: see `newsstand.processes`."""
+    """With `host` and `pid`, its process: see `newsstand.workers.processes`."""
 
 
 class ItemChange(Base):
@@ -276,7 +276,7 @@ class Worker(Base):
     host: Mapped[str] = mapped_column(Text)
     pid: Mapped[int] = mapped_column(Big)
     started: Mapped[str] = mapped_column(Text)
-    """With `host` and `pid`, which process: see `newsstand.processes`."""
+    """With `host` and `pid`, which process: see `newsstand.workers.processes`."""
     until: Mapped[int] = mapped_column(Big)
     """By the database's clock. It is put off again and again."""
     hears: Mapped[bool] = mapped_column(default=False, server_default=false())

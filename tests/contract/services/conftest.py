@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from newsstand.slixmpp.transport import SlixmppTransport
-from newsstand.transport import Session
+from newsstand.xmpp.transport import Session
 from tests.conftest import SERVERS, Servers, log_in, log_out, new_client
 from tests.contract.services._trial import Trial
 from tests.fakes.hostile import HostileService

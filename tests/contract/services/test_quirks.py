@@ -11,7 +11,7 @@ import pytest
 
 from newsstand.errors import StanzaError
 from newsstand.model import NS_EVENT, NS_PUBSUB, NS_RSM
-from newsstand.protocol import read_published_ids
+from newsstand.xmpp.answers import read_published_ids
 from tests.contract.services._trial import Trial
 from tests.servers.entities import NOTE, canonical, note, publish_payload, read_events
 from tests.servers.quirks import RACES, Quirk

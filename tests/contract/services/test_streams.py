@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from newsstand.errors import Disconnected
-from newsstand.transport import Session
+from newsstand.xmpp.transport import Session
 from tests.contract.services._trial import Trial
 from tests.servers.entities import SECONDS
 from tests.servers.quirks import Quirk

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from newsstand.model import NS_DATA
-from newsstand.protocol import read_published_ids
+from newsstand.xmpp.answers import read_published_ids
 from tests.contract.services._trial import Trial
 from tests.servers.entities import canonical, note, refusal
 from tests.servers.quirks import Quirk

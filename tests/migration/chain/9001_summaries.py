@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from newsstand.storage.schema import revisions
+from newsstand.storage.schema.versioning import revisions
 
 revision = "9001"
 down_revision = max(known for known in revisions() if known < "9000")

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from newsstand import Analyser, xmltext
+from newsstand import Analyser
 from newsstand.cli import payloads
+from newsstand.xmpp import xmltext
 
 PUBSUB = "http://jabber.org/protocol/pubsub"
 ATOM = "http://www.w3.org/2005/Atom"

@@ -16,9 +16,10 @@ from alembic import context
 from sqlalchemy import Connection
 
 from newsstand.errors import ConfigurationError
-from newsstand.storage import database, dialects, schema
+from newsstand.storage import database
 from newsstand.storage.mapping import PREFIX, Base
-from newsstand.storage.sqlite import check_length, check_url, make_engine, make_file, path_of, translated
+from newsstand.storage.schema import dialects, versioning
+from newsstand.storage.sqlite.connections import check_length, check_url, make_engine, make_file, path_of, translated
 
 HERE = Path(__file__).parent
 
@@ -29,13 +30,13 @@ def include_name(name: str | None, kind: str, _: Any) -> bool:
         return name != dialects.FTS_TABLE
     if kind != "table" or name is None:
         return True
-    return name.startswith(PREFIX) and not name.startswith(dialects.FTS_TABLE) and name != schema.VERSION_TABLE
+    return name.startswith(PREFIX) and not name.startswith(dialects.FTS_TABLE) and name != versioning.VERSION_TABLE
 
 
 def number_revision(_: Any, __: Any, directives: list[Any]) -> None:
     """Revisions are numbered, so that the newest is known from the files' names."""
     if directives:
-        newest = max(schema.revisions(), default="0000")
+        newest = max(versioning.revisions(), default="0000")
         directives[0].rev_id = f"{int(newest) + 1:04d}"
 
 
@@ -43,7 +44,7 @@ def run(conn: Connection) -> None:
     context.configure(
         connection=conn,
         target_metadata=Base.metadata,
-        version_table=schema.VERSION_TABLE,
+        version_table=versioning.VERSION_TABLE,
         include_name=include_name,
         process_revision_directives=number_revision,
         render_as_batch=False,
@@ -52,18 +53,18 @@ def run(conn: Connection) -> None:
         compare_server_default=True,
     )
     context.run_migrations()
-    schema.check_foreign_keys(conn)
+    versioning.check_foreign_keys(conn)
 
 
 def run_on(url: str) -> None:
     def checked(conn: Connection) -> None:
-        schema.check_known(conn)
+        versioning.check_known(conn)
         run(conn)
 
     if not database.is_file(url):
-        from newsstand.storage import postgresql_opening
+        from newsstand.storage.postgresql import opening
 
-        postgresql_opening.run_under_lock(database.check_url(url), checked)
+        opening.run_under_lock(database.check_url(url), checked)
         return
     parsed = check_url(url)
     path = path_of(parsed)

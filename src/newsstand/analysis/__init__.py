@@ -1,0 +1,1 @@
+"""Which nodes are wanted, and what their payloads say."""

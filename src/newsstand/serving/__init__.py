@@ -1,0 +1,1 @@
+"""Answers a program's reads, and settles its writes."""

@@ -1,0 +1,1 @@
+"""What this process knows of the copies, and what the parts of a replica share."""

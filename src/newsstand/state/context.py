@@ -1,0 +1,353 @@
+"""What the parts of a replica share."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import math
+import random
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from xml.etree.ElementTree import Element
+
+from newsstand.analysis.analysers import Analysers
+from newsstand.analysis.runner import Runner
+from newsstand.config import Settings
+from newsstand.errors import DatabaseError, Disconnected, LeaseLost, ListingError, StanzaError, Timeout
+from newsstand.jid import canonical_bare, host_of, usual_bare
+from newsstand.model import NodeKey
+from newsstand.rules.behaviour import Ways
+from newsstand.rules.evidence import Evidence
+from newsstand.rules.refusals import Domains, Refusals
+from newsstand.state import slots
+from newsstand.state.copies import Copies, Copy, ticket
+from newsstand.state.slots import Slots
+from newsstand.storage.database import Database
+from newsstand.storage.statements import nodes, owners, spelling
+from newsstand.xmpp import answers
+from newsstand.xmpp.transport import Session, Transport
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Clock = Callable[[], int]
+"""Microseconds since the epoch."""
+DAY = 86_400 * 1_000_000
+"""By it."""
+
+
+def wall_clock() -> int:
+    return time.time_ns() // 1000
+
+
+class Context:
+    """Of one replica. Lives in one event loop."""
+
+    def __init__(
+        self,
+        database: Database,
+        transport: Transport | None,
+        analysers: Analysers,
+        settings: Settings,
+        clock: Clock = wall_clock,
+    ) -> None:
+        self.database = database
+        self.transport = transport
+        self.analysers = analysers
+        self.settings = settings
+        self.clock = clock
+        self.limits = settings.item_limits
+        self.copies = Copies(settings.max_waiting_bytes)
+        self.refusals = Refusals(settings.remember_errors)
+        self.domains = Domains()
+        self.silent: set[str] = set()
+        """Services (as `protocol.host_of` names them) that left our last request unanswered."""
+        self.errands = self.new_slots()
+        """For small requests that belong to no work on a copy: what a node is, unsubscribing."""
+        self.session = Session.LOST
+        self.session_up = asyncio.Event()
+        self.turns = 0
+        """How often the session changed: what was begun before a turn may have failed because of it."""
+        self.session_number = 0
+        """Goes up with each fresh session: what was begun in an earlier one counts no more."""
+        self.run = Runner(settings.parser_timeout)
+        self.random = random.Random()
+        self._spelt: dict[str, str] = {}
+        """By canonical JID, how the program spells it, where servers may know only that spelling."""
+        self._ways: dict[str, Ways] = {}
+        self._hints: dict[str, Evidence] = {}
+        self.closed = False
+        self.lease_lost: Callable[[Copy], None] = lambda copy: None
+        """Called where a write was refused because another worker has the node in hand."""
+        self.is_led_elsewhere: Callable[[Copy], bool] = lambda copy: False
+        """Whether another worker follows this node, as far as is known."""
+        self.domain_opened: Callable[[str], None] = lambda service: None
+        """Called when the PEP service of an account answered whose domain was taken to have none for us."""
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def new_slots(self, longest: float = math.inf) -> Slots:
+        """Slots for work that asks services, shared among them as the settings say. What its service took longer than
+        `longest` over, in seconds, is given up."""
+        settings = self.settings
+        return Slots(
+            settings.parallel,
+            settings.parallel_service,
+            slow_after=settings.slow_after,
+            longest=longest,
+            is_silent=self.silent.__contains__,
+            era=lambda: self.turns,
+        )
+
+    def speaks_for(self, account: str) -> bool:
+        """Whether this stream's requests are this account's: a database may hold other accounts' copies too, and what
+        one account sees must never become another's copy."""
+        if self.transport is None:
+            return False
+        own = self.own_jid
+        return account == own or (self.transport.is_component and account.endswith(f"@{own}"))
+
+    def serves(self, account: str) -> bool:
+        """Whether the copies of this account are kept by us, and by no other client in this process."""
+        return self.speaks_for(account) and self.database.keeper(self.own_jid) is self
+
+    @property
+    def own_jid(self) -> str:
+        """The stream's own JID, in canonical spelling; empty without a stream."""
+        return canonical_bare(self.transport.own_jid) if self.transport is not None else ""
+
+    def note_spelling(self, jid: str) -> None:
+        """The program spells it so, of a service or an account: what we ask of it, we ask of that."""
+        usual, key = usual_bare(jid), canonical_bare(jid)
+        if usual != key:
+            self._spelt[key] = usual
+        elif self._spelt:
+            self._spelt.pop(key, None)
+
+    def spelt(self, jid: str) -> str:
+        """How to spell a canonical JID to servers."""
+        if self.transport is not None and jid == self.own_jid:
+            return usual_bare(self.transport.own_jid)
+        return self._spelt.get(jid, jid)
+
+    def follow(self, session: Session) -> None:
+        """The stream's session changed."""
+        self.session = session
+        self.turns += 1
+        self.refusals.forget_all()
+        self.silent.clear()
+        if session is Session.FRESH:
+            self.session_number += 1
+            self.domains.begin_session()
+        keeper = self.database.keeper(self.own_jid)
+        if self.online and (keeper is None or not keeper.online):
+            self.database.keep(self.own_jid, self)
+        if self.connected:
+            self.session_up.set()
+        else:
+            self.session_up.clear()
+
+    @property
+    def connected(self) -> bool:
+        """Whether events reach us."""
+        return self.session in (Session.FRESH, Session.RESUMED)
+
+    @property
+    def online(self) -> bool:
+        """Whether requests can be sent."""
+        return self.session is not Session.LOST
+
+    async def load(self) -> None:
+        """Take over what the database remembers."""
+        if not await self.database.scan(spelling.is_canonical):
+            try:
+                await self.database.write(spelling.make_canonical)
+            except DatabaseError as error:
+                log.warning("JIDs that are stored in another spelling cannot be changed: %s", error)
+        self._ways = await self.database.read(nodes.load_ways)
+        records, held = await self.database.scan(
+            lambda conn: (list(nodes.iter_nodes(conn)), {held.node_id: held for held in owners.held_by_all(conn)})
+        )
+        best = {record.key: record for record in sorted(records, key=spelling.worth)}
+        for record in best.values():
+            copy = self.copies.add(record)
+            copy.generation, copy.leader = held[record.id].generation, held[record.id].leader
+
+    async def write(
+        self,
+        copy: Copy,
+        statement: Callable[Concatenate[Any, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Change what is stored of a copy, in one transaction. Raises LeaseLost, and changes nothing, where another
+        worker has the node in hand, or dropped it; else as `Database.write`."""
+        was_led = copy.led
+        try:
+            return await self._write(copy, statement, *args, **kwargs)
+        except LeaseLost:
+            if was_led or not copy.led:
+                raise
+            # We took it over ourselves while this was on its way.
+            return await self._write(copy, statement, *args, **kwargs)
+
+    async def _write(
+        self, copy: Copy, statement: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        node_id, generation, leader = copy.record.id, copy.generation, copy.leader
+        if self.is_led_elsewhere(copy):
+            raise LeaseLost(f"another worker follows {copy.key.node!r}")
+
+        def checked(conn: Any) -> T:
+            owners.check(conn, node_id, generation, leader)
+            result = statement(conn, *args, **kwargs)
+            owners.tell(conn, node_id)
+            return result
+
+        try:
+            result = await self.database.write(checked)
+        except LeaseLost:
+            if (copy.generation, copy.leader) == (generation, leader):
+                self.lease_lost(copy)
+            raise
+        copy.seen = ticket()
+        return result
+
+    async def save(self, copy: Copy, **changes: Any) -> bool:
+        """Change what is remembered of a node: first here, so that reads see it at once, then in the database. False
+        where another worker remembered it first: then what it remembers is taken over instead. Raises as `write`."""
+        if copy.record.id:
+            await self._save(copy, changes)
+            return True
+        copy.update(**changes)
+        record, held, made = await self.database.write(owners.begin_node, copy.record)
+        kept = self.copies.add(record)
+        kept.generation, kept.leader = held.generation, held.leader
+        copy.record = record
+        return made
+
+    async def _save(self, copy: Copy, changes: dict[str, Any]) -> None:
+        was_led = copy.led
+        copy.saving += 1
+        try:
+            copy.update(**changes)
+            try:
+                await self._write(copy, nodes.save, copy.record)
+            except LeaseLost:
+                if was_led or not copy.led:
+                    raise
+                copy.update(**changes)  # as in `write`: on top of what was found when we took it over
+                await self._write(copy, nodes.save, copy.record)
+        finally:
+            copy.saving -= 1
+
+    async def ask(
+        self,
+        type: Literal["get", "set"],
+        key: NodeKey,
+        payload: Element,
+        *,
+        on_answer: Callable[[], None] | None = None,
+    ) -> Element:
+        """Send a request about a node, in its account's name. Work that has a slot may have to wait for others before
+        it is sent, and before this returns (`slots.asking`). Raises as `Transport.iq`; Disconnected, too, where the
+        work began in an earlier session, and TooSlow where it is to be given up; ListingError where what comes is
+        somebody else's answer, or about another node: so it is with every answer, not a listing's first."""
+        if self.transport is None:
+            raise Disconnected("there is no connection to ask on")
+        async with slots.asking():
+            try:
+                answer = await self.transport.iq(
+                    type,
+                    self.spelt(key.service),
+                    payload,
+                    # A component speaks for many accounts, a client for one.
+                    ifrom=self.spelt(key.account) if self.transport.is_component else None,
+                    timeout=self.settings.request_timeout,
+                    on_answer=on_answer,
+                )
+            except Timeout:
+                self.silent.add(host_of(key.service))
+                raise
+            except StanzaError as error:
+                self._refused(key, error)
+                raise
+            if (objection := answers.find_objection(answer, key)) is not None:
+                raise ListingError(objection)
+            self.heard_from(key)
+            return answer
+
+    def heard_from(self, key: NodeKey) -> None:
+        """The service of this node answered a request, or told something."""
+        self.silent.discard(host_of(key.service))
+        if key.service != key.account and self.domains.answered(key.service):
+            self.domain_opened(key.service)
+
+    def _refused(self, key: NodeKey, error: StanzaError) -> None:
+        if not error.link_broken:
+            self.silent.discard(host_of(key.service))
+        if (
+            key.service != key.account and slots.is_working()
+        ):  # what a program asks of strangers says nothing of contacts
+            until = self.clock() + int(self.settings.retry_lasting / 2 * 1e6)
+            self.domains.note(key.service, error, until)
+
+    def ways(self, service: str) -> Ways:
+        """What is known of a service's ways."""
+        return self._ways.get(host_of(service), Ways())
+
+    async def learn(self, service: str, before: Ways, after: Ways) -> None:
+        """Remember what was learnt of a service's ways: the difference, because others learn at the same time."""
+        key = host_of(service)
+        seen = {
+            field.name: way
+            for field in dataclasses.fields(Ways)
+            if (way := getattr(after, field.name)) is not getattr(before, field.name)
+        }
+        ways = self.ways(service).learn(**seen)
+        if ways != self.ways(service):
+            self._ways[key] = ways
+            await self.database.write(nodes.save_ways, key, ways, self.clock())
+
+    def hints(self, service: str) -> Evidence:
+        """What orders said once of a service's ways."""
+        return self._hints.setdefault(host_of(service), Evidence())
+
+    async def forget_ways(self) -> None:
+        """As if we had met no service yet."""
+        self._ways.clear()
+        self._hints.clear()
+        await self.database.write(nodes.remove_ways)
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Run in the background. What it raises is logged, never lost."""
+        task = asyncio.get_running_loop().create_task(work, name=name, context=slots.outside())
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, LeaseLost):
+            log.info("%s was left to another worker: %s", task.get_name(), error)
+        else:
+            log.error("%s failed: %r", task.get_name(), error, exc_info=error)
+
+    async def idle(self) -> None:
+        """Wait until nothing runs in the background."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    async def close(self) -> None:
+        self.closed = True
+        if self.database.keeper(self.own_jid) is self:
+            self.database.keep(self.own_jid, None)
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
+        self.run.close()

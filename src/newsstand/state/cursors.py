@@ -1,0 +1,35 @@
+"""A service's own cursors of a node, as far as they are known."""
+
+from __future__ import annotations
+
+from newsstand.xmpp.answers import Listing
+
+LIMITS = 8
+"""How many of the limits that a program asks with are remembered of a node."""
+
+
+class Cursors:
+    """The service's own cursors of a node, as far as its answers showed them since the last listing, and what the
+    program needs of them."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+        """By item id."""
+        self.limits: dict[int, None] = {}
+        """Those that the program asked with, as `max_items`: newest last."""
+        self.lacking = False
+        """Some that the next answer needs are not known."""
+
+    def note_limit(self, limit: int) -> None:
+        """The program asked with this `max_items`."""
+        self.limits.pop(limit, None)
+        self.limits[limit] = None
+        if len(self.limits) > LIMITS:
+            del self.limits[next(iter(self.limits))]
+
+    def learn(self, listing: Listing) -> None:
+        """An answer names those of its first and last item."""
+        if listing.rsm is not None and listing.items:
+            for item, cursor in ((listing.items[0], listing.rsm.first), (listing.items[-1], listing.rsm.last)):
+                if cursor is not None:
+                    self.known[item.id] = cursor

@@ -1,0 +1,1 @@
+"""Work on a database as a whole: checking, repairing, copying."""

@@ -1,0 +1,1 @@
+"""Sessions of SQLAlchemy for programs, and what follows from what they change."""

@@ -1,0 +1,1 @@
+"""The tables: which revision a database is at, and what differs between the databases."""

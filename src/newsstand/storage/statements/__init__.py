@@ -1,0 +1,1 @@
+"""Statements: functions of a connection, which never commit."""

@@ -1,0 +1,207 @@
+"""Statements on accounts, services and nodes. Functions of a connection; they never commit."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import logging
+from collections.abc import Collection, Iterator
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, CursorResult, Row, bindparam, delete, insert, or_, select, update
+
+from newsstand.model import Counts, NodeKey, NodeRecord, Subscription, SyncState, Verdict, digest
+from newsstand.rules.behaviour import Way, Ways
+from newsstand.storage.mapping import Account, ItemChange, PubsubItem, PubsubNode, Service, table
+from newsstand.storage.statements.keys import check_text, chunks, node_key
+
+E = TypeVar("E", bound=enum.StrEnum)
+
+log = logging.getLogger(__name__)
+
+_node = table(PubsubNode)
+_account = table(Account)
+_item = table(PubsubItem)
+_service = table(Service)
+_change = table(ItemChange)
+
+_SELECT_NODES = select(_account.c.jid, _node).join(_account, _node.c.account_id == _account.c.id)
+_FIND_ACCOUNT = select(_account.c.id).where(_account.c.jid == bindparam("jid"))
+_FIND_NODE = select(_node.c.id).where(
+    _node.c.account_id == bindparam("account_id"),
+    _node.c.service == bindparam("service"),
+    _node.c.name_digest == bindparam("name_digest"),
+)
+
+
+def iter_nodes(conn: Connection) -> Iterator[NodeRecord]:
+    """All nodes that are remembered."""
+    for row in conn.execute(_SELECT_NODES):
+        yield record_of(row)
+
+
+def record_of(row: Row[Any]) -> NodeRecord:
+    """Of a row of accounts and nodes."""
+    return NodeRecord(
+        id=row.id,
+        key=node_key(row.jid, row.service, row.name),
+        verdict=_known(row, "verdict", Verdict),
+        analyser=row.analyser,
+        type=row.type,
+        subtype=row.subtype,
+        analysed_by=row.analysed_by,
+        state=_known(row, "state", SyncState),
+        reason=row.reason,
+        complete=row.complete,
+        verified_at=row.verified_at,
+        revision=row.revision,
+        subscription=_known(row, "subscription", Subscription),
+        access_model=row.access_model,
+        pubsub_type=row.pubsub_type,
+        attempts=row.attempts,
+        retry_at=row.retry_at,
+        failed_by=row.failed_by,
+        shows_publisher=row.shows_publisher,
+        read_at=row.read_at,
+        item_count=row.item_count,
+        quarantined=row.quarantined,
+        payload_bytes=row.payload_bytes,
+    )
+
+
+WORDS: dict[str, enum.StrEnum] = {
+    "verdict": Verdict.UNDECIDED,
+    "state": SyncState.UNSYNCED,
+    "subscription": Subscription.NONE,
+}
+"""Columns that hold one of a few words, with what stands for any other: a hand may have written it."""
+
+
+def words_of(known: enum.StrEnum) -> list[str]:
+    """All that may stand where this word does."""
+    return [word.value for word in type(known)]
+
+
+def _known(row: Row[Any], name: str, kind: type[E]) -> E:
+    value = getattr(row, name)
+    try:
+        return kind(value)
+    except ValueError:
+        log.warning(
+            "node %r of %s has an unknown %s, %r: it is taken for %s. `newsstand db check --repair` mends it",
+            *(row.name, row.service, name, value, WORDS[name].value),
+        )
+        return kind(WORDS[name])
+
+
+def load(conn: Connection, node_ids: Collection[int]) -> list[NodeRecord]:
+    """Those of the nodes that are there."""
+    found: list[NodeRecord] = []
+    for chunk in chunks(list(node_ids)):
+        found += [record_of(row) for row in conn.execute(_SELECT_NODES.where(_node.c.id.in_(chunk)))]
+    return found
+
+
+def find(conn: Connection, key: NodeKey) -> int | None:
+    """The id of a node's row, if there is one."""
+    account_id = conn.execute(_FIND_ACCOUNT, {"jid": key.account}).scalar()
+    if account_id is None:
+        return None
+    wanted = {"account_id": account_id, "service": key.service, "name_digest": digest(key.node)}
+    return conn.execute(_FIND_NODE, wanted).scalar()
+
+
+def save(conn: Connection, record: NodeRecord) -> NodeRecord:
+    """Store what is remembered of a node, but for its revision and items, which only `items.apply` changes, and for
+    when it was read, which `note_read` knows better. Raises ConfigurationError for a name that no database can keep.
+    A record of id 0 is new, and comes back with its id; it takes the row of its key if there is one."""
+    for what, text in zip(("an account", "a service", "a node's name"), record.key, strict=True):
+        check_text(what, text)
+    values = {
+        field.name: getattr(record, field.name)
+        for field in dataclasses.fields(record)
+        if field.name not in ("id", "key", "revision", *Counts._fields)
+    }
+    if record.id:
+        del values["read_at"]
+        conn.execute(update(_node).where(_node.c.id == record.id).values(values))
+        return record
+    account_id = conn.execute(_FIND_ACCOUNT, {"jid": record.key.account}).scalar()
+    if account_id is None:
+        account_id = _made(conn.execute(insert(_account).values(jid=record.key.account)))
+    name_digest = digest(record.key.node)
+    found = conn.execute(
+        _FIND_NODE, {"account_id": account_id, "service": record.key.service, "name_digest": name_digest}
+    ).scalar()
+    if found is not None:
+        return save(conn, dataclasses.replace(record, id=found))
+    made = conn.execute(
+        insert(_node).values(
+            account_id=account_id,
+            service=record.key.service,
+            name=record.key.node,
+            name_digest=name_digest,
+            **values,
+        )
+    )
+    node_id = _made(made)
+    if first := first_revision(node_id):
+        conn.execute(update(_node).where(_node.c.id == node_id).values(revision=first))
+    return dataclasses.replace(record, id=node_id, revision=first)
+
+
+def first_revision(node_id: int) -> int:
+    """Where a copy's revisions begin. Ids are never given twice, so a copy that is dropped and begun anew never has a
+    revision of the one before: a watcher that comes back with such a one can be told."""
+    return (node_id - 1) << 32
+
+
+def _made(result: CursorResult[Any]) -> int:
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def note_read(conn: Connection, node_id: int, now: int) -> None:
+    """The program read this node."""
+    before = or_(_node.c.read_at.is_(None), _node.c.read_at < now)
+    conn.execute(update(_node).where(_node.c.id == node_id, before).values(read_at=now))
+
+
+def remove(conn: Connection, node_id: int) -> None:
+    """Forget a node and all that hangs on it: items, words and log go with it."""
+    conn.execute(delete(_node).where(_node.c.id == node_id))
+
+
+def remove_idle_accounts(conn: Connection) -> None:
+    """Forget the accounts that have no node any more."""
+    conn.execute(delete(_account).where(_account.c.id.not_in(select(_node.c.account_id))))
+
+
+def erase_items(conn: Connection, node_id: int) -> None:
+    """Take a node's items out of the copy. The log says nothing of it, for not the service removed them, but we; so it
+    ends here: what it told before leads to nothing that comes after, and the revision that is passed over shows it."""
+    conn.execute(delete(_item).where(_item.c.node_id == node_id))
+    conn.execute(delete(_change).where(_change.c.node_id == node_id))
+    anew = {"revision": _node.c.revision + 1, **Counts()._asdict()}
+    conn.execute(update(_node).where(_node.c.id == node_id).values(anew))
+
+
+def load_ways(conn: Connection) -> dict[str, Ways]:
+    """What was learnt of each service."""
+    names = {field.name for field in dataclasses.fields(Ways)}
+    known = {way.value for way in Way}
+    return {
+        row.jid: Ways(**{k: Way(v) for k, v in row.ways.items() if k in names and v in known})
+        for row in conn.execute(select(_service))
+    }
+
+
+def save_ways(conn: Connection, jid: str, ways: Ways, now: int) -> None:
+    values = {"ways": dataclasses.asdict(ways), "learnt": now}
+    if not conn.execute(update(_service).where(_service.c.jid == jid).values(values)).rowcount:
+        conn.execute(insert(_service).values(jid=jid, **values))
+
+
+def remove_ways(conn: Connection) -> None:
+    conn.execute(delete(_service))

@@ -1,0 +1,207 @@
+"""Statements on who follows which node, and on doubts. Functions of a connection; they never commit.
+
+See docs/decisions/010-several-workers.md. Every write to a copy names the generation that it builds on; a worker that
+takes a node over raises it, so that whatever the one before it still had in hand is not stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from newsstand.errors import LeaseLost
+from newsstand.model import NodeRecord, Process, SyncState
+from newsstand.storage.mapping import PubsubNode, Worker, table
+from newsstand.storage.schema import dialects
+from newsstand.storage.statements import nodes
+from newsstand.storage.statements.keys import chunks
+
+_node = table(PubsubNode)
+_worker = table(Worker)
+
+
+class WorkerRow(NamedTuple):
+    """A worker, and what it said of itself."""
+
+    id: str
+    account: str
+    process: Process
+    hears: bool
+    shares: bool
+    left: int
+    """Microseconds until its time is over; below 0 afterwards."""
+
+
+IsAlive = Callable[[WorkerRow], bool]
+"""Whether a worker may still be at work, as far as its row and the machine tell."""
+
+
+class Held(NamedTuple):
+    """A node's lease."""
+
+    node_id: int
+    generation: int
+    leader: str | None
+
+
+_HEARD = _node.c.state.in_([SyncState.LIVE.value, SyncState.SYNCING.value])
+UNHEARD = "not heard from since the last session"
+_UNHEARD = {"state": SyncState.STALE.value, "reason": UNHEARD}
+LEASE = select(_node.c.generation, _node.c.leader).where(_node.c.id == bindparam("b_node"))
+_HELD = select(_node.c.id, _node.c.generation, _node.c.leader)
+_WORKERS = select(
+    _worker.c.id,
+    _worker.c.account,
+    _worker.c.host,
+    _worker.c.pid,
+    _worker.c.started,
+    _worker.c.hears,
+    _worker.c.shares,
+    _worker.c.until,
+)
+
+
+def check(conn: Connection, node_id: int, generation: int, leader: str | None) -> None:
+    """Raises LeaseLost where a node is not any more what somebody builds on: of this generation, and followed by this
+    worker, or by nobody."""
+    row = conn.execute(LEASE, {"b_node": node_id}).first()
+    if row is None:
+        raise LeaseLost(f"node {node_id} was dropped")
+    if tuple(row) != (generation, leader):
+        raise LeaseLost(f"node {node_id} is at generation {row.generation}, not {generation}, or in other hands")
+
+
+def tell(conn: Connection, node_id: int) -> None:
+    """When this is committed, other workers are to look at this node."""
+    dialects.tell(conn, node_id)
+
+
+def begin_node(conn: Connection, record: NodeRecord) -> tuple[NodeRecord, Held, bool]:
+    """Remember a new node; or, False, find that another worker did, and what it remembers."""
+    found = nodes.find(conn, record.key)
+    known = nodes.save(conn, record) if found is None else nodes.load(conn, [found])[0]
+    [held] = held_by_id(conn, [known.id])
+    return known, held, found is None
+
+
+# Workers ---------------------------------------------------------------------------------------------------------
+
+
+def workers(conn: Connection) -> list[WorkerRow]:
+    now = dialects.now(conn)
+    return [
+        WorkerRow(row.id, row.account, Process(row.host, row.pid, row.started), row.hears, row.shares, row.until - now)
+        for row in conn.execute(_WORKERS)
+    ]
+
+
+def beat(
+    conn: Connection, worker: str, account: str, process: Process, *, hears: bool, shares: bool, lease: int
+) -> None:
+    """The worker goes on, for `lease` microseconds from now. Those whose time is over are forgotten until they do."""
+    now = dialects.now(conn)
+    conn.execute(delete(_worker).where(_worker.c.until < now))
+    values = {
+        "account": account,
+        "host": process.host,
+        "pid": process.pid,
+        "started": process.started,
+        "hears": hears,
+        "shares": shares,
+        "until": now + lease,
+    }
+    if not conn.execute(update(_worker).where(_worker.c.id == worker).values(values)).rowcount:
+        conn.execute(insert(_worker).values(id=worker, **values))
+
+
+def fall_silent(conn: Connection, worker: str) -> None:
+    """Nothing reaches the worker any more: what it follows is not live to anybody. Its time goes on running."""
+    conn.execute(update(_worker).where(_worker.c.id == worker).values(hears=False))
+    _tell_all(conn, _led_by(conn, worker))
+
+
+def end(conn: Connection, worker: str) -> None:
+    """The worker is at its end: others may follow what it followed, at once."""
+    left = _led_by(conn, worker)
+    conn.execute(update(_node).where(_node.c.leader == worker).values(leader=None))
+    conn.execute(delete(_worker).where(_worker.c.id == worker))
+    _tell_all(conn, left)
+
+
+def _led_by(conn: Connection, worker: str) -> list[int]:
+    return list(conn.execute(select(_node.c.id).where(_node.c.leader == worker)).scalars())
+
+
+def _tell_all(conn: Connection, node_ids: Iterable[int]) -> None:
+    for node_id in node_ids:
+        dialects.tell(conn, node_id)
+
+
+def age(conn: Connection, worker: str, reason: str, node_ids: Collection[int] | None) -> None:
+    """Nothing vouches for these of the nodes that the worker follows, or, None, for any, until it was listed again."""
+    stale = {"state": SyncState.STALE.value, "reason": reason}
+    mine = _node.c.leader == worker, _HEARD
+    if node_ids is None:
+        conn.execute(update(_node).where(*mine).values(stale))
+        return
+    for chunk in chunks(list(node_ids)):
+        conn.execute(update(_node).where(_node.c.id.in_(chunk), *mine).values(stale))
+
+
+# Leases ----------------------------------------------------------------------------------------------------------
+
+
+def take(conn: Connection, worker: str, node_ids: Collection[int], is_alive: IsAlive, most: int | None) -> list[Held]:
+    """Have the worker follow these nodes, `most` of them at most, but for those that another one follows that is
+    alive. Returns what it follows of them now; its own keep their generation. None of them is live."""
+    living = {row.id for row in workers(conn) if is_alive(row)}
+    kept: list[Held] = []
+    given: list[Held] = []
+    for chunk in chunks(list(node_ids)):
+        for row in conn.execute(_HELD.where(_node.c.id.in_(chunk)).order_by(_node.c.id)).all():
+            held = Held(*row)
+            if held.leader == worker:
+                kept.append(held)
+            elif held.leader not in living and (most is None or len(kept) + len(given) < most):
+                given.append(held)
+    age(conn, worker, UNHEARD, [held.node_id for held in kept])
+    return kept + _give(conn, given, worker)
+
+
+def seize(conn: Connection, worker: str, node_id: int) -> Held | None:
+    """Take a node over whoever follows it; None where it was dropped."""
+    row = conn.execute(_HELD.where(_node.c.id == node_id)).first()
+    if row is None:
+        return None
+    held = Held(*row)
+    return held if held.leader == worker else _give(conn, [held], worker)[0]
+
+
+def _give(conn: Connection, given: Sequence[Held], worker: str) -> list[Held]:
+    for chunk in chunks([held.node_id for held in given]):
+        those = _node.c.id.in_(chunk)
+        conn.execute(update(_node).where(those).values(leader=worker, generation=_node.c.generation + 1))
+        conn.execute(update(_node).where(those, _HEARD).values(_UNHEARD))
+    _tell_all(conn, [held.node_id for held in given])
+    return [Held(held.node_id, held.generation + 1, worker) for held in given]
+
+
+def give_up(conn: Connection, worker: str, node_ids: Collection[int]) -> None:
+    """Leave these nodes to others."""
+    for chunk in chunks(list(node_ids)):
+        mine = _node.c.id.in_(chunk), _node.c.leader == worker
+        conn.execute(update(_node).where(*mine).values(leader=None))
+    _tell_all(conn, node_ids)
+
+
+def held_by_all(conn: Connection) -> list[Held]:
+    return [Held(*row) for row in conn.execute(_HELD)]
+
+
+def held_by_id(conn: Connection, node_ids: Collection[int]) -> list[Held]:
+    found: list[Held] = []
+    for chunk in chunks(list(node_ids)):
+        found += [Held(*row) for row in conn.execute(_HELD.where(_node.c.id.in_(chunk)))]
+    return found

@@ -1,0 +1,61 @@
+"""Statements on what is being parsed of a node, so that items which end their process are found out. Functions of a
+connection; they never commit. See `newsstand.sync.parsing` for what a note means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from newsstand.model import Process
+from newsstand.storage.mapping import ParsingNote, table
+
+_note = table(ParsingNote)
+
+_OF_NODE = _note.c.node_id == bindparam("b_node")
+_FIND = select(_note).where(_OF_NODE)
+_REPLACE = update(_note).where(_OF_NODE)
+_REMOVE = delete(_note).where(_OF_NODE, _note.c.token == bindparam("b_token"))
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """The items of a node up to that digest are being parsed; or, with `digest`, this one of them by itself."""
+
+    until: bytes
+    token: str
+    """Of the replica that parses."""
+    process: Process
+    parser: str | None
+    parser_version: int | None
+    digest: bytes | None = None
+    revision: int | None = None
+    """That one item's."""
+
+
+def find(conn: Connection, node_id: int) -> Note | None:
+    row = conn.execute(_FIND, {"b_node": node_id}).first()
+    if row is None:
+        return None
+    process = Process(row.host, row.pid, row.started)
+    return Note(row.until, row.token, process, row.parser, row.parser_version, row.digest, row.revision)
+
+
+def keep(conn: Connection, node_id: int, note: Note) -> None:
+    """In the place of whatever was noted of the node."""
+    values = {
+        "until": note.until,
+        "digest": note.digest,
+        "revision": note.revision,
+        "parser": note.parser,
+        "parser_version": note.parser_version,
+        "token": note.token,
+        **note.process._asdict(),
+    }
+    if not conn.execute(_REPLACE.values(values), {"b_node": node_id}).rowcount:
+        conn.execute(insert(_note).values(node_id=node_id, **values))
+
+
+def remove(conn: Connection, node_id: int, token: str) -> None:
+    """That of this replica; another one's stays."""
+    conn.execute(_REMOVE, {"b_node": node_id, "b_token": token})

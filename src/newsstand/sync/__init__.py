@@ -1,0 +1,1 @@
+"""Brings copies up to their services, and keeps them so."""

@@ -1,0 +1,94 @@
+"""The cursors that some services send along with what `max_items` brings (XEP-0059), unasked.
+
+They are the service's own (stamps of creation, say), so an answer of the copy can name those only that were seen. What
+a program's limits need is learnt by asking for it: as little as that takes, and for as long as the program asks so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from newsstand.errors import ListingError, StanzaError, Timeout, TooSlow
+from newsstand.model import ItemsRequest, Rsm, RsmQuery, SyncState
+from newsstand.rules.behaviour import SHOWS_SET, Take, Way, foresee, set_index
+from newsstand.state.context import Context
+from newsstand.state.copies import Copy
+from newsstand.storage.statements import items
+from newsstand.sync import listing
+from newsstand.xmpp import answers
+
+log = logging.getLogger(__name__)
+
+WINDOW = 64
+"""Of a node with no more items all cursors are learnt, once any is needed: whatever limit comes next, it is known."""
+AT_ONCE = 8
+"""Requests under way together."""
+
+
+def find_set(context: Context, copy: Copy, request: ItemsRequest, count: int, ends: Sequence[str]) -> Rsm | None:
+    """The `<set/>` for this request, of a node of `count` items, by the ids of those at its `ends`; None while a
+    cursor in it is not known."""
+    assert request.max_items is not None
+    ways = context.ways(copy.key.service)
+    if count == 0:
+        return Rsm(count=0)
+    known = [cursor for item_id in ends if (cursor := copy.cursors.known.get(item_id)) is not None]
+    if len(known) != 2:
+        return None
+    take = foresee(ways, request, count, knows_cursors=True)
+    first, last = reversed(known) if take in (Take.LAST_REVERSED, Take.FIRST_REVERSED) else known
+    return Rsm(first, last, count, set_index(ways, count, request.max_items))
+
+
+def ends_of(count: int, limit: int) -> tuple[int, ...]:
+    """Where what `max_items` brings begins and ends in the service's order; the newest are its last."""
+    if count == 0:
+        return ()
+    return max(0, count - limit), count - 1
+
+
+def are_needed(context: Context, copy: Copy) -> bool:
+    """Whether the program asks in a way that the service answers with cursors."""
+    return bool(copy.cursors.limits) and context.ways(copy.key.service).limited_set in SHOWS_SET
+
+
+async def learn(context: Context, copy: Copy) -> None:
+    """Ask for those that are not known. What stands in the way is logged: the service goes on being asked."""
+    copy.cursors.lacking = False
+    if copy.record.state is not SyncState.LIVE or context.ways(copy.key.service).new is not Way.LAST:
+        return
+    heard, count = copy.heard, copy.record.item_count
+    needed = {at for limit in copy.cursors.limits for at in ends_of(count, limit)}
+    wanted = range(count) if count <= WINDOW else sorted(needed)
+    ids = dict(zip(wanted, await context.database.read(items.ids_at, copy.record.id, wanted, count), strict=False))
+    pages = _pages([at for at, item_id in ids.items() if item_id not in copy.cursors.known])
+    try:
+        for start in range(0, len(pages), AT_ONCE):
+            told = await asyncio.gather(*(_ask(context, copy, page) for page in pages[start : start + AT_ONCE]))
+            if copy.heard != heard:
+                return
+            for page, answer in zip(pages[start:], told, strict=False):
+                if [item.id for item in answer.items] != [ids[at] for at in page]:
+                    log.info("%r of %s is not in the order that was expected", copy.key.node, copy.key.service)
+                    return
+                copy.cursors.learn(answer)
+    except (StanzaError, Timeout, TooSlow, ListingError) as error:
+        log.info("the cursors of %r could not be learnt: %s", copy.key.node, error)
+
+
+def _pages(positions: Sequence[int]) -> list[tuple[int, ...]]:
+    """A page shows the cursors of its ends: so of two items, where both are needed."""
+    pages: list[tuple[int, ...]] = []
+    for at in positions:
+        if pages and pages[-1] == (at - 1,):
+            pages[-1] = (at - 1, at)
+        else:
+            pages.append((at,))
+    return pages
+
+
+async def _ask(context: Context, copy: Copy, page: tuple[int, ...]) -> answers.Listing:
+    rsm = RsmQuery(len(page), index=page[0])
+    return answers.read_items(await listing.request_items(context, copy.key, rsm=rsm))

@@ -1,0 +1,215 @@
+"""The complete listing of a node: what it holds at one moment, checked by a second request."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from newsstand.errors import Disconnected, ListingError, StanzaError, Timeout, TooSlow
+from newsstand.model import ItemsRequest, Notification, Published, SyncState
+from newsstand.rules.behaviour import Way, Ways, learn_from_disco
+from newsstand.rules.evidence import said_by_order
+from newsstand.rules.reconcile import Applied, is_much_shorter, iter_listing
+from newsstand.state import slots
+from newsstand.state.context import Context
+from newsstand.state.copies import Copy
+from newsstand.state.spool import Spool
+from newsstand.storage.statements import items, nodes
+from newsstand.sync import cursor_probing, listing, partial, probing
+from newsstand.sync.subscriptions import Subscriptions
+from newsstand.xmpp import seen_items
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 5
+"""How often a listing is begun anew because notifications came in the middle of it."""
+LIST_REST = 4
+"""After a listing, the node rests so many times as long as the service took over it, before it is listed again."""
+
+
+class FullSync:
+    """Makes copies equal to what their nodes hold."""
+
+    def __init__(self, context: Context, subscriptions: Subscriptions, parse: Callable[[Copy], None]) -> None:
+        self._context = context
+        self._subscriptions = subscriptions
+        self._parse = parse
+        self.stored: Callable[[Copy], None] = lambda copy: None
+        """Called when a listing is over: notifications that waited for it can be applied."""
+
+    async def relist(self, copy: Copy) -> None:
+        """List the node once; its copy is live afterwards, if that can be believed."""
+        if copy.pages is None:
+            await copy.quiet()
+        copy.listing, copy.missed = True, ()
+        try:
+            if copy.record.state is not SyncState.LIVE:
+                copy.update(state=SyncState.SYNCING)
+            if asyncio.get_running_loop().time() - copy.confirmed_at > self._context.settings.revalidate:
+                copy.subscribed = False  # perhaps it is not any more: of a copy that is not live, nobody asks that
+            if not copy.subscribed:
+                copy.order = None  # a gap: the news since that order are not all known
+            await self._subscriptions.begin(copy)
+            ids = await self._attempt(copy)
+        finally:
+            copy.listing = copy.urgent = False
+            if copy.record.state is not SyncState.LIVE and copy.pages is None:
+                copy.miss()
+        self.stored(copy)
+        if ids is None:
+            copy.relist = True
+            copy.disturbed += 1
+            return
+        copy.disturbed = 0
+        try:
+            await probing.probe(self._context, copy, ids)
+        except (StanzaError, Timeout, TooSlow, ListingError) as error:
+            # The copy is right; only the service's ways are not known, and what depends on them is asked of it.
+            log.info("the ways of %s could not be learnt: %s", copy.key.service, error)
+
+    async def _attempt(self, copy: Copy) -> list[str] | None:
+        """One listing; stored, if it can be believed. Returns its ids then, in order. Raises ListingError when the
+        last of several, one after the other, cannot."""
+        turns = self._context.turns
+        pages, copy.pages = copy.pages, None
+        if pages is None:
+            pages = listing.begin(self._context, copy)
+        pages.waited = 0.0
+        came_before = 0
+
+        def begun() -> None:
+            copy.relist = copy.check_ids = False
+            copy.refetch.clear()
+            copy.behind |= bool(copy.inbox)  # the copy does not say so yet
+            copy.taken(len(copy.inbox))  # what came before the request is in the listing
+
+        def answered() -> None:
+            nonlocal came_before
+            came_before = len(copy.inbox)  # by the time that we go on, more may have come
+
+        ways = self._context.ways(copy.key.service)
+        began, waited = asyncio.get_running_loop().time(), slots.waited()
+        try:
+            listed = await listing.download(self._context, copy.key, ways, copy.progress, begun, answered, pages)
+        except Disconnected:
+            if pages.number and copy.record.state is not SyncState.LIVE and copy.subscribed:
+                copy.pages = pages  # if the session is resumed, nothing was lost
+            raise
+        self._context.refusals.answered(ItemsRequest(copy.key))
+        ids, by_disco = listed.ids, False
+        if not listed.paged or await self._lacks_much(copy, listed):
+            ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)
+        now = asyncio.get_running_loop().time()
+        # What was lost did not take the service's time, nor what we waited for others, nor what the database does.
+        copy.took = now - began - pages.waited - (slots.waited() - waited)
+        copy.rest_until = now + copy.took * LIST_REST
+        shows = seen_items.shows_publisher(listed.items.shown_publishers)
+        later = copy.inbox[came_before:]
+        undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)
+        may_differ = _ids_of(later if undisturbed else copy.inbox)
+        same = set(ids) ^ set(listed.ids) <= may_differ
+        last = copy.disturbed + 1 >= ATTEMPTS
+        if copy.relist or not copy.subscribed or not same or not (undisturbed or (last and not listed.paged)):
+            if last:
+                copy.disturbed = 0
+                raise ListingError("the node changed each time that it was listed")
+            return None
+        if undisturbed:
+            copy.taken(len(copy.inbox))
+        else:
+            # All that came meanwhile is applied on top, once more where the answer held it: what a service told
+            # before its answer may be missing in it. The order before teaches nothing, then.
+            copy.order = None
+        await self._context.learn(copy.key.service, ways, self._learnt(copy, listed, ids if by_disco else (), later))
+        await self._store(copy, listed, shows, turns)
+        listed.items.close()
+        if not undisturbed:
+            copy.order = None
+        return listed.ids
+
+    async def _lacks_much(self, copy: Copy, listed: listing.Listed) -> bool:
+        """Whether so much of the copy is missing in a listing by several answers, which agree with each other, that it
+        must not be taken out on their word alone."""
+        there = set(listed.ids)
+        held = await self._context.database.scan(items.held_ids, copy.record.id)
+        return is_much_shorter(len(held), sum(id_ not in there for id_ in held))
+
+    def _learnt(self, copy: Copy, listed: listing.Listed, ids: Sequence[str], later: Sequence[Notification]) -> Ways:
+        """What a listing, and the ids by another way, teach of the service."""
+        ways = learn_from_disco(listed.ways, listed.ids, ids)
+        if copy.order is not None:
+            # Only what came before the answer can have had a part in its order.
+            until = len(copy.history) - sum(len(told.news) for told in later)
+            if copy.explains(news := copy.history[:until], listed.items):
+                said = said_by_order(ways, copy.order, news, listed.ids)
+                ways = self._context.hints(copy.key.service).weigh(ways, said, copy.key, news)
+        if copy.key.service == copy.key.account and listed.own_from is not Way.UNKNOWN:
+            ways = ways.learn(own_from=listed.own_from)
+        return ways
+
+    async def _store(self, copy: Copy, listed: listing.Listed, shows: bool | None, turns: int) -> None:
+        """Make the copy equal to a listing that was begun when the session had made so many turns."""
+        now = self._context.clock()
+        copy.update(reason=None, attempts=0, retry_at=None, failed_by=None)
+        if shows is not None:
+            copy.update(shows_publisher=shows)
+        before = copy.record
+        record = dataclasses.replace(before, state=SyncState.LIVE, complete=True, verified_at=now)
+
+        def store(conn: Any) -> Applied:
+            nodes.save(conn, record)
+            steps = iter_listing(items.held(conn, record.id), listed.items)
+            return items.apply(conn, record.id, steps, now, of_listing=listed.items)
+
+        applied = await self._context.write(copy, store)
+        meanwhile = copy.record is not before
+        believed = turns == self._context.turns and copy.followed and not copy.left
+        copy.update(
+            state=SyncState.LIVE if believed else SyncState.STALE if copy.followed else copy.record.state,
+            complete=copy.followed,
+            verified_at=now,
+            revision=applied.revision,
+            **applied.counts._asdict(),
+        )
+        if not copy.followed:
+            await self._context.write(copy, nodes.erase_items, copy.record.id)  # it was closed during the write
+        copy.tell()
+        if meanwhile:
+            await self._context.save(copy)  # what was changed of it during the write must not get lost, nor undo it
+        copy.failure = None
+        copy.revalidate = False
+        copy.answered_at = asyncio.get_running_loop().time()
+        copy.behind = copy.relist or bool(copy.refetch)
+        copy.cursors.known.clear()
+        copy.cursors.lacking = cursor_probing.are_needed(self._context, copy)
+        partial.remember_order(self._context, copy, listed.ids, listed.items)
+        for told in copy.inbox:
+            copy.note(told)
+        self._parse(copy)
+
+
+def _contained(listed: Spool, shows: bool | None, told: Notification, ways: Ways) -> bool:
+    """Whether a notification that came during a listing changes nothing about it: services send a node's last item
+    again to whoever subscribes."""
+    if told.delayed or len(told.news) != 1 or not listed:
+        return False
+    news = told.news[0]
+    if not isinstance(news, Published) or len(news.items) != 1:
+        return False
+    item = seen_items.as_listed(news.items[0], shows)
+    newest = listed[0] if Way.FIRST in (ways.new, ways.overwritten) else listed[-1]
+    return item.exact and item.content_digest == newest.content_digest
+
+
+def _ids_of(notifications: Sequence[Notification]) -> set[str]:
+    found: set[str] = set()
+    for told in notifications:
+        for news in told.news:
+            if isinstance(news, Published):
+                found.update(item.id for item in news.items)
+            else:
+                found.update(getattr(news, "item_ids", ()))
+    return found

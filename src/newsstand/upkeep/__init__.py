@@ -1,0 +1,1 @@
+"""Compares, tidies and drops copies."""

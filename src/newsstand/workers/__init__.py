@@ -1,0 +1,1 @@
+"""Several workers on one database: who follows which node, and what is in doubt."""

@@ -1,0 +1,124 @@
+"""What is in doubt of the copies, where several workers use one database: a doubt is a row, so that everybody knows of
+it, and whoever follows the node looks into it (docs/decisions/010-several-workers.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from newsstand.errors import ConfigurationError, DatabaseError
+from newsstand.model import SyncState
+from newsstand.rules.behaviour import Way
+from newsstand.state.context import Context
+from newsstand.state.copies import Copy, ticket
+from newsstand.storage.statements import doubt_rows
+from newsstand.storage.statements.doubt_rows import RaisedDoubt
+
+SETTLED = 1_000
+"""How many doubts it is remembered of that they are settled."""
+AWAITED = 2.0
+"""Seconds that the worker which follows a node may take over news that we heard of it, too."""
+
+
+def _nothing(copy: Copy) -> None:
+    return None
+
+
+class SharedDoubts:
+    """Of one worker."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._raised: dict[Copy, dict[RaisedDoubt, None]] = {}
+        """Doubts in the database that the work on these copies settles."""
+        self._settled: dict[RaisedDoubt, None] = {}
+        self._handing: set[Copy] = set()
+        self.doubted: Callable[[Copy], None] = _nothing
+        """Called when somebody else doubts a copy of ours."""
+
+    # Of copies that we follow --------------------------------------------------------------------------------------
+
+    def begin(self, copy: Copy, doubts: Iterable[RaisedDoubt]) -> None:
+        """It is ours to follow from now on, and these were raised before."""
+        self._raised[copy] = dict.fromkeys(doubts)
+
+    def end(self, copy: Copy) -> None:
+        """It is ours no more."""
+        self._raised.pop(copy, None)
+
+    def keep(self, copy: Copy, doubts: Iterable[RaisedDoubt]) -> None:
+        """We raised these ourselves."""
+        self._raised.setdefault(copy, {}).update(dict.fromkeys(doubts))
+
+    def has_any(self, copy: Copy) -> bool:
+        """Whether the database knows of some that are still to be settled."""
+        return bool(self._raised.get(copy))
+
+    def is_untold(self, copy: Copy) -> bool:
+        """Whether others would call a copy live that is in doubt."""
+        return copy.record.state is SyncState.LIVE and copy.doubtful and not self.has_any(copy)
+
+    async def tell(self, copy: Copy) -> None:
+        """What is in doubt of a copy that others would call live, they are told. Raises as `Context.write`."""
+        if self.is_untold(copy):
+            copy.raising += 1
+            try:
+                whole = [doubt_rows.WHOLE]
+                self.keep(copy, await self._context.write(copy, doubt_rows.raise_doubts, copy.record.id, whole))
+            finally:
+                copy.raising -= 1
+
+    async def settle(self, copy: Copy) -> None:
+        """What was in doubt is looked into. Raises as `Context.write`."""
+        doubts = list(self._raised.get(copy, ()))
+        await self._context.write(copy, doubt_rows.settle, doubts)
+        for doubt in doubts:
+            self._raised.get(copy, {}).pop(doubt, None)
+            self._settled[doubt] = None
+        while len(self._settled) > SETTLED:
+            del self._settled[next(iter(self._settled))]
+
+    def note(self, copy: Copy, doubt: RaisedDoubt) -> None:
+        """The database knows of this one."""
+        raised = self._raised.setdefault(copy, {})
+        if doubt in raised or doubt in self._settled or copy.raising:
+            return  # while we raise some ourselves, the next look tells
+        raised[doubt] = None
+        copy.heard += 1  # what was asked for before this moment may be older
+        stays = self._context.ways(copy.key.service).overwritten is Way.STAYS
+        if doubt.item_id != doubt_rows.WHOLE and stays:
+            copy.refetch.add(doubt.item_id)
+        else:
+            copy.relist = True  # where an item that was written without our hearing of it stands, a listing shows
+            copy.subscribed = False  # and we may not hear of it because of that; subscribing again changes nothing
+        self.doubted(copy)
+
+    # Of copies that others follow ----------------------------------------------------------------------------------
+
+    def is_handing_over(self, copy: Copy) -> bool:
+        return copy in self._handing
+
+    async def hand_over(self, copy: Copy) -> None:
+        """Hand what is in doubt to the worker that follows the node. Until the database says so, the copy does. Raises
+        as `Database.write`."""
+        self._handing.add(copy)
+        copy.asking += 1
+        try:
+            while copy.has_doubts() and not copy.led:
+                whole = copy.relist or copy.check_ids
+                wanted = [doubt_rows.WHOLE] if whole else sorted(copy.refetch)
+                refetch = set(copy.refetch)
+                copy.relist = copy.check_ids = False
+                copy.refetch.clear()
+                try:
+                    await self._context.database.write(doubt_rows.raise_doubts, copy.record.id, wanted)
+                except (DatabaseError, ConfigurationError):
+                    copy.relist |= whole
+                    copy.refetch |= refetch
+                    raise
+                # It may be ours by now: then we settle it, as a doubt of somebody's.
+                copy.doubted = not copy.led
+                copy.seen = ticket()
+                copy.behind = False
+        finally:
+            copy.asking -= 1
+            self._handing.discard(copy)

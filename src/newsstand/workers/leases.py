@@ -1,0 +1,83 @@
+"""Who follows which copy, as far as one worker knows: itself, another one, or nobody
+(docs/decisions/010-several-workers.md)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+from newsstand.model import NodeRecord
+from newsstand.state.context import Context
+from newsstand.state.copies import Copy, ticket
+from newsstand.storage.statements import owners
+from newsstand.storage.statements.doubt_rows import RaisedDoubt
+from newsstand.storage.statements.owners import Held
+from newsstand.storage.statements.polls import Standing
+from newsstand.workers.doubts import SharedDoubts
+from newsstand.workers.peers import Peers
+
+
+class Leases:
+    """Of one worker. Asks the database nothing: it is told what that says."""
+
+    def __init__(self, context: Context, worker: str, peers: Peers, doubting: SharedDoubts) -> None:
+        self._context = context
+        self.worker = worker
+        self.peers = peers
+        self.doubting = doubting
+        self.begun = False
+        """Whether this worker is at work."""
+        self.ready = False
+        """In this session, the database knows that we are at work, and what of ours is not live any more."""
+        self.lost: Callable[[Copy], None] = lambda copy: None
+        """Called when a copy is ours to follow no more: another worker's, or dropped."""
+        context.is_led_elsewhere = self.has_leader
+
+    def has_leader(self, copy: Copy) -> bool:
+        """Whether another worker follows the node."""
+        return not copy.led and self.peers.find(copy.leader) is not None
+
+    def refresh(self, copy: Copy, standing: Standing | None, asked: int) -> None:
+        """Take over how a copy that another worker may follow stands in the database."""
+        if copy.led or copy.ahead or asked < copy.seen:
+            return
+        if standing is None:
+            self.drop(copy)
+            return
+        if standing.held.leader is not None and standing.held.leader != self.worker:
+            self.peers.saw(standing.held.leader, standing.worker)
+        copy.doubted = standing.doubted
+        self.take_over(copy, standing.record, standing.held, asked)
+
+    def take_over(self, copy: Copy, record: NodeRecord, held: Held, asked: int) -> None:
+        """What the database says of a copy that is not ours."""
+        before = copy.record
+        read_at = max(before.read_at or 0, record.read_at or 0) or None
+        copy.record = dataclasses.replace(record, read_at=read_at)
+        copy.generation, copy.leader, copy.seen = held.generation, held.leader, asked
+        if not self.has_leader(copy):
+            copy.age(owners.UNHEARD)
+        if (before.revision, before.state) != (record.revision, record.state):
+            copy.cursors.known.clear()
+            copy.covered.clear()
+            copy.tell()
+
+    def hold(self, copy: Copy, held: Held, doubts: Iterable[RaisedDoubt]) -> None:
+        """It is ours to follow from now on, and these doubts were raised before."""
+        copy.generation, copy.leader, copy.led, copy.seen = held.generation, self.worker, True, ticket()
+        copy.doubted = False
+        copy.awaited.clear()
+        self.doubting.begin(copy, doubts)
+
+    def let_go(self, copy: Copy) -> None:
+        """It is not ours to follow any more."""
+        copy.led = False
+        self.doubting.end(copy)
+        self.lost(copy)
+
+    def drop(self, copy: Copy) -> None:
+        """Its row is gone."""
+        if copy.record.id and not copy.dropped:
+            self._context.copies.drop(copy)
+            self._context.copies.removed(copy.record.id)
+            self.let_go(copy)

@@ -1,0 +1,199 @@
+"""Answers to XEP-0060 requests as XML, read. Pure. For notifications, see there.
+
+The semantic layers of XMPP libraries lose data, so this works on elements."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape
+
+from newsstand.jid import canonical, canonical_bare
+from newsstand.model import (
+    NS_DATA,
+    NS_DISCO_INFO,
+    NS_DISCO_ITEMS,
+    NS_PUBSUB,
+    NS_RSM,
+    NodeKey,
+    Rsm,
+    SeenItem,
+    Subscription,
+)
+from newsstand.xmpp import xmltext
+from newsstand.xmpp.seen_items import read_item
+from newsstand.xmpp.tags import ITEM, ITEMS, PUBSUB, SET
+from newsstand.xmpp.weight import dismantle, is_heavy
+
+MOST_PARTS = 10
+"""Elements of a `<pubsub/>` that are looked at; there are two at most."""
+
+
+# Answers ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    items: tuple[SeenItem, ...]
+    rsm: Rsm | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """What disco#info says of a node (XEP-0060, 5.4). None where it does not."""
+
+    access_model: str | None = None
+    pubsub_type: str | None = None
+
+
+def is_from(iq: Element, service: str, account: str) -> bool:
+    """Whether a result, or an error, is this service's own word to this account, both in canonical spelling (RFC 6120,
+    8.1.2.1 and 10.3). What names no sender is from the account; its server may answer for it under its own name."""
+    sender = iq.get("from")
+    if service != account:
+        return sender is not None and canonical(sender) == service
+    return not sender or canonical_bare(sender) in (account, account.rpartition("@")[2])
+
+
+def find_objection(iq: Element, key: NodeKey) -> str | None:
+    """Why an answer is not to be believed: somebody else sent it, or it is about another node. None where it is the
+    service's, about what was asked for."""
+    if not is_from(iq, key.service, key.account):
+        return f"{iq.get('from') or 'the own server'} answered instead of {key.service}"
+    for child in iq:
+        for part in child[:MOST_PARTS] if child.tag == PUBSUB else (child,):
+            if part.get("node", key.node) != key.node:
+                return f"{key.service} answered about node {part.get('node')!r} instead of {key.node!r}"
+    return None
+
+
+def find_items(iq: Element) -> Element | None:
+    """The `<items/>` of a result."""
+    return iq.find(f"{PUBSUB}/{ITEMS}")
+
+
+def read_items(iq: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Listing:
+    """The items of a result, each as text of its own."""
+    items = find_items(iq)
+    seen = () if items is None else tuple(read_item(child, limits) for child in items if child.tag == ITEM)
+    return Listing(seen, read_set(iq))
+
+
+def read_set(iq: Element) -> Rsm | None:
+    """The `<set/>` of a result (XEP-0059), if there is one."""
+    rsm = iq.find(f"{PUBSUB}/{SET}")
+    return None if rsm is None else _read_rsm(rsm)
+
+
+def iter_items(iq: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Iterator[SeenItem]:
+    """The same one after the other, of a tree that nobody else needs: what was read of it is freed on the way."""
+    items = find_items(iq)
+    children: list[Element | None] = [] if items is None else [child for child in items if child.tag == ITEM]
+    if items is not None:
+        items.clear()
+    for at, child in enumerate(children):
+        assert child is not None
+        yield read_item(child, limits)
+        children[at] = None
+        if is_heavy(child, characters=sys.maxsize):  # one long text is freed at once, whatever its length
+            dismantle([child])
+
+
+def read_item_ids(iq: Element) -> list[str]:
+    """The ids of a result's items, in its order; what they hold is not read."""
+    items = find_items(iq)
+    return [] if items is None else [child.get("id", "") for child in items if child.tag == ITEM]
+
+
+def count_items(iq: Element) -> int:
+    """How many items a result holds, at most."""
+    items = find_items(iq)
+    return 0 if items is None else len(items)
+
+
+def read_ends(iq: Element) -> Listing:
+    """The first and the last item of a result, and its `<set/>`: without the time that a large one takes."""
+    items, rsm = find_items(iq), read_set(iq)
+    if items is None or rsm is None or not len(items):
+        return Listing((), None)
+    return Listing((read_item(items[0]), read_item(items[-1])), rsm)
+
+
+def _read_rsm(rsm: Element) -> Rsm:
+    first = rsm.find(f"{{{NS_RSM}}}first")
+    index = first.get("index") if first is not None else None
+    count = rsm.findtext(f"{{{NS_RSM}}}count")
+    return Rsm(
+        first=first.text if first is not None else None,
+        last=rsm.findtext(f"{{{NS_RSM}}}last"),
+        count=_number(count),
+        index=_number(index),
+    )
+
+
+def _number(text: str | None) -> int | None:
+    """Negative ones too: some services send such an index."""
+    digits = (text or "").removeprefix("-")
+    return int(text or "") if digits.isascii() and digits.isdigit() and len(digits) < 16 else None
+
+
+def write_rsm(rsm: Rsm) -> str:
+    """A `<set/>` of an answer, as text."""
+    index = "" if rsm.index is None else f' index="{rsm.index}"'
+    parts = [] if rsm.count is None else [f"<count>{rsm.count}</count>"]
+    if rsm.first is not None:
+        parts.append(f"<first{index}>{escape(rsm.first)}</first>")
+    if rsm.last is not None:
+        parts.append(f"<last>{escape(rsm.last)}</last>")
+    return f'<set xmlns="{NS_RSM}">{"".join(parts)}</set>'
+
+
+def read_disco_item_ids(iq: Element) -> list[str]:
+    """The item ids that disco#items of a node lists, in the service's order (XEP-0060, 5.5: `name` is the id)."""
+    query = iq.find(f"{{{NS_DISCO_ITEMS}}}query")
+    return [] if query is None else [name for item in query if (name := item.get("name")) is not None]
+
+
+def disco_is_cut(iq: Element) -> bool:
+    """True where the listing says of itself that it is only a page (XEP-0059)."""
+    rsm = iq.find(f"{{{NS_DISCO_ITEMS}}}query/{SET}")
+    return rsm is not None and (_read_rsm(rsm).count or 0) > len(read_disco_item_ids(iq))
+
+
+def read_disco_info(iq: Element) -> NodeInfo:
+    fields = {
+        field.get("var"): field.findtext(f"{{{NS_DATA}}}value")
+        for field in iq.iterfind(f"{{{NS_DISCO_INFO}}}query/{{{NS_DATA}}}x/{{{NS_DATA}}}field")
+    }
+    return NodeInfo(fields.get("pubsub#access_model"), fields.get("pubsub#type"))
+
+
+def read_subscription(iq: Element) -> Subscription:
+    """What a subscribe request brought. A service may answer with nothing: then it agreed (XEP-0060, 6.1.2)."""
+    element = iq.find(f"{PUBSUB}/{{{NS_PUBSUB}}}subscription")
+    match element.get("subscription") if element is not None else "subscribed":
+        case "subscribed":
+            return Subscription.SUBSCRIBED
+        case "pending":
+            return Subscription.PENDING
+        case _:
+            return Subscription.NONE
+
+
+def names_subscription(iq: Element, key: NodeKey) -> bool:
+    """Whether an answer to `subscriptions_request` names the account's subscription as one that is in force. Some
+    services leave out the node that was asked for."""
+    return any(
+        found.get("node", key.node) == key.node
+        and canonical(found.get("jid", "")) == key.account
+        and found.get("subscription") == "subscribed"
+        for found in iq.iterfind(f"{PUBSUB}/{{{NS_PUBSUB}}}subscriptions/{{{NS_PUBSUB}}}subscription")
+    )
+
+
+def read_published_ids(iq: Element) -> tuple[str, ...]:
+    """The ids that a service gave to what was published (XEP-0060, 7.1.1)."""
+    items = iq.iterfind(f"{PUBSUB}/{{{NS_PUBSUB}}}publish/{ITEM}")
+    return tuple(item_id for item in items if (item_id := item.get("id")))
