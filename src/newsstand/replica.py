@@ -88,6 +88,7 @@ class Replica:
         if self._with_entry_points:
             brought = await entry_points.bring(self._settings.parser_timeout)
             self._analysers.bring(brought.analysers, complete=brought.complete)
+        began = asyncio.get_running_loop().time()
         context = Context(database, self._transport, self._analysers, self._settings, self._clock)
         await context.load()
         engine = self._engine = Engine(context, only_when_asked=self.only_when_asked)
@@ -95,6 +96,9 @@ class Replica:
             self._listen(self._transport, engine)
         self._forget_loss = database.when_lost(lambda: self._turn_off(engine))
         await engine.open()
+        records = engine.records()
+        items, seconds = sum(record.item_count for record in records), asyncio.get_running_loop().time() - began
+        log.info("the database is open: %d nodes, %d items, in %.2f s", len(records), items, seconds)
 
     def _turn_off(self, engine: Engine) -> None:
         """The database's file is lost: from this moment on, the program's requests go to their services."""
