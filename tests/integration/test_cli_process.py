@@ -33,7 +33,7 @@ def cli(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     return Cli(tmp_path, capsys, monkeypatch)
 
 
-async def imports_of(*argv: str) -> list[str]:
+async def imports_of(*argv: str, code: int = 0) -> list[str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", TELL_IMPORTS, ",".join(HEAVY), *argv),
         stdin=asyncio.subprocess.DEVNULL,
@@ -42,7 +42,7 @@ async def imports_of(*argv: str) -> list[str]:
     )
     async with asyncio.timeout(PROCESS_SECONDS):
         _, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
+    assert process.returncode == code, err.decode()
     return re.findall(r"(?m)^imported: (\w+)$", err.decode())
 
 
@@ -55,8 +55,17 @@ async def test_commands_that_only_read_import_neither_slixmpp_nor_alembic(
 ) -> None:
     await make_node(await connect("romeo"), prosody, node, a="Balcony")
     assert (await cli("sync", prosody.pubsub, node, *cli.login(prosody))).code == 0
-    for argv in (["nodes"], ["search", "balcony"], ["get", prosody.pubsub, node, "--offline"], ["db", "current"]):
+    for argv in (["search", "balcony"], ["get", prosody.pubsub, node, "--offline"], ["db", "current"]):
         assert await imports_of(*argv) == ["sqlalchemy"], argv
+    for argv in (["nodes"], ["nodes", "--json"]):
+        assert await imports_of(*argv) == [], argv
+
+
+@pytest.mark.parametrize(
+    "argv", [["nodes"], ["search", "x"], ["get", "pubsub.x", "n", "--offline"], ["purge", "pubsub.x", "n"]]
+)
+async def test_that_there_is_no_database_is_said_before_anything_heavy_is_imported(cli: Cli, argv: list[str]) -> None:
+    assert await imports_of(*argv, code=1) == []
 
 
 async def test_a_process_without_a_terminal_synchronises_and_reads(

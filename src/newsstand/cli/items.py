@@ -6,9 +6,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from newsstand.analysis.analysers import Analyser
 from newsstand.cli import output, payloads
 from newsstand.cli.addresses import bare_jid
 from newsstand.cli.conditions import conditions
@@ -16,7 +15,10 @@ from newsstand.cli.places import reading
 from newsstand.cli.wording import explained
 from newsstand.errors import Disconnected, NewsstandError, NotInCopy
 from newsstand.model import Answer, Item, NodeKey, NodeRecord, Origin, Policy
-from newsstand.replica import ALL_ACCOUNTS, Replica
+
+if TYPE_CHECKING:
+    from newsstand.analysis.analysers import Analyser
+    from newsstand.replica import Replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,8 @@ def search(args: Any) -> int:
 
 async def _search(args: Any, service: str | None, where: dict[str, Any]) -> int:
     async with reading(args) as (replica, account):
+        from newsstand.replica import ALL_ACCOUNTS
+
         page = await replica.search(
             args.text,
             type=args.type,

@@ -6,12 +6,14 @@ import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from newsstand.cli.addresses import account_jid
 from newsstand.errors import ConfigurationError, DatabaseError
-from newsstand.replica import Replica
-from newsstand.storage.database import check_url, holds_password, is_file, open_database
+from newsstand.storage.sqlite.glance import path_of_plain_url
+
+if TYPE_CHECKING:
+    from newsstand.replica import Replica  # with it comes SQLAlchemy, whose import costs half a second
 
 
 def database_url(args: Any, *, make_folder: bool = False) -> str:
@@ -35,12 +37,18 @@ def database_url(args: Any, *, make_folder: bool = False) -> str:
 
 def named_url(argument: str) -> str:
     """A URL that was given as an argument. Raises ConfigurationError where a password is in it."""
-    if holds_password(argument):
+    if path_of_plain_url(argument) is None and _holds_password(argument):
         raise ConfigurationError(
             "other users of this machine can read the password in the URL, because they see a command's arguments: "
             "leave it to ~/.pgpass, $PGPASSFILE or $PGPASSWORD, or the whole URL to $NEWSSTAND_DATABASE"
         )
     return argument
+
+
+def _holds_password(url: str) -> bool:
+    from newsstand.storage.database import holds_password
+
+    return holds_password(url)
 
 
 def data_folder() -> Path:
@@ -75,6 +83,10 @@ async def reading(args: Any, *, any_account: bool = False) -> AsyncIterator[tupl
     waited for where only others may migrate. With `any_account`, None stands for all accounts unless one is named."""
     named = named_account(args)
     url = existing(database_url(args)) if args.migrate else database_url(args)
+
+    from newsstand.replica import Replica
+    from newsstand.storage.database import open_database
+
     # Where nothing can be fetched, a damaged copy is better told of than begun anew.
     database = await open_database(url, migrate=args.migrate, set_aside=False)
     replica = Replica()
@@ -89,7 +101,14 @@ async def reading(args: Any, *, any_account: bool = False) -> AsyncIterator[tupl
 
 def existing(url: str) -> str:
     """The URL, of a database that is there. Raises DatabaseError where there is none."""
-    path = Path(check_url(url).database or "")
-    if is_file(url) and not os.path.lexists(path):
+    path = path_of_plain_url(url) or _file_of(url)
+    if path is not None and not os.path.lexists(path):
         raise DatabaseError(f"there is no database at {path} yet: `newsstand sync` makes one, --database names another")
     return url
+
+
+def _file_of(url: str) -> Path | None:
+    """Raises ConfigurationError for a URL that cannot be opened."""
+    from newsstand.storage.database import check_url, is_file
+
+    return Path(check_url(url).database or "") if is_file(url) else None
