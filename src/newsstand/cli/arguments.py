@@ -121,6 +121,10 @@ def _add_node(command: argparse.ArgumentParser) -> None:
     command.add_argument("node", metavar="NODE", help="the name of the node")
 
 
+def _add_full(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--full", action="store_true", help="all of each item's text, tags and links, as for reading")
+
+
 def _add_get(commands: Any) -> None:
     command = commands.add_parser(
         "get",
@@ -136,6 +140,7 @@ def _add_get(commands: Any) -> None:
     whom.add_argument("--offline", action="store_true", help="only from the copy; nothing is connected")
     whom.add_argument("--refresh", action="store_true", help="only from the service")
     command.add_argument("--json", action="store_true", help="one JSON document, with the XML of each item")
+    _add_full(command)
     command.add_argument("--secrets", action="store_true", help="with the passwords of bookmarks in that XML")
     command.set_defaults(find=_does("items:get"))
 
@@ -187,6 +192,7 @@ def _add_watch(commands: Any) -> None:
     _add_node(command)
     command.add_argument("--since", metavar="REVISION", type=int, help="first what came after this revision")
     command.add_argument("--json", action="store_true", help="one JSON document a line")
+    _add_full(command)
     command.set_defaults(find=_does("watching:watch"))
 
 
@@ -248,6 +254,7 @@ def _add_search(commands: Any) -> None:
     command.add_argument("--limit", metavar="N", type=_positive, default=20, help="at most so many, up to 1000 (20)")
     command.add_argument("--after", metavar="CURSOR", type=int, help="the page after the one that named this cursor")
     command.add_argument("--json", action="store_true", help="one JSON document")
+    _add_full(command)
     command.set_defaults(find=_does("items:search"))
 
 

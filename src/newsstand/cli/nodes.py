@@ -27,7 +27,7 @@ def nodes(args: Any) -> int:
         output.print_json({"nodes": [_facts(record) for record in found]})
         return 0
     now = time.time_ns() // 1000 if output.at_terminal() else None
-    output.print_table(_TITLES, [_row(record, now) for record in found])
+    output.print_table(_TITLES, [_row(record, now) for record in found], names=2)
     if not found:
         output.say("the database holds no node yet: `newsstand sync SERVICE NODE` makes a copy")
     return 0
