@@ -13,6 +13,7 @@ from newsstand.cli.addresses import bare_jid
 from newsstand.cli.conditions import conditions
 from newsstand.cli.places import reading
 from newsstand.cli.posts import Post
+from newsstand.cli.suggesting import did_you_mean
 from newsstand.cli.wording import explained
 from newsstand.errors import Disconnected, NewsstandError, NotInCopy
 from newsstand.model import Answer, Item, NodeKey, NodeRecord, Origin, Policy
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 EXCERPT = 240
 """Characters of a text, where only a part of it is shown."""
+MANY = 20
+"""More names than are told of, where one is wrong."""
 LINKS = 3
 """How many links are shown there."""
 
@@ -109,7 +112,14 @@ async def _get_offline(args: Any, service: str) -> Found:
     async with reading(args) as (replica, account):
         if account is None:
             raise NotInCopy(f"the database holds no node yet: `newsstand sync {service} {args.node}` makes a copy")
-        return Found.of(await _ask(replica, args, account, service, Policy.ONLY_COPY), replica)
+        try:
+            answer = await _ask(replica, args, account, service, Policy.ONLY_COPY)
+        except NotInCopy as error:
+            held = [r.key.node for r in replica.nodes() if r.key[:2] == (account, service) and r.complete]
+            if args.node in held or not (hint := did_you_mean(args.node, held)):
+                raise
+            raise NotInCopy(f"{error}{hint}") from error
+        return Found.of(answer, replica)
 
 
 async def _get(args: Any, login: Any, service: str) -> Found:
@@ -207,7 +217,9 @@ async def _search(args: Any, service: str | None, where: dict[str, Any]) -> int:
             after=args.after,
             account=account or ALL_ACCOUNTS,
         )
-        types = _types(replica.nodes())
+        records = replica.nodes()
+        types = _types(records)
+        hint = "" if page.items else _perhaps_meant(args, service, records, replica.analysers)
     shown = [Shown(item, types.get(item.key), item.parsed) for item in page.items]
     if args.json:
         output.print_json({"items": [each.facts() for each in shown], "next": page.next, "total": page.total})
@@ -216,8 +228,23 @@ async def _search(args: Any, service: str | None, where: dict[str, Any]) -> int:
     if page.next is not None:
         output.say(f"{len(shown)} of {page.total}; the next page: --after {page.next}")
     elif not shown:
-        output.say("nothing found")
+        output.say(f"nothing found{hint}")
     return 0
+
+
+def _perhaps_meant(args: Any, service: str | None, records: Sequence[NodeRecord], analysers: Sequence[Analyser]) -> str:
+    """Where nothing is found because a name is none of those that there are, what it perhaps should be."""
+    types = {record.type for record in records} | {analyser.type for analyser in analysers}
+    for what, given, known in (
+        ("type", args.type, types),
+        ("service", service, {record.key.service for record in records}),
+        ("node", args.node, {record.key.node for record in records}),
+    ):
+        if given is not None and given not in known:
+            names = sorted(filter(None, known))
+            others = did_you_mean(given, names) or (f": there are {', '.join(names)}" if 0 < len(names) < MANY else "")
+            return f"; there is no {what} {given!r}{others}"
+    return ""
 
 
 # Both ------------------------------------------------------------------------------------------------------------
