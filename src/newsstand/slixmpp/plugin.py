@@ -13,21 +13,22 @@ from slixmpp import BaseXMPP
 from slixmpp.plugins.base import BasePlugin
 
 from newsstand.config import Settings
+from newsstand.default_place import default_database
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLost, NewsstandError, NotADatabase
 from newsstand.replica import Replica
 from newsstand.slixmpp.transport import SlixmppTransport
 from newsstand.slixmpp.trigger import Trigger
 from newsstand.storage import shared
 from newsstand.storage.database import Database, check_url
+from newsstand.xmpp.transport import Transport
 
 log = logging.getLogger(__name__)
-
-DEFAULT_DATABASE = "sqlite:///newsstand.db"
 
 
 class Newsstand(BasePlugin):
     """`xmpp.register_plugin("newsstand", {"database": "sqlite:///news.db"})`.
 
+    Without `database` it is where the command line has it: see `newsstand.default_place`.
     `entry_points` false leaves out the analysers of installed packages. With `migrate` false, this process waits for
     another one to make or migrate the database. Further keys are the fields of `newsstand.config.Settings`. A setting
     that cannot be right raises ConfigurationError at once. The database is opened in the background: until it is, and
@@ -39,7 +40,7 @@ class Newsstand(BasePlugin):
     description = "Newsstand: a live local copy of PubSub nodes"
     dependencies: ClassVar[set[str]] = set()
     default_config: ClassVar[dict[str, Any]] = {
-        "database": DEFAULT_DATABASE,
+        "database": None,
         "entry_points": True,
         "migrate": True,
     } | {field.name: field.default for field in dataclasses.fields(Settings)}
@@ -49,6 +50,8 @@ class Newsstand(BasePlugin):
     def plugin_init(self) -> None:
         given = dict(self.config)
         self._url = given.pop("database")
+        if self._url is None:
+            self._url = default_database(make_folder=True)
         if not isinstance(self._url, str):
             raise ConfigurationError("database must be a URL, such as sqlite:///news.db")
         check_url(self._url)
@@ -67,6 +70,11 @@ class Newsstand(BasePlugin):
         self._process = 0
         """And in which process."""
         self._begin()
+
+    @property
+    def transport(self) -> Transport:
+        """Requests of our own, to which the trigger does not answer."""
+        return self._transport
 
     def _begin(self) -> None:
         """Open as soon as the loop runs: a program may register plugins before it starts one."""

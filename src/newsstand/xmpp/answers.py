@@ -162,6 +162,21 @@ def disco_is_cut(iq: Element) -> bool:
     return rsm is not None and (_read_rsm(rsm).count or 0) > len(read_disco_item_ids(iq))
 
 
+def read_disco_nodes(iq: Element, service: str) -> tuple[list[tuple[str, str]], Rsm | None]:
+    """The nodes that disco#items of a service lists, each with what the service calls it, in the service's order
+    (XEP-0060, 5.2); and the `<set/>` beside them, if there is one. Other entities that it lists are left out."""
+    query = iq.find(f"{{{NS_DISCO_ITEMS}}}query")
+    if query is None:
+        return [], None
+    found = [
+        (node, item.get("name") or "")
+        for item in query.iterfind(f"{{{NS_DISCO_ITEMS}}}item")
+        if (node := item.get("node")) and canonical_bare(item.get("jid") or "") == service
+    ]
+    rsm = query.find(SET)
+    return found, None if rsm is None else _read_rsm(rsm)
+
+
 def read_disco_info(iq: Element) -> NodeInfo:
     fields = {
         field.get("var"): field.findtext(f"{{{NS_DATA}}}value")

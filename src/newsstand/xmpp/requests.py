@@ -114,11 +114,15 @@ def items_request(
     if max_items is not None:
         items.set("max_items", str(max_items))
     if rsm is not None:
-        wanted = SubElement(pubsub, SET)
-        for name in ("max", "after", "before", "index"):
-            if (value := getattr(rsm, name)) is not None:
-                SubElement(wanted, f"{{{NS_RSM}}}{name}").text = str(value)
+        _add_rsm(pubsub, rsm)
     return pubsub
+
+
+def _add_rsm(parent: Element, rsm: RsmQuery) -> None:
+    wanted = SubElement(parent, SET)
+    for name in ("max", "after", "before", "index"):
+        if (value := getattr(rsm, name)) is not None:
+            SubElement(wanted, f"{{{NS_RSM}}}{name}").text = str(value)
 
 
 def subscribe_request(node: str, jid: str) -> Element:
@@ -145,6 +149,14 @@ def subscriptions_request(node: str) -> Element:
 def disco_items_request(node: str) -> Element:
     """XEP-0060, 5.5: the ids of a node."""
     return Element(f"{{{NS_DISCO_ITEMS}}}query", {"node": node})
+
+
+def disco_nodes_request(rsm: RsmQuery | None = None) -> Element:
+    """XEP-0060, 5.2: the nodes of a service."""
+    query = Element(f"{{{NS_DISCO_ITEMS}}}query")
+    if rsm is not None:
+        _add_rsm(query, rsm)
+    return query
 
 
 def disco_info_request(node: str) -> Element:
