@@ -4,7 +4,6 @@ nothing later. Pure.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum
@@ -13,6 +12,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from newsstand.errors import ConfigurationError
 from newsstand.jid import canonical_bare
 from newsstand.model import RsmQuery
+from newsstand.suggesting import did_you_mean
 
 E = TypeVar("E", bound=Enum)
 
@@ -165,8 +165,7 @@ def fields(value: object) -> Mapping[str, Any] | None:
 def options(possible: Sequence[str], given: object) -> str:
     """What is possible, in words, and what was probably meant."""
     listed = " or ".join(each for each in (", ".join(possible[:-1]), *possible[-1:]) if each)
-    near = difflib.get_close_matches(given, possible, 1, 0.6) if isinstance(given, str) else []
-    return listed + (f" (did you mean {near[0]}?)" if near else "")
+    return listed + (did_you_mean(given, possible) if isinstance(given, str) else "")
 
 
 def shown(value: object) -> str:

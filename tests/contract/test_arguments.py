@@ -106,7 +106,7 @@ WRONG: list[tuple[Verb, str]] = [
     (lambda r: r.watch(SERVICE, NODE, since="x"), "since must be a whole number, not 'x'"),
     (lambda r: r.watch(SERVICE, NODE, since=-1), "since must be at least 0"),
     (lambda r: r.search(5), "text must be a text, not 5"),
-    (lambda r: r.search(type="blgo"), r"type 'blgo' is unknown: there are .*\(did you mean blog\?\)"),
+    (lambda r: r.search(type="blgo"), r"type 'blgo' is unknown: there are .*: did you mean 'blog'\?"),
     (lambda r: r.search(service=5), "service must be a JID"),
     (lambda r: r.search(node=5), "node must be the name"),
     (lambda r: r.search(where="title"), "where must be a dict"),

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from newsstand.cli.conditions import Spelt, condition, joined
-from newsstand.cli.suggesting import did_you_mean
+from newsstand.suggesting import did_you_mean
 
 DESCRIPTION = "A live, local, queryable copy of the XMPP PubSub nodes that a program reads."
 EPILOG = """\

@@ -13,10 +13,10 @@ from newsstand.cli.addresses import bare_jid
 from newsstand.cli.conditions import conditions
 from newsstand.cli.places import reading
 from newsstand.cli.posts import Post
-from newsstand.cli.suggesting import did_you_mean
 from newsstand.cli.wording import explained
 from newsstand.errors import Disconnected, NewsstandError, NotInCopy
 from newsstand.model import Answer, Item, NodeKey, NodeRecord, Origin, Policy
+from newsstand.suggesting import did_you_mean
 
 if TYPE_CHECKING:
     from newsstand.analysis.analysers import Analyser
