@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
@@ -18,11 +17,10 @@ from newsstand.errors import DatabaseError
 from newsstand.storage.port import Turn
 from newsstand.storage.postgresql.connections import should_try_again, translated
 from newsstand.storage.schema import versioning
+from newsstand.storage.write_queue import GROUP, Job, WriteQueue, failure_of
 
 T = TypeVar("T")
 
-GROUP = 64
-"""How many writes that wait together share a transaction."""
 GROUP_SECONDS = 0.1
 """After so long a transaction takes no more in: while it lasts, nobody else can write."""
 ATTEMPTS = 8
@@ -31,44 +29,31 @@ PAUSE = 0.01
 """Seconds before the second attempt; twice as long before each further one."""
 
 
-class _Job(NamedTuple):
-    """In the order in which they are done."""
-
-    turn: Turn
-    number: int
-    run: Callable[[Connection], Any]
-    future: asyncio.Future[Any]
+_Job = Job[asyncio.Future[Any]]
 
 
 class PostgresqlWriter:
-    """Belongs to the event loop in which it was made. What waits together is committed together: where several workers
-    write, each waits for the others once for all that it has, not once for each."""
+    """The task that writes to a server, of the event loop in which it was made. What waits together is committed
+    together: where several workers write, each waits for the others once for all that it has, not once for each."""
 
     def __init__(self, engine: AsyncEngine, url: URL) -> None:
         self._engine = engine
         self._url = url
         self._jobs: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()
-        self._numbers = itertools.count()
-        self._closed = False
-        self._work_task = asyncio.get_running_loop().create_task(self._work(), name="newsstand-write")
+        self._queue = WriteQueue(self._jobs)
+        self._loop = asyncio.get_running_loop()
+        self._work_task = self._loop.create_task(self._work(), name="newsstand-write")
 
     def submit(self, job: Callable[[Connection], T], turn: Turn = Turn.IN_ORDER) -> asyncio.Future[T]:
         """Its result, once it is committed. A future that is cancelled before is not told; the job runs all the
         same. Raises DatabaseError when the writer is closed."""
-        if self._closed:
-            raise DatabaseError("the database is closed")
-        return self._put(job, turn)
-
-    def _put(self, job: Callable[[Connection], T], turn: Turn) -> asyncio.Future[T]:
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put_nowait(_Job(turn, next(self._numbers), job, future))
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(job, turn, future)
         return future
 
     async def close(self) -> None:
         """Do what waits, then end."""
-        if not self._closed:
-            self._closed = True
-            self._put(lambda conn: None, Turn.LAST)
+        self._queue.close(self._loop.create_future())
         await asyncio.wait({self._work_task})
         await self._engine.dispose()
 
@@ -82,16 +67,6 @@ class PostgresqlWriter:
         except asyncio.CancelledError as error:
             self._abandon(group, error)
             raise
-
-    def _next_of(self, turn: Turn) -> _Job | None:
-        """One that waits and may be done together with those of this turn."""
-        if self._jobs.empty():
-            return None
-        job = self._jobs.get_nowait()
-        if job.turn is turn:
-            return job
-        self._jobs.put_nowait(job)
-        return None
 
     async def _do_together(self, group: list[_Job]) -> bool:
         """In one transaction, with those that wait or come meanwhile, which join the group. False where something
@@ -107,7 +82,7 @@ class PostgresqlWriter:
                         results.append(await conn.run_sync(job.run))
                         full = len(group) >= GROUP or time.monotonic() - began > GROUP_SECONDS
                         last = len(results) == len(group)
-                        if last and not full and (more := self._next_of(job.turn)) is not None:
+                        if last and not full and (more := self._queue.next_of(job.turn)) is not None:
                             group.append(more)
                     committing = True
                     try:
@@ -131,7 +106,7 @@ class PostgresqlWriter:
         """In their order. What comes first does not wait for all of them, and joins the group."""
         in_order = group[0].turn is not Turn.FIRST
         for job in list(group):
-            while in_order and (first := self._next_of(Turn.FIRST)) is not None:
+            while in_order and (first := self._queue.next_of(Turn.FIRST)) is not None:
                 group.append(first)
                 await self._do(first)
             await self._do(job)
@@ -149,11 +124,11 @@ class PostgresqlWriter:
 
     def _abandon(self, under_way: list[_Job], error: BaseException) -> None:
         """The event loop is being ended: nobody is left in the dark."""
-        self._closed = True
+        left = self._queue.clear()
         for job in under_way:
             _fail(job, error)
-        while not self._jobs.empty():
-            _fail(self._jobs.get_nowait(), DatabaseError("the database was closed"))
+        for job in left:
+            _fail(job, DatabaseError("the database was closed"))
 
     async def _run(self, job: Callable[[Connection], Any]) -> Any:
         for attempt in range(1, ATTEMPTS + 1):
@@ -183,7 +158,5 @@ def _tell(job: _Job, result: Any) -> None:
 
 
 def _fail(job: _Job, error: BaseException) -> None:
-    """SystemExit and the like must end neither the task nor the event loop."""
-    told = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
     if not job.future.done():
-        job.future.set_exception(told)
+        job.future.set_exception(failure_of(error))
