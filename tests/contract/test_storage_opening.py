@@ -20,8 +20,8 @@ from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, 
 from newsstand.model import NodeRecord
 from newsstand.storage import mapping
 from newsstand.storage.database import Database, find_revision, migrate, open_database
-from newsstand.storage.schema import versioning
-from newsstand.storage.sqlite import connections, opening
+from newsstand.storage.schema import versioning, waiting
+from newsstand.storage.sqlite import connections
 from newsstand.storage.sqlite.database import SqliteDatabase
 from newsstand.storage.statements import items
 from tests.contract._storage import apply, in_step, make_node, path_of, put
@@ -300,7 +300,7 @@ async def test_a_new_database_that_another_process_holds_is_locked(
     path = tmp_path / "news.db"
     path.touch()
     monkeypatch.setattr(connections, "BUSY_SECONDS", 0.1)
-    monkeypatch.setattr(opening, "MIGRATION_SECONDS", 0.1)
+    monkeypatch.setattr(waiting, "MIGRATION_SECONDS", 0.1)
     with held_by_another_process(path), pytest.raises(DatabaseLocked, match=r"news\.db"):
         await open_database(url_of(path))
     await make_database(path)
@@ -405,7 +405,7 @@ async def test_who_may_not_migrate_waits_for_one_who_does(tmp_path: Path) -> Non
 
 
 async def test_who_may_not_migrate_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "MIGRATION_SECONDS", 0.2)
+    monkeypatch.setattr(waiting, "MIGRATION_SECONDS", 0.2)
     path = tmp_path / "news.db"
     with pytest.raises(DatabaseError, match="does not exist, and this process may not migrate"):
         await open_database(url_of(path), migrate=False)

@@ -13,8 +13,7 @@ from newsstand.cli.places import database_url, existing, reading
 from newsstand.errors import ConfigurationError, Disconnected
 from newsstand.model import NodeRecord, Subscription
 from newsstand.replica import Replica
-from newsstand.storage.database import is_file
-from newsstand.storage.sqlite.backup import check_unused
+from newsstand.storage.database import check_unused, is_file
 
 
 def purge(args: Any) -> int:
@@ -38,7 +37,7 @@ def reset(args: Any) -> int:
 def _run(args: Any, wanted: Any, drop: Any) -> list[NodeRecord]:
     url = existing(database_url(args))
     if is_file(url):
-        check_unused(url)
+        asyncio.run(check_unused(url))
     login = None
     if not args.offline:
         from newsstand.cli.session import Login

@@ -22,7 +22,7 @@ from newsstand.storage.maintenance.digests import Sum, each_row
 from newsstand.storage.maintenance.whole import WholeDatabase, work
 from newsstand.storage.mapping import ItemText, PubsubNode, table
 from newsstand.storage.schema import dialects, versioning
-from newsstand.storage.sqlite import backup, connections
+from newsstand.storage.sqlite import connections
 from newsstand.storage.statements import lasting, refused
 from newsstand.storage.statements.lasting import Row
 
@@ -75,6 +75,8 @@ async def copy(source_url: str, target_url: str, *, report: Report | None = None
     copying = _Copying(source, target, report or (lambda come, total: None), with_refused)
     if await work(copying.must_be_made, copying.stop):
         await database.migrate(target_url, "head")
+    if target.is_file:
+        await database.check_unused(target_url)
     done = await work(copying.run, copying.stop)
     if copying.went_on and target.is_file and not done.differences:
         await work(lambda: _clean(target))  # of what was copied before, and taken out again, nothing is left
@@ -143,8 +145,6 @@ class _Copying:
 
     def run(self) -> Copied:
         """The tables are there."""
-        if self.target.is_file:
-            backup.check_unused(self.target.url.render_as_string())
         source, target = self.source, self.target
         with ExitStack() as stack:
             with source.translated():

@@ -12,6 +12,7 @@ from sqlalchemy.sql import Delete
 
 from newsstand.errors import NotADatabase
 from newsstand.model import SyncState, digest
+from newsstand.storage.database import check_unused
 from newsstand.storage.maintenance import checking, ids
 from newsstand.storage.maintenance.whole import WholeDatabase, work
 from newsstand.storage.mapping import (
@@ -26,7 +27,6 @@ from newsstand.storage.mapping import (
     table,
 )
 from newsstand.storage.schema import dialects
-from newsstand.storage.sqlite import backup
 from newsstand.storage.sqlite.connections import doubt_of, path_of
 from newsstand.storage.statements import nodes
 from newsstand.storage.statements.keys import chunks
@@ -55,20 +55,15 @@ async def repair(url: str) -> list[str]:
     place.check_exists()
 
     def run() -> list[str]:
-        if place.is_file:
-            backup.check_unused(url)
         with place.translated(), place.connection(foreign_keys=False) as conn:
             with conn.begin():
                 place.check_revision(conn)
-                if not place.is_file:
-                    from newsstand.storage.postgresql import connections  # costs 100 ms to import
-
-                    connections.check_unused(conn, place.url)
             with place.change(conn):
                 checking.read_anything(conn)
                 return [f"{words}: {count}" for words, step in _STEPS if (count := step(conn))]
 
     try:
+        await check_unused(url)
         done = await work(run)
         left = await checking.check(url)
     except NotADatabase:

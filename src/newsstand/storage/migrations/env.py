@@ -19,7 +19,7 @@ from newsstand.errors import ConfigurationError
 from newsstand.storage import database
 from newsstand.storage.mapping import PREFIX, Base
 from newsstand.storage.schema import dialects, versioning
-from newsstand.storage.sqlite.connections import check_length, check_url, make_engine, make_file, path_of, translated
+from newsstand.storage.sqlite.connections import check_length, make_engine, make_file, path_of, translated
 
 HERE = Path(__file__).parent
 
@@ -66,7 +66,7 @@ def run_on(url: str) -> None:
 
         opening.run_under_lock(database.check_url(url), checked)
         return
-    parsed = check_url(url)
+    parsed = database.check_url(url)
     path = path_of(parsed)
     with translated(path):
         check_length(path, make_file(path))

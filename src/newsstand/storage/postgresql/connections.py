@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, event, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -49,13 +49,9 @@ _WHERE_FROM = (
 _UNREACHABLE = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
 
 
-def check_url(url: str) -> URL:
-    """The URL, in one spelling. Raises ConfigurationError, saying what would be right, for one that cannot be
-    opened, and where the driver is missing; the message does not repeat the URL, for it may hold a password."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ConfigurationError(f"the database URL is none; {_EXAMPLE}") from None
+def check_url(parsed: URL) -> URL:
+    """As `newsstand.storage.database.check_url`, for a URL of PostgreSQL. Raises ConfigurationError where the driver is
+    missing, too."""
     if parsed.drivername not in DRIVERS:
         raise ConfigurationError(f"the driver of {parsed.drivername}:// is not one of ours; {_EXAMPLE}")
     if parsed.password is not None and "@" in f"{parsed.host}{parsed.database}":
@@ -120,8 +116,7 @@ def application_of(url: URL) -> str:
 
 
 def check_unused(conn: Connection, url: URL) -> None:
-    """Raises DatabaseLocked where another program of ours has the database open, as far as the server tells: it would
-    not notice what is taken out of its copy, and go on as if it were there. Blocks."""
+    """Raises DatabaseLocked where another program of ours has the database open, as far as the server tells. Blocks."""
     others = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = :ours "
         "AND pid <> pg_backend_pid()"

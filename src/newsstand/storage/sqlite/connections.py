@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Pool, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, NotADatabase
@@ -47,15 +47,8 @@ _DAMAGED = ("not a database", "malformed", "unsupported file format")
 NO_FTS5 = "no such module: fts5"
 
 
-def check_url(url: str) -> URL:
-    """The URL, in one spelling. Raises ConfigurationError, saying what would be right, for one that cannot be
-    opened; the message does not repeat it, for it may hold a password."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise ConfigurationError(f"the database URL is none; {_EXAMPLE}") from error
-    if parsed.get_backend_name() != "sqlite":
-        raise ConfigurationError(f"{parsed.get_backend_name()} databases are not supported yet; {_EXAMPLE}")
+def check_url(parsed: URL) -> URL:
+    """As `newsstand.storage.database.check_url`, for a URL of SQLite."""
     if parsed.drivername not in DRIVERS:
         raise ConfigurationError(f"the driver of {parsed.drivername}:// is not one of ours; {_EXAMPLE}")
     if parsed.host or parsed.username or parsed.password or parsed.port:
@@ -196,6 +189,23 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+def check_unused(url: URL) -> None:
+    """As `newsstand.storage.database.check_unused`. Blocks."""
+    path = path_of(url)
+    with translated(path), contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as conn:
+        if conn.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            return  # whoever opens it turns to WAL first
+        try:
+            # Only the sole user of a file can leave WAL; opening it turns to it again.
+            conn.execute("PRAGMA journal_mode=DELETE").fetchone()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) and "busy" not in str(error):
+                raise
+            raise DatabaseLocked(
+                f"a program has {path} open, and would go on with what is dropped here: end it first"
+            ) from error
 
 
 def is_unusable(error: BaseException) -> bool:

@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL
 
 from newsstand.errors import DatabaseLost
 from newsstand.storage.port import Database, Instant, P, T, Turn
+from newsstand.storage.schema import waiting
 from newsstand.storage.sqlite import opening
 from newsstand.storage.sqlite.connections import path_of, translated
 from newsstand.storage.sqlite.file import SCANS, OpenFile
@@ -33,7 +34,7 @@ async def open_file(url: URL, *, migrate: bool, set_aside: bool) -> SqliteDataba
     """As `newsstand.storage.database.open_database`."""
     if not migrate:
         await opening.wait_until_current(url)
-    until = time.monotonic() + opening.MIGRATION_SECONDS
+    until = time.monotonic() + waiting.MIGRATION_SECONDS
     while True:
         try:
             return await _Opening(url, set_aside=set_aside and migrate).result()
