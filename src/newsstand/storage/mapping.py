@@ -32,6 +32,8 @@ from sqlalchemy.types import TypeEngine
 from newsstand.model import DIGEST_BYTES, digest
 
 PREFIX = "newsstand_"
+VERSION_TABLE = f"{PREFIX}version"
+"""The table that tells which revision the schema is at. It is Alembic's, and no class is mapped to it."""
 
 # SQLite gives automatic keys to INTEGER only; PostgreSQL wants BIGINT.
 Big = BigInteger().with_variant(Integer, "sqlite")

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, exists, func, literal, select, true, type_coerce
+from sqlalchemy import Connection, Text, and_, exists, func, literal, select, type_coerce
 from sqlalchemy.exc import DatabaseError as DriverError
 
 from newsstand.analysis.words import XML_VERSION, terms_of, terms_of_xml
 from newsstand.model import digest
-from newsstand.storage.maintenance import ids
 from newsstand.storage.maintenance.whole import WholeDatabase, work
 from newsstand.storage.mapping import Base, ItemChange, ItemText, PubsubItem, PubsubNode, table
-from newsstand.storage.schema import dialects
+from newsstand.storage.schema import dialects, full_text, ids
 from newsstand.storage.statements import nodes
 from newsstand.xmpp import xmltext
 
@@ -66,7 +65,7 @@ async def check(url: str) -> list[Problem]:
 
 def look(place: WholeDatabase, conn: Connection) -> list[Problem]:
     """The same, but for the full-text index of a file, on a snapshot that somebody has already."""
-    read_anything(conn)
+    dialects.read_any_text(conn)
     place.check_revision(conn)
     return _look(conn, *_LOOKS)
 
@@ -83,25 +82,14 @@ def _look(conn: Connection, *looks: Look) -> list[Problem]:
     return found
 
 
-def read_anything(conn: Connection) -> None:
-    """What is no UTF-8 in a file, because bits of it flipped, is read as what no text of ours can hold, half surrogate
-    pairs, rather than refused: its digest tells."""
-    if conn.dialect.name == "sqlite":
-        driver: Any = conn.connection.driver_connection
-        driver.text_factory = lambda raw: raw.decode(errors="surrogateescape")
-
-
 def is_readable(text: str | None) -> bool:
     """Whether a program can read it, too."""
     return text is None or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _file(conn: Connection) -> Iterator[Problem]:
-    if conn.dialect.name != "sqlite":
-        return  # a server watches over its own files
-    for (text,) in conn.exec_driver_sql(f"PRAGMA integrity_check({MOST})"):
-        if text != "ok":
-            yield Problem(None, str(text))
+    for text in dialects.problems_of_file(conn, MOST):
+        yield Problem(None, text)
 
 
 def _foreign_keys(conn: Connection) -> Iterator[Problem]:
@@ -230,7 +218,7 @@ def _words(conn: Connection) -> Iterator[Problem]:
     for docid, node_id, scope, recency, item_id in conn.execute(pairs):
         if recency is None:
             yield Problem("newsstand_item_text", f"the words under {docid} belong to no item of node {node_id}")
-        elif docid != recency or scope != dialects.scope_of(node_id):
+        elif docid != recency or scope != full_text.scope_of(node_id):
             yield Problem("newsstand_item_text", f"the words of item {item_id!r} of node {node_id} are misfiled")
 
 
@@ -250,7 +238,7 @@ def each_without_words(conn: Connection) -> Iterator[tuple[int, bytes, str]]:
             _item.c.to_parse.is_(False),
             _item.c.parse_error.is_(None),
             _item.c.xml != "",
-            readable(conn),
+            dialects.is_json(conn),
         )
         .execution_options(yield_per=BATCH)
     )
@@ -272,20 +260,13 @@ def _has_words(xml: str, parsed: dict[str, Any] | None, version: int | None) -> 
 
 
 def _full_text(conn: Connection) -> Iterator[Problem]:
-    if not dialects.index_is_right(conn):
-        yield Problem(dialects.FTS_TABLE, "the full-text index does not agree with the words that it is made of")
-
-
-def readable(conn: Connection) -> ColumnElement[bool]:
-    """Whether the parsed data of an item is JSON."""
-    if conn.dialect.name != "sqlite":
-        return true()  # JSONB holds nothing else
-    return _item.c.parsed.is_(None) | (func.json_valid(_item.c.parsed) == 1)
+    if not full_text.index_is_right(conn):
+        yield Problem(full_text.FTS_TABLE, "the full-text index does not agree with the words that it is made of")
 
 
 def _json_readable(conn: Connection) -> Iterator[Problem]:
     """Parsed data that is no JSON: reading the item would fail."""
-    broken = select(_item.c.node_id, _item.c.item_id).where(~readable(conn))
+    broken = select(_item.c.node_id, _item.c.item_id).where(~dialects.is_json(conn))
     for node_id, item_id in conn.execute(broken):
         yield Problem("newsstand_item", f"the parsed data of item {item_id!r} of node {node_id} is no JSON")
 

@@ -17,14 +17,14 @@ from sqlalchemy import Connection, Table, insert, literal, select
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
 from newsstand.storage import database
-from newsstand.storage.maintenance import checking, digests, ids
+from newsstand.storage.maintenance import checking, digests
 from newsstand.storage.maintenance.digests import Sum, each_row
 from newsstand.storage.maintenance.whole import WholeDatabase, work
 from newsstand.storage.mapping import ItemText, PubsubNode, table
-from newsstand.storage.schema import dialects, versioning
+from newsstand.storage.schema import full_text, ids, portable, versioning
+from newsstand.storage.schema.portable import Row
 from newsstand.storage.sqlite import connections
-from newsstand.storage.statements import lasting, refused
-from newsstand.storage.statements.lasting import Row
+from newsstand.storage.statements import refused
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class _Copying:
 
     def _check_empty(self, conn: Connection) -> None:
         there = versioning.tables(conn)
-        for mapped in lasting.tables():
+        for mapped in portable.tables():
             if mapped.name in there and conn.execute(select(literal(1)).select_from(mapped).limit(1)).first():
                 raise DatabaseError(
                     f"{self.target.name} holds copies already. It was not touched: name an empty database, or drop "
@@ -152,7 +152,7 @@ class _Copying:
                 source.check_revision(old)
                 if not self._with_refused:
                     self._left_out = frozenset(refused.nodes_with_rows(old))
-                counts = [digests.count(old, mapped, self._left_out) for mapped in lasting.tables()]
+                counts = [digests.count(old, mapped, self._left_out) for mapped in portable.tables()]
             with target.translated():
                 new = stack.enter_context(target.connection())
             self._total = 2 * sum(counts)
@@ -167,7 +167,7 @@ class _Copying:
 
     def _copy_tables(self, old: Connection, new: Connection) -> tuple[int, list[Sum]]:
         found, sums = 0, []
-        for mapped in lasting.tables():
+        for mapped in portable.tables():
             so_far = self._held(old, new, mapped)
             found += so_far.rows
             self._advance(so_far.rows)
@@ -190,7 +190,7 @@ class _Copying:
         if same.digest == held.digest:
             return same
         log.info("%s of %s is copied anew: what was there is something else", mapped.name, self.source.name)
-        whole = lasting.tables()
+        whole = portable.tables()
         for later in reversed(whole[whole.index(mapped) :]):
             with self.target.translated(), self._change(new):
                 new.execute(later.delete())
@@ -204,13 +204,13 @@ class _Copying:
         return (refused.without_rows(row, self._left_out) for row in rows) if mapped is _node else rows
 
     def _add(self, new: Connection, last: Row | None, mapped: Table, batch: Sequence[Row]) -> None:
-        names = [column.name for column in lasting.columns(mapped)]
+        names = [column.name for column in portable.columns(mapped)]
         rows = [dict(zip(names, row, strict=True)) for row in batch]
         with self.target.translated(), self._change(new):
             if digests.last_key(new, mapped) != last:
                 raise self._meddled()
             if mapped is _text:
-                dialects.add_words(new, rows)
+                full_text.add_words(new, rows)
             else:
                 new.execute(insert(mapped), rows)
 
@@ -235,8 +235,8 @@ class _Copying:
                 first = digests.first_difference(mapped, *rows)
             yield f"{mapped.name}: {there.rows} rows, of {copied.rows}; {first}"
         with self.target.translated(), self._change(new):
-            if not dialects.index_is_right(new):
-                yield f"{dialects.FTS_TABLE}: the full-text index does not agree with the words"
+            if not full_text.index_is_right(new):
+                yield f"{full_text.FTS_TABLE}: the full-text index does not agree with the words"
 
     # The mark ---------------------------------------------------------------------------------------------------
 

@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, Select, String, Table, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal, select, tuple_
 
 from newsstand.storage.maintenance.whole import WholeDatabase
-from newsstand.storage.statements.lasting import Row, columns, key_of
+from newsstand.storage.schema import dialects
+from newsstand.storage.schema.portable import Row, columns, key_of
 
 AT_A_TIME = 100
 """Rows that are read ahead."""
@@ -63,11 +64,7 @@ def last_key(conn: Connection, mapped: Table) -> Row | None:
 
 
 def _ordered_key(conn: Connection, mapped: Table) -> list[ColumnElement[Any]]:
-    """On PostgreSQL, texts are otherwise sorted as its locale has it."""
-    return [
-        column.collate("C") if conn.dialect.name != "sqlite" and isinstance(column.type, String) else column
-        for column in mapped.primary_key.columns
-    ]
+    return [dialects.in_code_points(conn, column) for column in mapped.primary_key.columns]
 
 
 def _compared(key: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:

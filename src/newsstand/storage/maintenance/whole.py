@@ -18,7 +18,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.storage.database import check_url
-from newsstand.storage.schema import versioning
+from newsstand.storage.schema import dialects, versioning
 from newsstand.storage.sqlite import connections as sqlite
 
 T = TypeVar("T")
@@ -92,8 +92,7 @@ class WholeDatabase:
     def change(self, conn: Connection) -> Iterator[None]:
         """A transaction on what `connection` gave; meanwhile nobody else writes."""
         with conn.begin():
-            if not self.is_file:
-                conn.exec_driver_sql(versioning.LOCK_WRITING)
+            dialects.lock_writing(conn)
             yield
 
     @contextmanager

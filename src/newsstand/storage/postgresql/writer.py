@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from newsstand.errors import DatabaseError
 from newsstand.storage.port import Turn
 from newsstand.storage.postgresql.connections import should_try_again, translated
-from newsstand.storage.schema import versioning
+from newsstand.storage.schema.dialects import LOCK_WRITING
 from newsstand.storage.write_queue import GROUP, Job, WriteQueue, failure_of
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class PostgresqlWriter:
         try:
             with translated(self._url):
                 async with self._engine.connect() as conn, conn.begin() as transaction:
-                    await conn.exec_driver_sql(versioning.LOCK_WRITING)
+                    await conn.exec_driver_sql(LOCK_WRITING)
                     began = time.monotonic()
                     for job in group:
                         results.append(await conn.run_sync(job.run))
@@ -148,7 +148,7 @@ class PostgresqlWriter:
         raise AssertionError("unreachable")
 
     async def _lock_and(self, conn: AsyncConnection, job: Callable[[Connection], Any]) -> Any:
-        await conn.exec_driver_sql(versioning.LOCK_WRITING)
+        await conn.exec_driver_sql(LOCK_WRITING)
         return await conn.run_sync(job)
 
 

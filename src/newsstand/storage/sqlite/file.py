@@ -17,7 +17,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from newsstand.errors import DatabaseLost
 from newsstand.storage import forks
-from newsstand.storage.schema.dialects import FTS_TABLE
+from newsstand.storage.schema.full_text import FTS_TABLE
 from newsstand.storage.sqlite.connections import NO_FTS5, READ_CACHE_KIB, make_engine
 from newsstand.storage.sqlite.identity import Identity
 

@@ -42,7 +42,7 @@ def raise_doubts(conn: Connection, node_id: int, item_ids: Collection[str]) -> l
         values = {"node_id": node_id, "digest": digest(item_id), "item_id": item_id, "number": number}
         conn.execute(insert(_doubt).values(values) if before is None else update(_doubt).where(*mine).values(values))
         raised.append(RaisedDoubt(node_id, item_id, number))
-    dialects.tell(conn, node_id)
+    dialects.notify(conn, node_id)
     return raised
 
 

@@ -75,7 +75,7 @@ def check(conn: Connection, node_id: int, generation: int, leader: str | None) -
 
 def tell(conn: Connection, node_id: int) -> None:
     """When this is committed, other workers are to look at this node."""
-    dialects.tell(conn, node_id)
+    dialects.notify(conn, node_id)
 
 
 def begin_node(conn: Connection, record: NodeRecord) -> tuple[NodeRecord, Held, bool]:
@@ -136,7 +136,7 @@ def _led_by(conn: Connection, worker: str) -> list[int]:
 
 def _tell_all(conn: Connection, node_ids: Iterable[int]) -> None:
     for node_id in node_ids:
-        dialects.tell(conn, node_id)
+        dialects.notify(conn, node_id)
 
 
 def age(conn: Connection, worker: str, reason: str, node_ids: Collection[int] | None) -> None:

@@ -77,11 +77,7 @@ _CONTENTS = select(_item.c.digest, _item.c.content_digest).where(
 
 def standing(conn: Connection, node_id: int) -> Standing | None:
     """None where the node was dropped."""
-    statement = _standings.get(conn.dialect.name)
-    if statement is None:
-        statement = _standings[conn.dialect.name] = _standing(conn)
-    given = {"b_node": node_id} | ({"b_now": dialects.now(conn)} if conn.dialect.name == "sqlite" else {})
-    row = conn.execute(statement, given).first()
+    row = conn.execute(_STANDING.on(conn), {"b_node": node_id} | dialects.given_now(conn)).first()
     if row is None:
         return None
     worker = None
@@ -92,11 +88,7 @@ def standing(conn: Connection, node_id: int) -> Standing | None:
     return Standing(nodes.record_of(row), Held(row.id, row.generation, row.leader), worker, row.doubted)
 
 
-_standings: dict[str, Select[Any]] = {}
-
-
 def _standing(conn: Connection) -> Select[Any]:
-    """Made once: it is run with each read of a node that another worker follows."""
     of_worker = [column.label(f"worker_{column.name}") for column in _worker.columns if column.name != "id"]
     return (
         select(_account.c.jid, _node, *of_worker, _DOUBTED.label("doubted"), dialects.clock(conn).label("now"))
@@ -104,6 +96,10 @@ def _standing(conn: Connection) -> Select[Any]:
         .outerjoin(_worker, _worker.c.id == _node.c.leader)
         .where(_node.c.id == bindparam("b_node"))
     )
+
+
+_STANDING = dialects.MadeOnce(_standing)
+"""It is run with each read of a node that another worker owns."""
 
 
 def contents(conn: Connection, node_id: int, item_ids: Collection[str]) -> dict[str, bytes]:

@@ -15,8 +15,7 @@ from newsstand.analysis.words import words
 from newsstand.errors import ConfigurationError
 from newsstand.model import Item, Page, SyncState
 from newsstand.storage.mapping import Account, ItemText, PubsubItem, PubsubNode, table
-from newsstand.storage.schema import dialects
-from newsstand.storage.schema.dialects import scope_of
+from newsstand.storage.schema import dialects, full_text
 from newsstand.storage.statements.keys import chunks, node_key
 
 MAX_TOTAL = 10_000
@@ -52,8 +51,8 @@ def index(conn: Connection, node_id: int, rows: Sequence[tuple[int, bytes, str]]
     """Add the words of items that have none in the index: their recency, digest and terms."""
     if not rows:
         return
-    scope = scope_of(node_id)
-    dialects.add_words(
+    scope = full_text.scope_of(node_id)
+    full_text.add_words(
         conn,
         [
             {"docid": docid, "node_id": node_id, "digest": key, "scope": scope, "terms": terms}
@@ -179,14 +178,14 @@ def find(conn: Connection, query: Query, hidden: Collection[int] = ()) -> Page:
         dialects.field_holds(conn, number, field_keys(path), value)
         for number, (path, value) in enumerate((query.where or {}).items())
     ]
-    dialects.prepare_search(conn)
+    full_text.prepare_search(conn)
     found: Select[Any]
     if cut is None:
         if nodes is not None:
             conditions.append(_item.c.node_id.in_(nodes))
         found = counted = select(_item.c.recency).where(_item.c.quarantine.is_(None), *conditions)
     else:
-        found, counted = dialects.with_words(conn, cut, nodes, conditions)
+        found, counted = full_text.with_words(conn, cut, nodes, conditions)
     if cut is None and not query.where:
         total = _count_items(conn, nodes)
     else:
