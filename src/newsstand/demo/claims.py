@@ -12,8 +12,8 @@ SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """`but`: what speaks against it, empty where nothing does."""
+class StoryClaim:
+    """Something that the demo claims of what it showed. `but`: what speaks against it, empty where nothing does."""
 
     text: str
     but: str = ""
@@ -23,7 +23,7 @@ class Claim:
         return not self.but
 
 
-def all_hold(claims: Sequence[Claim]) -> bool:
+def all_hold(claims: Sequence[StoryClaim]) -> bool:
     """Nothing claimed is nothing shown."""
     return bool(claims) and all(claim.holds for claim in claims)
 

@@ -21,7 +21,6 @@ from newsstand.model import (
     SeenItem,
     StorableItem,
     SubscriptionChanged,
-    digest,
 )
 from newsstand.rules.behaviour import Way, Ways
 from newsstand.xmpp.seen_items import as_listed
@@ -269,8 +268,3 @@ def doubts_after(applied: Applied, ways: Ways, known_gone: Collection[str] = (),
         relist=bool(applied.count > 1 and (unplaced or unmoved or perhaps_new)) or unexplained,
         check_ids=applied.grew,
     )
-
-
-def ids_differ(held_ids: Iterable[str], listed: Iterable[str]) -> bool:
-    """Whether two listings name different items, whatever their order."""
-    return {digest(id_) for id_ in held_ids} != {digest(id_) for id_ in listed}

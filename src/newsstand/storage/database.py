@@ -22,9 +22,9 @@ __all__ = [
     "find_revision",
     "holds_password",
     "is_file",
-    "key_of",
     "migrate",
     "open_database",
+    "sharing_key",
 ]
 
 _EXAMPLES = "write sqlite:///path/to/news.db, or postgresql://user@host/name"
@@ -63,7 +63,7 @@ def is_file(url: str) -> bool:
     return check_url(url).get_backend_name() == "sqlite"
 
 
-def key_of(url: str) -> Hashable:
+def sharing_key(url: str) -> Hashable:
     """The same for URLs that name the same database. Raises as `check_url`."""
     parsed = check_url(url)
     if parsed.get_backend_name() == "sqlite":

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Hashable
 
 from newsstand.errors import DatabaseError
-from newsstand.storage.database import Database, key_of, open_database
+from newsstand.storage.database import Database, open_database, sharing_key
 
 
 class _Place:
@@ -69,7 +69,7 @@ os.register_at_fork(after_in_child=_begin_anew)
 
 async def acquire(url: str, *, migrate: bool = True) -> Database:
     """Open the database, or take part in one that is open in this loop. As `open_database`."""
-    key, places = key_of(url), _loops.here()
+    key, places = sharing_key(url), _loops.here()
     # Those who use a lost one leave it by themselves.
     place = next((place for place in places if place.key == key and not place.is_lost), None)
     if place is None:

@@ -36,7 +36,8 @@ class Problem:
     text: str
 
 
-Look = Callable[[Connection], Iterator[Problem]]
+Check = Callable[[Connection], Iterator[Problem]]
+"""Looks for problems of one kind."""
 
 
 async def check(url: str) -> list[Problem]:
@@ -52,29 +53,29 @@ async def check(url: str) -> list[Problem]:
     def run() -> list[Problem]:
         with place.translated():
             with place.snapshot() as conn:
-                found = look(place, conn)
+                found = check_snapshot(place, conn)
             if place.is_file:
                 # What asks FTS5 for its opinion is a statement that writes: so it is rolled back.
                 with place.connection(foreign_keys=False) as conn, conn.begin() as transaction:
-                    found += _look(conn, _full_text)
+                    found += _run(conn, _full_text)
                     transaction.rollback()
         return found
 
     return await work(run)
 
 
-def look(place: WholeDatabase, conn: Connection) -> list[Problem]:
+def check_snapshot(place: WholeDatabase, conn: Connection) -> list[Problem]:
     """The same, but for the full-text index of a file, on a snapshot that somebody has already."""
     dialects.read_any_text(conn)
     place.check_revision(conn)
-    return _look(conn, *_LOOKS)
+    return _run(conn, *_CHECKS)
 
 
-def _look(conn: Connection, *looks: Look) -> list[Problem]:
+def _run(conn: Connection, *checks: Check) -> list[Problem]:
     found: list[Problem] = []
-    for look in looks:
+    for check_kind in checks:
         try:
-            found += islice(look(conn), MOST)
+            found += islice(check_kind(conn), MOST)
         except DriverError:
             if not found:
                 raise
@@ -271,7 +272,7 @@ def _json_readable(conn: Connection) -> Iterator[Problem]:
         yield Problem("newsstand_item", f"the parsed data of item {item_id!r} of node {node_id} is no JSON")
 
 
-_LOOKS: tuple[Look, ...] = (
+_CHECKS: tuple[Check, ...] = (
     _file,
     _foreign_keys,
     _words_of_nodes,

@@ -112,7 +112,7 @@ class _Copying:
     def must_be_made(self) -> bool:
         """Whether the new database has no tables yet. Changes nothing; raises where one of the two will not do."""
         with self.source.translated(), self.source.snapshot() as conn:
-            problems = checking.look(self.source, conn)
+            problems = checking.check_snapshot(self.source, conn)
         if problems:
             raise DatabaseError(
                 f"{self.source.name} is damaged ({problems[0].text}). Nothing was copied: `newsstand db check` tells "

@@ -32,15 +32,15 @@ class Standing(NamedTuple):
     doubted: bool
 
 
-Outline = list[tuple[Any, ...]]
-"""Of all nodes, in a few numbers. Where two of them are equal, no node came or went, no lease changed hands, and no
+Summary = list[tuple[Any, ...]]
+"""All nodes in a few numbers. Where two summaries are equal, no node came or went, no lease changed hands, and no
 revision rose between them, for ids are never given again, and generations and revisions never fall."""
 
 
 class Look(NamedTuple):
     """What a worker needs to know of the others."""
 
-    outline: Outline
+    summary: Summary
     workers: list[WorkerRow]
     held: list[Held]
     """Of every node."""
@@ -52,7 +52,7 @@ class Look(NamedTuple):
 
 _DOUBTED = exists(select(1).select_from(_doubt).where(_doubt.c.node_id == _node.c.id))
 _NODES = select(_node.c.id, _node.c.generation, _node.c.leader, _node.c.revision, _node.c.state, _node.c.read_at)
-_OUTLINE = (
+_SUMMARY = (
     select(
         _node.c.leader,
         _node.c.state,
@@ -128,8 +128,8 @@ def contents_of_all(conn: Connection, wanted: Mapping[int, Collection[str]]) -> 
 def look(conn: Connection, worker: str, before: Look | None = None) -> Look:
     """Around, on one snapshot. `before`: an earlier look, whose nodes are not read again where nothing happened to any
     of them: most looks are so, and there may be many nodes."""
-    outline = [tuple(row) for row in conn.execute(_OUTLINE)]
-    if before is not None and outline == before.outline:
+    summary = [tuple(row) for row in conn.execute(_SUMMARY)]
+    if before is not None and summary == before.summary:
         held, rows = before.held, before.rows
     else:
         nodes_now = conn.execute(_NODES).all()
@@ -140,4 +140,4 @@ def look(conn: Connection, worker: str, before: Look | None = None) -> Look:
         .join(_node, _node.c.id == _doubt.c.node_id)
         .where(_node.c.leader == worker)
     )
-    return Look(outline, workers(conn), held, rows, [RaisedDoubt(*row) for row in conn.execute(raised)])
+    return Look(summary, workers(conn), held, rows, [RaisedDoubt(*row) for row in conn.execute(raised)])

@@ -22,10 +22,6 @@ MAX_TOTAL = 10_000
 """How far the results of a search are counted."""
 MAX_TEXT = 30_000
 """Characters that are searched for at most: whoever may search may send any text."""
-MAX_WORDS = 200
-"""How many different words a search may hold: FTS5 refuses expressions much longer."""
-
-
 MAX_VALUE = 10_000_000
 """Characters of a text that is looked for. No payload that is stored is as long, and the databases have limits of
 their own, each another one."""
