@@ -13,9 +13,9 @@ from newsstand.errors import ParseError
 
 
 class Runner:
-    """Coroutine functions run in the loop, plain ones one at a time in a daemon thread, each for at most
-    `seconds`. A plain function that hangs cannot be ended: its thread is left behind, a new one takes over, and
-    that function is not called again by this runner."""
+    """Runs the functions of analysers: coroutine functions in the loop, plain ones one at a time in a daemon thread,
+    each for at most `seconds`. A plain function that hangs cannot be ended: its thread is left behind, a new one takes
+    its place, and that function is not called again by this runner."""
 
     def __init__(self, seconds: float = 30.0) -> None:
         self.seconds = seconds
@@ -90,7 +90,7 @@ class _Worker:
 
 
 class _Call:
-    """One call of a plain function, and the future that tells what it returned or raised."""
+    """One call of a plain function, and the future that gets what it returned or raised."""
 
     def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         self.call = (function, args, kwargs)

@@ -1,4 +1,4 @@
-"""What the demo claims, and whether it holds. Pure."""
+"""The claims of the demo, and whether they hold. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def all_hold(claims: Sequence[StoryClaim]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ShownItem:
-    """An item as canonical XML (C14N 2.0): the same for every way to write the same."""
+    """An item as canonical XML (C14N 2.0), so that two are equal where they say the same, however they are written."""
 
     id: str
     xml: str

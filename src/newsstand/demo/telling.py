@@ -1,4 +1,4 @@
-"""What the demo says, as it happens, and what it remembers for `--json`."""
+"""The output of the demo: on the console while it plays, and as JSON at its end (`--json`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from newsstand.demo.claims import StoryClaim, all_hold
 
 
 class Teller:
-    """Says each thing on the console and keeps the claims and the figures."""
+    """Writes what the demo says to the console, and keeps the claims and the figures."""
 
     def __init__(self, console: Console) -> None:
         self.console = console

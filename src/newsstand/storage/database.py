@@ -1,4 +1,5 @@
-"""Databases by their URLs: `sqlite:///path/to/news.db`, `postgresql://user@host/name`."""
+"""Opens databases, migrates them and more, by their URLs: `sqlite:///path/to/news.db`,
+`postgresql://user@host/name`."""
 
 from __future__ import annotations
 
@@ -103,7 +104,7 @@ async def check_unused(url: str) -> None:
 
 
 async def find_revision(url: str) -> str | None:
-    """The revision that a database is at; None where it holds nothing of ours. Only looks: nothing is created,
+    """The revision that a database is at; None where it holds nothing of ours. Only reads: nothing is created,
     locked or migrated. Raises ConfigurationError where there is no such file, and as `open_database`."""
     if is_file(url):
         return await opening.find_revision(check_url(url))

@@ -1,4 +1,4 @@
-"""The writes that wait for their turn, whatever database they are for: which one is next, and which may join it."""
+"""The queue of writes that wait, the same for every database: which one is next, and which may join it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from newsstand.errors import DatabaseError
 from newsstand.storage.port import Turn
 
 F = TypeVar("F")
-"""The kind of futures that tell the callers of writes what came of them."""
+"""The kind of futures on which the callers of writes wait."""
 
 GROUP = 64
 """How many writes that wait together share a transaction."""
@@ -76,7 +76,7 @@ class WriteQueue(Generic[F]):
         return None
 
     def clear(self) -> list[Job[F]]:
-        """Take no more jobs, and give up those that wait: for their callers to be told."""
+        """Take no more jobs, and return those that wait, so that their callers are notified."""
         with self._closing:
             self._closed = True
             left = []
@@ -86,6 +86,6 @@ class WriteQueue(Generic[F]):
 
 
 def failure_of(error: BaseException) -> Exception:
-    """What the caller of a write is told. SystemExit and the like, raised by a statement, must end neither the writer
-    nor the event loop."""
+    """The error that the caller of a write gets. SystemExit and the like, raised by a statement, must end neither the
+    writer nor the event loop."""
     return error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Looks for what is wrong in a database: damage, and what is stored twice and says two things. Changes nothing."""
+"""Checks a database: finds damage, and values that contradict each other. Changes nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from newsstand.storage.statements import nodes
 from newsstand.xmpp import xmltext
 
 MOST = 100
-"""Problems told of one kind: a file that is damaged throughout must not fill the memory."""
+"""Problems reported of one kind: a file that is damaged throughout must not fill the memory."""
 BATCH = 500
 
 _item = table(PubsubItem)
@@ -30,7 +30,7 @@ _change = table(ItemChange)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, in words. `table` is where; None for the file as a whole."""
+    """One thing that is wrong in a database, in words. `table` is where; None for the file as a whole."""
 
     table: str | None
     text: str
@@ -79,7 +79,7 @@ def _run(conn: Connection, *checks: Check) -> list[Problem]:
         except DriverError:
             if not found:
                 raise
-            break  # a damaged file: what is wrong with it is told already, and the rest cannot be read
+            break  # a damaged file: what is wrong with it is reported already, and the rest cannot be read
     return found
 
 
@@ -94,7 +94,7 @@ def _file(conn: Connection) -> Iterator[Problem]:
 
 
 def _foreign_keys(conn: Connection) -> Iterator[Problem]:
-    """A database that watches them may have been told not to, as restoring a dump does."""
+    """A database that watches them may have been made not to, as by restoring a dump."""
     for mapped in Base.metadata.sorted_tables:
         for key in mapped.foreign_key_constraints:
             parent = key.referred_table
@@ -256,7 +256,7 @@ def _has_words(xml: str, parsed: dict[str, Any] | None, version: int | None) -> 
         return False  # another version cut it, which may have found none
     try:
         return bool(terms_of_xml(xmltext.parse([xml])))
-    except SyntaxError:  # damaged, and told as such by its digest
+    except SyntaxError:  # damaged, as its digest shows
         return False
 
 

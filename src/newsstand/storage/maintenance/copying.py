@@ -1,4 +1,4 @@
-"""Moves a database from one place to another, of whichever kinds (docs/decisions/011-moving-a-database.md).
+"""Copies a database to another place, of whichever kinds the two are (docs/decisions/011-moving-a-database.md).
 
 Rows go table by table, those that others point at first, in the order of their keys, a batch in each transaction. So
 how far a copy came that was interrupted is seen from what is there. Until the new database was found equal to the old
@@ -40,7 +40,8 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class CopiedTable:
-    """`digest`, in hexadecimal, is of the values, whatever the database. Of the old one."""
+    """A table of the old database: how many rows were copied, and a digest of their values, in hexadecimal, which is
+    the same whatever the database."""
 
     name: str
     rows: int
@@ -49,7 +50,7 @@ class CopiedTable:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What came of it. `found`: how many rows were there already, of a copy that was interrupted. `differences`, in
+    """What a copy came to. `found`: how many rows were there already, of a copy that was interrupted. `differences`, in
     words: if there are any, no program opens the new database, and copying again mends it."""
 
     source: str
@@ -89,11 +90,11 @@ def _clean(target: WholeDatabase) -> None:
 
 
 class _Stopped(Exception):
-    """Whoever waited was cancelled."""
+    """The copy is to stop, for whoever waits for it was cancelled."""
 
 
 class _Copying:
-    """One piece of work. All of it blocks, and is run by `work`. What a driver raises is translated where it comes
+    """One run of a copy. All of it blocks, and is run by `work`. What a driver raises is translated where it comes
     from, so that its message names the right one of the two databases."""
 
     def __init__(self, source: WholeDatabase, target: WholeDatabase, report: Report, with_refused: bool) -> None:

@@ -1,5 +1,5 @@
-"""The rows of a table in the order of its key, and digests of them: of their values, so that every database gives the
-same."""
+"""Reads the rows of a table in the order of its key, and makes digests of their values, which are the same on every
+database."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _given(mapped: Table, key: Row) -> ColumnElement[Any]:
 
 
 class Sum:
-    """A digest of the rows so far, and what the last of them was."""
+    """A digest of the rows of a table so far, with their number and the key of the last."""
 
     def __init__(self, mapped: Table) -> None:
         self.mapped = mapped

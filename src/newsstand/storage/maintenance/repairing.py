@@ -1,5 +1,5 @@
-"""Mends what `checking` finds. What was damaged is taken out, so that its service is asked for it; what follows from
-the rest is made anew."""
+"""Repairs what `checking` finds wrong in a database. What was damaged is taken out, so that its service is asked for
+it; what follows from the rest is made anew."""
 
 from __future__ import annotations
 

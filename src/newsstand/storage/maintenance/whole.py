@@ -1,4 +1,4 @@
-"""A database as a whole, of whichever kind, for work on all of it: looking for what is wrong, mending, copying.
+"""A database as a whole, of whichever kind, for work on all of it: checking, repairing, copying.
 
 Such work is written once, against Connections, and blocks. It is done in a thread, in an event loop of its own, for the
 driver of PostgreSQL wants one.
@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 
 class WholeDatabase:
-    """Where a database is. What its Connections raise is the driver's, to be `translated` where they are used: so the
-    errors of two databases at once are told apart."""
+    """A database that work is done on as a whole, by its URL. What its Connections raise is the driver's, to be
+    `translated` where they are used: so the errors of two databases at once are told apart."""
 
     def __init__(self, url: str) -> None:
         """Raises ConfigurationError for a URL that cannot be used."""
@@ -52,7 +52,7 @@ class WholeDatabase:
 
     @property
     def exists(self) -> bool:
-        """Of a file. Of a server, connecting tells."""
+        """Whether the file is there. Whether a server's database is, connecting shows."""
         return not self.is_file or sqlite.path_of(self.url).is_file()
 
     def check_exists(self) -> None:

@@ -1,4 +1,4 @@
-"""A PostgreSQL database made ready: its tables created or migrated, or refused.
+"""Makes a PostgreSQL database ready: creates or migrates its tables, or refuses it.
 
 Everything runs in a thread, in an event loop of its own: Alembic is slow to import, and it keeps the migration that is
 under way in module globals, so two databases must not be migrated by turns.
@@ -72,7 +72,7 @@ async def migrate(url: URL, revision: str) -> None:
 
 def _is_current(conn: Connection) -> bool:
     """Each statement sees what is there by then: another process may be migrating. So that tables of ours have no
-    revision is not looked for here, but under the lock. Raises DatabaseNewer."""
+    revision is not checked here, but under the lock. Raises DatabaseNewer."""
     at, known = versioning.current(conn), versioning.revisions()
     if at is not None and at not in known:
         versioning.check_known(conn)

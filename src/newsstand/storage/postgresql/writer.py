@@ -1,4 +1,4 @@
-"""Writes to PostgreSQL: in the order of the calls, one at a time."""
+"""The writer for PostgreSQL: it does writes in the order of the calls, one at a time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PostgresqlWriter:
         self._work_task = self._loop.create_task(self._work(), name="newsstand-write")
 
     def submit(self, job: Callable[[Connection], T], turn: Turn = Turn.IN_ORDER) -> asyncio.Future[T]:
-        """Its result, once it is committed. A future that is cancelled before is not told; the job runs all the
+        """Its result, once it is committed. A future that is cancelled before gets nothing; the job runs all the
         same. Raises DatabaseError when the writer is closed."""
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(job, turn, future)
@@ -99,7 +99,7 @@ class PostgresqlWriter:
                 _fail(job, error)
         else:
             for job, result in zip(group, results, strict=True):
-                _tell(job, result)
+                _settle(job, result)
         return True
 
     async def _do_one_by_one(self, group: list[_Job]) -> None:
@@ -120,10 +120,10 @@ class PostgresqlWriter:
         except BaseException as error:  # belongs to whoever asked for the write
             _fail(job, error)
         else:
-            _tell(job, result)
+            _settle(job, result)
 
     def _abandon(self, under_way: list[_Job], error: BaseException) -> None:
-        """The event loop is being ended: nobody is left in the dark."""
+        """The event loop is being ended: every caller gets an error."""
         left = self._queue.clear()
         for job in under_way:
             _fail(job, error)
@@ -152,7 +152,7 @@ class PostgresqlWriter:
         return await conn.run_sync(job)
 
 
-def _tell(job: _Job, result: Any) -> None:
+def _settle(job: _Job, result: Any) -> None:
     if not job.future.done():
         job.future.set_result(result)
 

@@ -1,4 +1,4 @@
-"""The full-text index, which each database has in a way of its own.
+"""The full-text index, which is built differently on each database.
 
 On SQLite, `newsstand_item_fts` is an FTS5 table over `newsstand_item_text` (external content: the words are stored
 once), filled here, a batch at a time, which costs half of what triggers would. Emptied it is by a trigger, whatever

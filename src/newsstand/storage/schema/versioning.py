@@ -1,4 +1,4 @@
-"""Which state the schema is in, and how it is brought to the newest. Alembic is imported only when it is not.
+"""The revision that a database is at, and migrations to another one. Alembic is imported only for a migration.
 
 The revisions are numbered files, so the newest is known from their names.
 """

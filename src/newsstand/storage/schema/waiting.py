@@ -11,7 +11,7 @@ from newsstand.errors import DatabaseError
 MIGRATION_SECONDS = 120.0
 """How long a start waits for another process's migration."""
 PAUSE = 0.1
-"""Seconds between two looks at the database."""
+"""Seconds until the database is examined again."""
 
 
 async def wait_until_current(name: str, look: Callable[[], str | None]) -> None:

@@ -106,7 +106,7 @@ def flush(path: Path) -> None:
 
 
 def doubt_of(path: Path) -> Path:
-    """The file that says that damage was met: the next opening looks closely."""
+    """The file that says that damage was met: the next opening reads the file through."""
     return path.with_name(f"{path.name}.doubted")
 
 
@@ -150,7 +150,7 @@ def existing_file(url: URL) -> URL:
 
 def set_up_sqlite(engine: Engine, begin: str | None, *, look_only: bool = False, cache_kib: int = CACHE_KIB) -> None:
     """The settings of every connection of ours, and how its transactions start: None where each statement is by
-    itself. The driver's own way begins too late: a transaction that reads first and writes then fails when another
+    itself. The driver itself begins too late: a transaction that reads first and writes then fails when another
     process wrote between.
 
     `look_only`: nothing is made or written by connecting, and foreign keys are off, so that a migration may move
@@ -215,7 +215,7 @@ def is_unusable(error: BaseException) -> bool:
 
 class translated:
     """Turns the driver's errors into ours. A context manager without a generator, because reads are short. `at_work`:
-    damage that is met is noted, so that the next opening looks closely."""
+    damage that is met is noted, so that the next opening reads the file through."""
 
     __slots__ = ("at_work", "path")
 

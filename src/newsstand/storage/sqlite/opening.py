@@ -1,5 +1,5 @@
-"""A SQLite file made ready: created where there was none, migrated where it was older, set aside where it is damaged,
-or refused.
+"""Makes a SQLite file ready: creates it where there was none, migrates it where it was older, sets it aside where it is
+damaged, or refuses it.
 
 A migration is one transaction, under the lock that writing takes: whatever ends the process meanwhile, the file is as
 before it or as after it.

@@ -1,4 +1,4 @@
-"""The one thread that writes."""
+"""The writer for SQLite: the one thread that writes to a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Job = Job[Future[Any]]
 
 
 class _Outcome(NamedTuple):
-    """What came of one job, to be told once its transaction has ended."""
+    """The result of one job, which its caller gets once its transaction has ended."""
 
     future: Future[Any]
     result: Any
@@ -42,7 +42,7 @@ class Writer:
         self._thread.start()
 
     def submit(self, job: Callable[[Connection], T], turn: Turn = Turn.IN_ORDER) -> Future[T]:
-        """Its result, once it is committed. A future that is cancelled before is not told; the job runs all the
+        """Its result, once it is committed. A future that is cancelled before gets nothing; the job runs all the
         same. Raises DatabaseError when the writer is closed."""
         future: Future[T] = Future()
         self._queue.put(job, turn, future)
@@ -62,7 +62,7 @@ class Writer:
                 outcomes = self._run(group)
                 group = group[len(outcomes) :]
                 for outcome in outcomes:
-                    _tell(outcome)
+                    _settle(outcome)
 
     def _run(self, group: list[_Job]) -> list[_Outcome]:
         """One transaction. It ends early, and nothing of it was stored, where a failure took it along (a full disk
@@ -108,7 +108,7 @@ def _abandon(conn: Connection) -> None:
         driver.rollback()
 
 
-def _tell(outcome: _Outcome) -> None:
+def _settle(outcome: _Outcome) -> None:
     if not outcome.future.set_running_or_notify_cancel():
         return
     if outcome.failure is not None:

@@ -205,6 +205,8 @@ RECENCY_SLACK = 100_000
 
 @dataclass(frozen=True, slots=True)
 class ToParse:
+    """An item that is to be parsed, as it was when it was read."""
+
     digest: bytes
     item_id: str
     xml: str
@@ -215,7 +217,7 @@ class ToParse:
 
 @dataclass(frozen=True, slots=True)
 class ParsedItem:
-    """What came of parsing one item. `date` is the payload's own, in microseconds, if it has one."""
+    """The result of parsing one item. `date` is the payload's own, in microseconds, if it has one."""
 
     item: ToParse
     parsed: dict[str, Any] | None
@@ -308,6 +310,6 @@ def store_parsed(
     search.index(
         conn,
         node_id,
-        # Without a word, too, where something was parsed: whose words are not there is told from whose are lost.
+        # Without a word, too, where something was parsed: so it differs from one whose words are lost.
         [(rec, r.item.digest, r.terms) for r, rec in zip(results, recencies, strict=True) if r.terms or r.parsed],
     )

@@ -1,4 +1,5 @@
-"""Statements by which a worker sees what the others did. Functions of a connection; they never commit."""
+"""Statements of a poll: what a worker reads to learn what the others did. Functions of a connection; they never
+commit."""
 
 from __future__ import annotations
 
@@ -23,12 +24,12 @@ _item = table(PubsubItem)
 
 
 class Standing(NamedTuple):
-    """A node that another worker may follow, as it is in the database at one moment."""
+    """A node that another worker may own, as it is in the database at one moment."""
 
     record: NodeRecord
     held: Held
     worker: WorkerRow | None
-    """The one that follows it, where its row is there."""
+    """Its owner, where that one's row is there."""
     doubted: bool
 
 
@@ -38,16 +39,16 @@ revision rose between them, for ids are never given again, and generations and r
 
 
 class Look(NamedTuple):
-    """What a worker needs to know of the others."""
+    """The result of a poll: what a worker needs to know of the others."""
 
     summary: Summary
     workers: list[WorkerRow]
     held: list[Held]
-    """Of every node."""
+    """The lease of every node."""
     rows: dict[int, tuple[int, str, int | None]]
     """By node, its revision, its state, and when a program read it."""
     doubts: list[RaisedDoubt]
-    """Of the nodes that it follows itself."""
+    """The doubts of the nodes that it owns itself."""
 
 
 _DOUBTED = exists(select(1).select_from(_doubt).where(_doubt.c.node_id == _node.c.id))
@@ -126,8 +127,8 @@ def contents_of_all(conn: Connection, wanted: Mapping[int, Collection[str]]) -> 
 
 
 def look(conn: Connection, worker: str, before: Look | None = None) -> Look:
-    """Around, on one snapshot. `before`: an earlier look, whose nodes are not read again where nothing happened to any
-    of them: most looks are so, and there may be many nodes."""
+    """Poll, on one snapshot. `before`: an earlier poll, whose nodes are not read again where nothing happened to any of
+    them: most polls are so, and there may be many nodes."""
     summary = [tuple(row) for row in conn.execute(_SUMMARY)]
     if before is not None and summary == before.summary:
         held, rows = before.held, before.rows

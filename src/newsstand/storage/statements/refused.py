@@ -1,5 +1,5 @@
-"""Rows of nodes that are closed to their account. A database keeps them for a while, hidden (`refused_days`); a backup,
-or a copy of it, does not take them along unless it is told to.
+"""Statements on the rows of nodes that are closed to their account. A database keeps them for a while, hidden
+(`refused_days`); a backup, or a copy of it, does not take them along unless it is asked to.
 """
 
 from __future__ import annotations

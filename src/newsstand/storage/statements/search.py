@@ -1,4 +1,4 @@
-"""Queries: full text, fields of the parsed data, and the nodes they are looked for in."""
+"""Searches: by full text, by fields of the parsed data, and by nodes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_TOTAL = 10_000
 MAX_TEXT = 30_000
 """Characters that are searched for at most: whoever may search may send any text."""
 MAX_VALUE = 10_000_000
-"""Characters of a text that is looked for. No payload that is stored is as long, and the databases have limits of
+"""Characters of a text that is searched for. No payload that is stored is as long, and the databases have limits of
 their own, each another one."""
 MAX_CONDITIONS = 200
 """Fields of a query: SQLite nests no more than 1,000 expressions."""
@@ -65,7 +65,7 @@ def unindex(conn: Connection, node_id: int, digests: Sequence[bytes]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to look for; everything given must hold.
+    """What is searched for; everything given must hold.
 
     `text`: all of its words, in any order. `where`: fields of the parsed data, by dotted path, each equal to the
     value given, or, where the field is a list, holding it. `after`: the cursor of the page before.
