@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import URL
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, DatabaseNewer
 from newsstand.model import NodeRecord
 from newsstand.storage import mapping
 from newsstand.storage.database import Database, find_revision, migrate, open_database
 from newsstand.storage.schema import versioning, waiting
-from newsstand.storage.sqlite import connections
+from newsstand.storage.sqlite import connections, opening
 from newsstand.storage.sqlite.database import SqliteDatabase
 from newsstand.storage.statements import items
 from tests.contract._storage import apply, in_step, make_node, path_of, put
@@ -438,12 +439,22 @@ async def test_who_stops_waiting_for_an_opening_leaves_nothing_open(
         close_now(database)
         closed.set()
 
+    begun, go_on = threading.Event(), threading.Event()
+    prepare = opening.prepare
+
+    def preparing(url: URL, *, set_aside: bool) -> None:  # in a thread
+        begun.set()
+        go_on.wait(SECONDS)
+        prepare(url, set_aside=set_aside)
+
     monkeypatch.setattr(SqliteDatabase, "close_now", closing)
-    waiting = asyncio.ensure_future(open_database(url_of(tmp_path / "news.db")))
-    await asyncio.sleep(0)  # it has begun
-    waiting.cancel()
+    monkeypatch.setattr(opening, "prepare", preparing)
+    opened = asyncio.ensure_future(open_database(url_of(tmp_path / "news.db")))
+    assert await asyncio.to_thread(begun.wait, SECONDS)
+    opened.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await waiting
+        await opened
+    go_on.set()
     assert await asyncio.to_thread(closed.wait, SECONDS)
     assert [file.name for file in tmp_path.iterdir()] == ["news.db"]
     assert await find_revision(url_of(tmp_path / "news.db")) == HEAD
