@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from newsstand.cli.conditions import Spelt, condition, joined
+from newsstand.cli.output import plain
 from newsstand.cli.suggesting import did_you_mean
 
 DESCRIPTION = "A live, local, queryable copy of the XMPP PubSub nodes that a program reads."
@@ -51,7 +52,7 @@ class Parser(argparse.ArgumentParser):
             self.error(f"there is no {what} {value!r}{hint}")
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"newsstand: {message}; see {self.prog} --help\n")
+        self.exit(2, f"newsstand: {plain(message)}; see {self.prog} --help\n")
 
 
 class Version(argparse.Action):
@@ -232,7 +233,7 @@ def _add_watch(commands: Any) -> None:
         parents=[_connecting()],
         help="each change of a node, as it happens",
         description="Brings the copy of the node up to its service, keeps it so, and tells each change, one line each: "
-        "revision, put or retract, and the item's id.",
+        "revision, put or retract, and the item's id. At a terminal, what was put is shown below.",
     )
     _add_node(command)
     command.add_argument("--since", metavar="REVISION", type=int, help="first what came after this revision")
