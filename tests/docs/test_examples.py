@@ -6,6 +6,8 @@ import ast
 import asyncio
 import inspect
 import shlex
+import subprocess
+import sys
 import textwrap
 import tomllib
 from collections.abc import AsyncIterator
@@ -220,3 +222,16 @@ def test_no_page_has_an_example_that_no_test_runs() -> None:
 
 def test_the_plugin_is_registered_by_importing_it() -> None:
     assert newsstand.slixmpp.Newsstand.name == "newsstand"
+
+
+def test_the_readme_s_program_passes_a_strict_type_checker(tmp_path: Path) -> None:
+    """As its user would run it: on a file of his own, with Newsstand installed."""
+    (tmp_path / "program.py").write_text(examples(ROOT / "README.md")[0])
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "program.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -94,8 +94,8 @@ async def test_a_name_that_is_none_brings_what_was_perhaps_meant(
         online = await cli(verb, prosody.pubsub, f"x{node}", *cli.login(prosody))
         assert f"{prosody.pubsub} has no node 'x{node}'" in online.error
         assert f"did you mean {node!r}?" in online.error
+    assert "did you mean 'blog'?" in (await cli("search", "--type", "blgo")).error
     for argv, what in (
-        (("--type", "blgo"), "there is no type 'blgo': did you mean 'blog'?"),
         (("--node", f"x{node}"), f"there is no node 'x{node}': did you mean {node!r}?"),
         (("--service", "elsewhere.example"), f"there is no service 'elsewhere.example': there are {prosody.pubsub}"),
     ):

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from newsstand.cli.conditions import Spelt, condition, joined
 from newsstand.cli.output import plain
-from newsstand.cli.suggesting import did_you_mean
+from newsstand.suggesting import did_you_mean
 
 DESCRIPTION = "A live, local, queryable copy of the XMPP PubSub nodes that a program reads."
 EPILOG = """\

@@ -13,10 +13,10 @@ from newsstand.cli.addresses import bare_jid
 from newsstand.cli.conditions import conditions
 from newsstand.cli.places import reading
 from newsstand.cli.posts import Post
-from newsstand.cli.suggesting import did_you_mean
 from newsstand.cli.wording import explained
 from newsstand.errors import Disconnected, NewsstandError, NotInCopy
 from newsstand.model import Answer, Item, NodeKey, NodeRecord, Origin, Policy
+from newsstand.suggesting import did_you_mean
 
 if TYPE_CHECKING:
     from newsstand.analysis.analysers import Analyser
@@ -219,7 +219,7 @@ async def _search(args: Any, service: str | None, where: dict[str, Any]) -> int:
         )
         records = replica.nodes()
         types = _types(records)
-        hint = "" if page.items else _perhaps_meant(args, service, records, replica.analysers)
+        hint = "" if page.items else _perhaps_meant(args, service, records)
     shown = [Shown(item, types.get(item.key), item.parsed) for item in page.items]
     if args.json:
         output.print_json({"items": [each.facts() for each in shown], "next": page.next, "total": page.total})
@@ -232,16 +232,15 @@ async def _search(args: Any, service: str | None, where: dict[str, Any]) -> int:
     return 0
 
 
-def _perhaps_meant(args: Any, service: str | None, records: Sequence[NodeRecord], analysers: Sequence[Analyser]) -> str:
-    """Where nothing is found because a name is none of those that there are, what it perhaps should be."""
-    types = {record.type for record in records} | {analyser.type for analyser in analysers}
+def _perhaps_meant(args: Any, service: str | None, records: Sequence[NodeRecord]) -> str:
+    """Where nothing is found because a name is none of those that there are, what it perhaps should be. Of types the
+    replica says so itself."""
     for what, given, known in (
-        ("type", args.type, types),
         ("service", service, {record.key.service for record in records}),
         ("node", args.node, {record.key.node for record in records}),
     ):
         if given is not None and given not in known:
-            names = sorted(filter(None, known))
+            names = sorted(known)
             others = did_you_mean(given, names) or (f": there are {', '.join(names)}" if 0 < len(names) < MANY else "")
             return f"; there is no {what} {given!r}{others}"
     return ""

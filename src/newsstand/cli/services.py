@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from newsstand.cli import output
 from newsstand.cli.addresses import bare_jid
-from newsstand.cli.suggesting import did_you_mean
 from newsstand.cli.wording import explained, explained_service, is_missing
 from newsstand.errors import NewsstandError, StanzaError
 from newsstand.model import NodeRecord, RsmQuery
+from newsstand.suggesting import did_you_mean
 from newsstand.xmpp import answers, requests
 
 if TYPE_CHECKING:

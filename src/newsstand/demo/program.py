@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from slixmpp import JID
 from slixmpp.stanza import Iq
 
+import newsstand.slixmpp  # noqa: F401 - makes the plugin known
 from newsstand.demo.clients import LoopbackClient
 from newsstand.demo.servers.prosody import Prosody
 

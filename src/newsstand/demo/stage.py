@@ -34,6 +34,7 @@ class Stage:
         )
         self.plain = Newsreader(server, JULIET.account, self.places)
         self.program = Newsreader(server, JULIET.account, self.places, database)
+        stack.push_async_callback(self._end_program)  # its database is being opened from now on
 
     def client(self, person: Person, resource: str) -> LoopbackClient:
         """Another client of somebody, without Newsstand."""
@@ -77,7 +78,6 @@ class Stage:
 
     async def begin_program(self) -> None:
         """The first look goes to the service; what it shows is followed from then on."""
-        self.stack.push_async_callback(self._end_program)
         await self.plugin.ready()
         await self.program.begin()
         began = time.perf_counter()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import os
 from typing import Any, ClassVar
 
+from slixmpp import BaseXMPP
 from slixmpp.plugins.base import BasePlugin
 
 from newsstand.config import Settings
@@ -116,6 +118,31 @@ class Newsstand(BasePlugin):
         """The database's file is not there any more, and that was logged."""
         if not self._ended:
             self._end()
+
+    @classmethod
+    def of(cls, xmpp: BaseXMPP, **config: Any) -> Newsstand:
+        """The plugin of this client or component, with its type; where it is not registered yet, it is, with this
+        configuration. Raises ConfigurationError as registering does, and for a configuration that comes too late."""
+        if "newsstand" not in xmpp.plugin:
+            xmpp.register_plugin("newsstand", config)
+        elif config:
+            raise ConfigurationError("the plugin is registered already: give its configuration to register_plugin")
+        plugin: Newsstand = xmpp.plugin["newsstand"]
+        return plugin
+
+    async def __aenter__(self) -> Replica:
+        """Wait until the copy is usable: the database is open, and, where the client is connecting, notifications
+        reach us. A server that cannot be reached is waited for as long as `patience` says; then the program begins
+        offline. Raises as `ready`."""
+        await self.ready()
+        if self._transport.is_coming:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.replica.settings.patience):
+                    await self.replica.session_began()
+        return self.replica
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def ready(self) -> None:
         """Wait until the database is open. Raises what kept it from opening (`newsstand.errors.DatabaseError`), what

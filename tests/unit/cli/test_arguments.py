@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from newsstand.cli.arguments import parser
-from newsstand.cli.suggesting import did_you_mean
+from newsstand.suggesting import did_you_mean
 
 
 @pytest.mark.parametrize(
