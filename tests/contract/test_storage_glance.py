@@ -136,7 +136,8 @@ def test_the_newest_revision_is_the_one_that_migrations_lead_to() -> None:
 
 @pytest.mark.parametrize("path", ["/srv/news.db", "news.db", "a b+c#.db", "N\N{LATIN SMALL LETTER E WITH ACUTE}ws.db"])
 def test_a_plain_url_names_the_file_that_the_database_opens(path: str) -> None:
-    from newsstand.storage.sqlite.connections import check_url, path_of
+    from newsstand.storage.database import check_url
+    from newsstand.storage.sqlite.connections import path_of
 
     url = f"sqlite:///{path}"
     assert glance.path_of_plain_url(url) == path_of(check_url(url))

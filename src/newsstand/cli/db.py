@@ -111,7 +111,7 @@ async def _repair(url: str) -> list[str]:
 
 
 def backup(args: Any) -> int:
-    from newsstand.storage.sqlite.backup import back_up
+    from newsstand.storage.maintenance.backing_up import back_up
 
     url = database_url(args)
     if not is_file(url):

@@ -38,11 +38,10 @@ def reset(args: Any) -> int:
 def _run(args: Any, wanted: Any, drop: Any) -> list[NodeRecord]:
     url = existing(database_url(args))
 
-    from newsstand.storage.database import is_file
-    from newsstand.storage.sqlite.backup import check_unused
+    from newsstand.storage.database import check_unused, is_file
 
     if is_file(url):
-        check_unused(url)
+        asyncio.run(check_unused(url))
     login = None
     if not args.offline:
         from newsstand.cli.session import Login

@@ -1,4 +1,4 @@
-"""Where the demo plays: the server and what it holds, the program, and what it is compared with."""
+"""What the acts of the demo share: the server and what it holds, the program, and what it is compared with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from newsstand.replica import Replica
 
 
 class Stage:
-    """One server, one program, one database. What is begun here ends with `stack`."""
+    """One server, one program and one database, for all acts. What is begun here ends with `stack`."""
 
     def __init__(self, teller: Teller, server: Prosody, content: Content, database: str, stack: AsyncExitStack) -> None:
         self.teller = teller

@@ -1,4 +1,4 @@
-"""What changes when a listing or a notification is laid beside the copy. Pure: decides, and does nothing."""
+"""Plans: the steps that bring a copy up to date with a listing or a notification. Pure: decides, and does nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from newsstand.model import (
     SeenItem,
     StorableItem,
     SubscriptionChanged,
-    digest,
 )
 from newsstand.rules.behaviour import Way, Ways
 from newsstand.xmpp.seen_items import as_listed
@@ -43,7 +42,7 @@ class Place(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Store an item. `new` is its place if it is not there yet, `overwritten` if it is: an exact position, or a
+    """A step: store an item. `new` is its place if it is not there yet, `overwritten` if it is: an exact position, or a
     place relative to the others. One that is not `exact` moves, and does not replace what is there."""
 
     item: StorableItem
@@ -53,20 +52,22 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Move:
+    """A step: give an item another position, and leave its contents as they are."""
+
     digest: bytes
     position: int
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Take items out; those that are not there are reported, not an error."""
+    """A step: take items out. Those that are not there are reported, and no error."""
 
     item_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """Take all items out."""
+    """A step: take all items out."""
 
 
 Step = Put | Move | Remove | Clear
@@ -115,7 +116,8 @@ def _positions(ours: Sequence[int | None]) -> Iterator[int]:
 
 
 class Stock(NamedTuple):
-    """What a list of a node's ids tells of a copy that was not kept up."""
+    """The comparison of a copy that was not kept up with the list of its node's ids: which items are gone, and which
+    must be fetched."""
 
     gone: tuple[str, ...]
     suspects: tuple[str, ...]
@@ -147,15 +149,16 @@ def is_much_shorter(held: int, gone: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class NewsPlan:
-    """What to do about news. The steps are applied first; what follows cannot be known from the news alone."""
+    """The plan for the news of a notification. The steps are applied first; the rest says what must be asked for
+    then."""
 
     steps: tuple[Step, ...] = ()
     refetch: frozenset[str] = frozenset()
     """Ids whose contents did not come along."""
     relist: bool = False
-    """What the node holds may have changed in ways that were not told."""
+    """What the node holds may have changed by more than was notified."""
     check_ids: bool = False
-    """A purge was told: one service was seen to tell it and keep some items."""
+    """There was a notification of a purge: one service was seen to send it and keep some items."""
     deleted: bool = False
     """Whatever came after: a node of the same name is another one, to which nobody is subscribed."""
     subscription: str | None = None
@@ -194,8 +197,8 @@ def plan_news(news: Iterable[News], ways: Ways, shows_publisher: bool | None) ->
                 deleted = True
             case Configured():
                 relist = True
-            case SubscriptionChanged(told):
-                subscription = told
+            case SubscriptionChanged(changed):
+                subscription = changed
     return NewsPlan(tuple(steps), frozenset(refetch), relist, check_ids, deleted, subscription)
 
 
@@ -216,11 +219,11 @@ def _place(way: Way) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What the steps really did."""
+    """What the steps of a plan really did to the copy."""
 
     revision: int
     count: int
-    """Of the node's items, afterwards."""
+    """How many items the node has afterwards."""
     inserted: tuple[str, ...] = ()
     overwritten: tuple[str, ...] = ()
     """Items that were there before, changed or not."""
@@ -229,7 +232,7 @@ class Applied:
     """Items to be removed that were not there."""
     quarantined: int = 0
     payload_bytes: int = 0
-    """Of the node's items, afterwards."""
+    """How many bytes the node's items take afterwards."""
     grew: bool = False
     """An item was inserted, even if it is gone again: meanwhile another may have been evicted for it."""
     kept_in_place: bool = False
@@ -246,7 +249,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """What must be looked up before the copy may answer again."""
+    """The doubts that applied news leave: what must be asked of the service before the copy may answer again."""
 
     relist: bool = False
     check_ids: bool = False
@@ -269,8 +272,3 @@ def doubts_after(applied: Applied, ways: Ways, known_gone: Collection[str] = (),
         relist=bool(applied.count > 1 and (unplaced or unmoved or perhaps_new)) or unexplained,
         check_ids=applied.grew,
     )
-
-
-def ids_differ(held_ids: Iterable[str], listed: Iterable[str]) -> bool:
-    """Whether two listings name different items, whatever their order."""
-    return {digest(id_) for id_ in held_ids} != {digest(id_) for id_ in listed}
