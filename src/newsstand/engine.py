@@ -30,15 +30,15 @@ log = logging.getLogger(__name__)
 
 
 class Engine:
-    """An open replica's parts, and what joins them."""
+    """An open replica's parts, and what joins them. It is the `Listener` of all of them."""
 
     def __init__(self, context: Context, *, only_when_asked: bool) -> None:
         self.context = context
         self.only_when_asked = only_when_asked
         self._kept_by_another = False
         self.parsing = Parsing(context)
-        self.leading = Leading(context, shares=not only_when_asked)
-        self.synchroniser = Synchroniser(context, self.parsing, self.leading)
+        self.leading = Leading(context, self, shares=not only_when_asked)
+        self.synchroniser = Synchroniser(context, self.parsing, self.leading, self)
         self.follower = Follower(context, self.synchroniser)
         self.selection = Selection(context, self.synchroniser)
         self.writes = Writes(context, self.leading.sharing, self.follower, self.synchroniser)
@@ -53,11 +53,6 @@ class Engine:
             self.housekeeping,
             only_when_asked=only_when_asked,
         )
-        self.leading.sharing.taken = self._taken
-        self.leading.holding.lost = self._lost
-        self.leading.went_on = self._went_on
-        self.leading.still_closing = self._still_closing
-        self.leading.doubting.doubted = self._doubted
 
     async def open(self) -> None:
         """Look around, and go on with what was not parsed. Raises DatabaseError."""
@@ -118,7 +113,7 @@ class Engine:
         if copy.led:  # else another worker's session goes on
             copy.begin_anew(BEGAN)
 
-    def _taken(self, copy: Copy) -> None:
+    def acquired(self, copy: Copy) -> None:
         """We follow this node from now on; if the analysers still want it."""
         copy.begin_anew(owners.UNHEARD)
         self.parsing.want(copy)
@@ -134,7 +129,7 @@ class Engine:
             log.info("node %r could not be judged anew: %s", copy.key.node, error)
         self.synchroniser.want(copy)
 
-    def _went_on(self) -> None:
+    def may_begin(self) -> None:
         """Work may begin, in this session: on what was read last first. What is not read any more is dropped before."""
         if not self.only_when_asked:
             self.housekeeping.make_round()
@@ -142,22 +137,26 @@ class Engine:
             if copy.led:
                 self.synchroniser.want(copy)
 
-    def _doubted(self, copy: Copy) -> None:
+    def doubted(self, copy: Copy) -> None:
         """Another worker doubts a copy of ours."""
         if copy.left:  # our own program does not want it; another one does
             self.context.spawn(self.leading.sharing.release(copy), f"leaving {copy.key.node}")
         else:
             self.synchroniser.want(copy)
 
-    def _still_closing(self, copy: Copy) -> None:
+    def still_closing(self, copy: Copy) -> None:
         """It was closed, and the database could not be told."""
         self.context.spawn(self.synchroniser.settle_closed(copy), f"closing {copy.key.node}")
 
-    def _lost(self, copy: Copy) -> None:
+    def released(self, copy: Copy) -> None:
         """We do not follow it any more."""
         self.synchroniser.forget(copy)
         copy.forget_doubts()
         copy.listing = copy.subscribed = copy.confirm = copy.revalidate = False
+
+    def listed(self, copy: Copy) -> None:
+        """What came during its listing can be applied."""
+        self.follower.drain(copy)
 
     async def _take_up(self) -> None:
         """Synchronise what is ours."""

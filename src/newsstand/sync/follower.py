@@ -47,7 +47,6 @@ class Follower:
         self._context = context
         self._synchroniser = synchroniser
         self._busy: set[NodeKey] = set()
-        synchroniser.relisting.stored = self.drain
 
     def hear_message(self, message: Element) -> None:
         """Take in a message, at once. Only what a followed service says of a node that is followed for the account

@@ -16,6 +16,7 @@ from newsstand.rules.reconcile import Applied, is_much_shorter, iter_listing
 from newsstand.state import slots
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
+from newsstand.state.listener import Listener
 from newsstand.state.spool import Spool
 from newsstand.storage.statements import items, nodes
 from newsstand.sync import cursor_probing, listing, partial, probing
@@ -33,12 +34,13 @@ LIST_REST = 4
 class FullSync:
     """Makes copies equal to what their nodes hold."""
 
-    def __init__(self, context: Context, subscriptions: Subscriptions, parse: Callable[[Copy], None]) -> None:
+    def __init__(
+        self, context: Context, subscriptions: Subscriptions, parse: Callable[[Copy], None], listener: Listener
+    ) -> None:
         self._context = context
         self._subscriptions = subscriptions
         self._parse = parse
-        self.stored: Callable[[Copy], None] = lambda copy: None
-        """Called when a listing is over: notifications that waited for it can be applied."""
+        self._listener = listener
 
     async def relist(self, copy: Copy) -> None:
         """List the node once; its copy is live afterwards, if that can be believed."""
@@ -58,7 +60,7 @@ class FullSync:
             copy.listing = copy.urgent = False
             if copy.record.state is not SyncState.LIVE and copy.pages is None:
                 copy.miss()
-        self.stored(copy)
+        self._listener.listed(copy)
         if ids is None:
             copy.relist = True
             copy.disturbed += 1

@@ -29,6 +29,7 @@ from newsstand.rules.reconcile import Applied, Step
 from newsstand.rules.refusals import MISSING, REFUSED
 from newsstand.state.context import DAY, Context
 from newsstand.state.copies import Copy
+from newsstand.state.listener import Listener
 from newsstand.storage.statements import doubt_rows, items, nodes
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.sync import cursor_probing, listing
@@ -49,12 +50,12 @@ BACKGROUND_REST = 30.0
 class Synchroniser:
     """Works on copies until nothing is in doubt."""
 
-    def __init__(self, context: Context, parsing: Parsing, leading: Leading) -> None:
+    def __init__(self, context: Context, parsing: Parsing, leading: Leading, listener: Listener) -> None:
         self._context = context
         self._parsing = parsing
         self._leading = leading
         self.subscriptions = Subscriptions(context)
-        self.relisting = FullSync(context, self.subscriptions, self.parse)
+        self.relisting = FullSync(context, self.subscriptions, self.parse, listener)
         self._mending = PartialSync(context, self.apply)
         self._retrying = Retrying(context, self.want)
         self._slots = context.new_slots(context.settings.listing_time)

@@ -14,6 +14,7 @@ from newsstand.jid import canonical_bare
 from newsstand.model import NodeRecord, SyncState
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
+from newsstand.state.listener import Listener
 from newsstand.storage.statements import doubt_rows, nodes, owners
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.storage.statements.owners import Held
@@ -37,15 +38,14 @@ async def quietly(work: Callable[[], Awaitable[object]]) -> None:
 class Assignment:
     """Of one worker. `shares`: it takes over what nobody follows, not only what it is asked for."""
 
-    def __init__(self, context: Context, holding: Leases, *, shares: bool) -> None:
+    def __init__(self, context: Context, holding: Leases, listener: Listener, *, shares: bool) -> None:
         self._context = context
         self._holding = holding
+        self._listener = listener
         self.shares = shares
         self._sharing = asyncio.Lock()
         self._wanted: set[Copy] = set()
         self._taking = False
-        self.taken: Callable[[Copy], None] = lambda copy: None
-        """Called when a copy becomes ours to follow."""
 
     def is_ours(self, copy: Copy) -> bool:
         """Whether one of our account's workers is to follow the node."""
@@ -187,7 +187,7 @@ class Assignment:
             if node_id in found and not (copy.dropped or copy.led or copy.closing):
                 self._holding.take_over(copy, found[node_id], by_id[node_id], asked)
                 self._holding.hold(copy, by_id[node_id], [doubt for doubt in doubts if doubt.node_id == node_id])
-                self.taken(copy)
+                self._listener.acquired(copy)
 
     async def seize(self, copy: Copy) -> None:
         """Follow a node from now on, whoever does it now: for what cannot wait for them. Raises DatabaseError."""

@@ -3,13 +3,14 @@ it, and whoever follows the node looks into it (docs/decisions/010-several-worke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.model import SyncState
 from newsstand.rules.behaviour import Way
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
+from newsstand.state.listener import Listener
 from newsstand.storage.statements import doubt_rows
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 
@@ -19,21 +20,16 @@ AWAITED = 2.0
 """Seconds that the worker which follows a node may take over news that we heard of it, too."""
 
 
-def _nothing(copy: Copy) -> None:
-    return None
-
-
 class SharedDoubts:
     """Of one worker."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, listener: Listener) -> None:
         self._context = context
+        self._listener = listener
         self._raised: dict[Copy, dict[RaisedDoubt, None]] = {}
         """Doubts in the database that the work on these copies settles."""
         self._settled: dict[RaisedDoubt, None] = {}
         self._handing: set[Copy] = set()
-        self.doubted: Callable[[Copy], None] = _nothing
-        """Called when somebody else doubts a copy of ours."""
 
     # Of copies that we follow --------------------------------------------------------------------------------------
 
@@ -90,7 +86,7 @@ class SharedDoubts:
         else:
             copy.relist = True  # where an item that was written without our hearing of it stands, a listing shows
             copy.subscribed = False  # and we may not hear of it because of that; subscribing again changes nothing
-        self.doubted(copy)
+        self._listener.doubted(copy)
 
     # Of copies that others follow ----------------------------------------------------------------------------------
 

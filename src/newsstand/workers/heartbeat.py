@@ -17,6 +17,7 @@ from newsstand.errors import NewsstandError
 from newsstand.model import NodeRecord, SyncState
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
+from newsstand.state.listener import Listener
 from newsstand.storage.statements import doubt_rows, nodes, owners, polls
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.storage.statements.owners import Held
@@ -46,13 +47,14 @@ _UNTOLD = "what came of its synchronisation could not be stored"
 class Leading:
     """One worker: of one replica. `shares`: it takes over what nobody follows, not only what it is asked for."""
 
-    def __init__(self, context: Context, *, shares: bool) -> None:
+    def __init__(self, context: Context, listener: Listener, *, shares: bool) -> None:
         self._context = context
+        self._listener = listener
         self.worker = uuid.uuid4().hex
         self._peers = Peers(self.worker)
-        self.doubting = SharedDoubts(context)
-        self.holding = Leases(context, self.worker, self._peers, self.doubting)
-        self.sharing = Assignment(context, self.holding, shares=shares)
+        self.doubting = SharedDoubts(context, listener)
+        self.holding = Leases(context, self.worker, self._peers, self.doubting, listener)
+        self.sharing = Assignment(context, self.holding, listener, shares=shares)
         self._fresh = False
         """A fresh session began, and the database does not know."""
         self._valid_until = -math.inf
@@ -67,10 +69,6 @@ class Leading:
         self._taking_in = asyncio.Lock()
         self.looked = asyncio.Event()
         """Set after each look; each time there is a new one."""
-        self.went_on: Callable[[], None] = lambda: None
-        """Called in each session when work may begin."""
-        self.still_closing: Callable[[Copy], None] = lambda copy: None
-        """Called when a copy was closed, and the database could not be told."""
         context.lease_lost = self._lease_lost
         context.database.listen(self._hinted)
 
@@ -180,7 +178,7 @@ class Leading:
         self._valid_until = began + self._lease
         if not self.holding.ready:
             self.holding.ready = True
-            self.went_on()
+            self._listener.may_begin()
         if ready and self._taking_in.locked():
             await self.sharing.share(look)  # what is being taken in is as new, nearly
         else:
@@ -291,7 +289,7 @@ class Leading:
         await self._follow_up_awaited()
         for copy in copies:
             if copy.closing and not copy.settling:
-                self.still_closing(copy)
+                self._listener.still_closing(copy)
             elif self._is_taken_for_stale(copy, look, asked):
                 await self._context.save(copy)
         for copy in copies:

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from newsstand.model import NodeRecord
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
+from newsstand.state.listener import Listener
 from newsstand.storage.statements import owners
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.storage.statements.owners import Held
@@ -20,17 +21,16 @@ from newsstand.workers.peers import Peers
 class Leases:
     """Of one worker. Asks the database nothing: it is told what that says."""
 
-    def __init__(self, context: Context, worker: str, peers: Peers, doubting: SharedDoubts) -> None:
+    def __init__(self, context: Context, worker: str, peers: Peers, doubting: SharedDoubts, listener: Listener) -> None:
         self._context = context
         self.worker = worker
         self.peers = peers
         self.doubting = doubting
+        self._listener = listener
         self.begun = False
         """Whether this worker is at work."""
         self.ready = False
         """In this session, the database knows that we are at work, and what of ours is not live any more."""
-        self.lost: Callable[[Copy], None] = lambda copy: None
-        """Called when a copy is ours to follow no more: another worker's, or dropped."""
         context.is_led_elsewhere = self.has_leader
 
     def has_leader(self, copy: Copy) -> bool:
@@ -73,7 +73,7 @@ class Leases:
         """It is not ours to follow any more."""
         copy.led = False
         self.doubting.end(copy)
-        self.lost(copy)
+        self._listener.released(copy)
 
     def drop(self, copy: Copy) -> None:
         """Its row is gone."""
