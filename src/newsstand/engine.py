@@ -36,12 +36,13 @@ class Engine:
         self.context = context
         self.only_when_asked = only_when_asked
         self._kept_by_another = False
-        self.parsing = Parsing(context)
         self.leading = Leading(context, self, shares=not only_when_asked)
+        storing = self.leading.storing
+        self.parsing = Parsing(context, storing)
         self.synchroniser = Synchroniser(context, self.parsing, self.leading, self)
-        self.follower = Follower(context, self.synchroniser)
-        self.selection = Selection(context, self.synchroniser)
-        self.writes = Writes(context, self.leading.sharing, self.follower, self.synchroniser)
+        self.follower = Follower(context, storing, self.synchroniser)
+        self.selection = Selection(context, self.leading.holding, storing, self.synchroniser)
+        self.writes = Writes(context, storing, self.leading.sharing, self.follower, self.synchroniser)
         self.housekeeping = Housekeeping(context, self.synchroniser, self.leading.holding)
         self.dropping = Dropping(context, self.selection, self.housekeeping)
         self.verifying = Verifying(context, self.synchroniser)
@@ -129,6 +130,10 @@ class Engine:
             log.info("node %r could not be judged anew: %s", copy.key.node, error)
         self.synchroniser.want(copy)
 
+    def lease_lost(self, copy: Copy) -> None:
+        """Another worker acquired it, and we did not know."""
+        self.leading.look_soon()
+
     def may_begin(self) -> None:
         """Work may begin, in this session: on what was read last first. What is not read any more is dropped before."""
         if not self.only_when_asked:
@@ -150,6 +155,7 @@ class Engine:
 
     def released(self, copy: Copy) -> None:
         """We do not follow it any more."""
+        self.leading.doubting.end(copy)
         self.synchroniser.forget(copy)
         copy.forget_doubts()
         copy.listing = copy.subscribed = copy.confirm = copy.revalidate = False

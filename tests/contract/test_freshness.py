@@ -208,7 +208,8 @@ async def test_a_node_that_fails_is_tried_again_later_each_time(
         expected: list[float] = []
         pauses: list[float] = []
         enough = asyncio.Event()
-        save = context.save
+        storing = program.replica._open.leading.storing
+        save = storing.save
 
         async def look(copy: Copy, **changes: Any) -> bool:
             if changes.get("state") is SyncState.FAILED:
@@ -218,7 +219,7 @@ async def test_a_node_that_fails_is_tried_again_later_each_time(
                     enough.set()
             return await save(copy, **changes)
 
-        monkeypatch.setattr(context, "save", look)
+        monkeypatch.setattr(storing, "save", look)
         await program.follow()
         for expected in ([0.02, 0.04, 0.06, 0.06], [0.02, 0.04]):
             pauses.clear()

@@ -274,11 +274,11 @@ async def test_what_was_begun_under_an_earlier_generation_is_not_stored(workers:
         await until(lambda: leads(second), second)
         await second.serves_live()
         record, copy = (await standing(second)).record, first.copy()
-        context = first.replica._open.context
+        storing = lead_of(first).storing
         assert copy.led  # it does not know better yet
         writes: list[Callable[[], Awaitable[Any]]] = [
-            lambda: context.write(copy, items.apply, copy.record.id, [Remove(("a",))], 1),
-            lambda: context.save(copy, state=SyncState.FAILED),
+            lambda: storing.write(copy, items.apply, copy.record.id, [Remove(("a",))], 1),
+            lambda: storing.save(copy, state=SyncState.FAILED),
         ]
         for write in writes:
             with pytest.raises(LeaseLost):

@@ -15,10 +15,10 @@ from newsstand.config import Settings
 from newsstand.errors import DatabaseError, NewsstandError, StanzaError
 from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
 from newsstand.rules.policy import Serve
-from newsstand.state.context import Context
 from newsstand.storage.statements import answers, items, owners, polls
 from newsstand.sync import parsing
 from newsstand.workers.processes import this_process
+from newsstand.workers.storing import Storing
 from newsstand.xmpp.transport import Session
 from tests.contract._storage import Gate
 from tests.contract._workers import (
@@ -450,7 +450,7 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
     await leave_to_parse(workers)
     hold = hold_parsing(monkeypatch)
     workers.service.hold("items")
-    loop, take, write = asyncio.get_running_loop(), owners.take, Context.write
+    loop, take, write = asyncio.get_running_loop(), owners.take, Storing.write
     async with workers.database() as database:
         gate, led = Gate(database), []
 
@@ -459,14 +459,14 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
             gate.wait()
             return take(*args)
 
-        async def writing(self: Context, copy: Any, statement: Any, *args: Any) -> Any:
+        async def writing(self: Storing, copy: Any, statement: Any, *args: Any) -> Any:
             if statement is items.store_parsed:
                 led.append(copy.led)
                 gate.open()  # this comes behind the taking, and builds on what was so before it
             return await write(self, copy, statement, *args)
 
         monkeypatch.setattr(owners, "take", taking)
-        monkeypatch.setattr(Context, "write", writing)
+        monkeypatch.setattr(Storing, "write", writing)
         async with at_work(database, workers.service) as only:
             await until(lambda: leads(only), only)
             await parses(only)

@@ -278,7 +278,7 @@ class Reading:
         same = now is not None and (now.held.generation, now.held.leader) == (copy.generation, copy.leader)
         if copy.led:
             if not same:
-                self._context.lease_lost(copy)
+                self._leading.holding.refused(copy)
             return same
         return same and now is not None and (now.record.revision, now.doubted) == (record.revision, copy.doubted)
 

@@ -13,6 +13,7 @@ from newsstand.state.copies import Copy
 from newsstand.sync.follower import Follower
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.workers.assignment import Assignment
+from newsstand.workers.storing import Storing
 from newsstand.xmpp import answers
 
 
@@ -29,8 +30,16 @@ class Write:
 class Writes:
     """Keeps track of those that are under way, and draws from their answers what no notification told."""
 
-    def __init__(self, context: Context, sharing: Assignment, follower: Follower, synchroniser: Synchroniser) -> None:
+    def __init__(
+        self,
+        context: Context,
+        storing: Storing,
+        sharing: Assignment,
+        follower: Follower,
+        synchroniser: Synchroniser,
+    ) -> None:
         self._context = context
+        self._storing = storing
         self._sharing = sharing
         self._follower = follower
         self._synchroniser = synchroniser
@@ -115,4 +124,4 @@ class Writes:
 
     async def _leave(self, copy: Copy) -> None:
         await self._sharing.seize(copy)  # no other worker hears anything of it any more, either
-        await self._context.save(copy, state=SyncState.STALE, reason="the program unsubscribed")
+        await self._storing.save(copy, state=SyncState.STALE, reason="the program unsubscribed")

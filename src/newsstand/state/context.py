@@ -9,7 +9,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Literal
 from xml.etree.ElementTree import Element
 
 from newsstand.analysis.analysers import Analysers
@@ -22,7 +22,7 @@ from newsstand.rules.behaviour import Ways
 from newsstand.rules.evidence import Evidence
 from newsstand.rules.refusals import Domains, Refusals
 from newsstand.state import slots
-from newsstand.state.copies import Copies, Copy, ticket
+from newsstand.state.copies import Copies
 from newsstand.state.slots import Slots
 from newsstand.storage.database import Database
 from newsstand.storage.statements import nodes, owners, spelling
@@ -31,8 +31,6 @@ from newsstand.xmpp.transport import Session, Transport
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Clock = Callable[[], int]
 """Microseconds since the epoch."""
 DAY = 86_400 * 1_000_000
@@ -80,10 +78,6 @@ class Context:
         self._ways: dict[str, Ways] = {}
         self._hints: dict[str, Evidence] = {}
         self.closed = False
-        self.lease_lost: Callable[[Copy], None] = lambda copy: None
-        """Called where a write was refused because another worker has the node in hand."""
-        self.is_led_elsewhere: Callable[[Copy], bool] = lambda copy: False
-        """Whether another worker follows this node, as far as is known."""
         self.domain_opened: Callable[[str], None] = lambda service: None
         """Called when the PEP service of an account answered whose domain was taken to have none for us."""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -174,74 +168,6 @@ class Context:
         for record in best.values():
             copy = self.copies.add(record)
             copy.generation, copy.leader = held[record.id].generation, held[record.id].leader
-
-    async def write(
-        self,
-        copy: Copy,
-        statement: Callable[Concatenate[Any, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Change what is stored of a copy, in one transaction. Raises LeaseLost, and changes nothing, where another
-        worker has the node in hand, or dropped it; else as `Database.write`."""
-        was_led = copy.led
-        try:
-            return await self._write(copy, statement, *args, **kwargs)
-        except LeaseLost:
-            if was_led or not copy.led:
-                raise
-            # We took it over ourselves while this was on its way.
-            return await self._write(copy, statement, *args, **kwargs)
-
-    async def _write(
-        self, copy: Copy, statement: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        node_id, generation, leader = copy.record.id, copy.generation, copy.leader
-        if self.is_led_elsewhere(copy):
-            raise LeaseLost(f"another worker follows {copy.key.node!r}")
-
-        def checked(conn: Any) -> T:
-            owners.check(conn, node_id, generation, leader)
-            result = statement(conn, *args, **kwargs)
-            owners.tell(conn, node_id)
-            return result
-
-        try:
-            result = await self.database.write(checked)
-        except LeaseLost:
-            if (copy.generation, copy.leader) == (generation, leader):
-                self.lease_lost(copy)
-            raise
-        copy.seen = ticket()
-        return result
-
-    async def save(self, copy: Copy, **changes: Any) -> bool:
-        """Change what is remembered of a node: first here, so that reads see it at once, then in the database. False
-        where another worker remembered it first: then what it remembers is taken over instead. Raises as `write`."""
-        if copy.record.id:
-            await self._save(copy, changes)
-            return True
-        copy.update(**changes)
-        record, held, made = await self.database.write(owners.begin_node, copy.record)
-        kept = self.copies.add(record)
-        kept.generation, kept.leader = held.generation, held.leader
-        copy.record = record
-        return made
-
-    async def _save(self, copy: Copy, changes: dict[str, Any]) -> None:
-        was_led = copy.led
-        copy.saving += 1
-        try:
-            copy.update(**changes)
-            try:
-                await self._write(copy, nodes.save, copy.record)
-            except LeaseLost:
-                if was_led or not copy.led:
-                    raise
-                copy.update(**changes)  # as in `write`: on top of what was found when we took it over
-                await self._write(copy, nodes.save, copy.record)
-        finally:
-            copy.saving -= 1
 
     async def ask(
         self,

@@ -17,6 +17,9 @@ class Listener(Protocol):
     def released(self, copy: Copy) -> None:
         """The copy is not ours to follow any more: it is another worker's, or it was dropped."""
 
+    def lease_lost(self, copy: Copy) -> None:
+        """A write was refused, or a read came to nothing, because another worker acquired the node."""
+
     def may_begin(self) -> None:
         """Work may begin in this session."""
 

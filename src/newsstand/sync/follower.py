@@ -24,6 +24,7 @@ from newsstand.rules.reconcile import Applied, Doubts, NewsPlan, doubts_after, p
 from newsstand.state.context import Context
 from newsstand.state.copies import Awaited, Copy
 from newsstand.sync.synchroniser import Synchroniser
+from newsstand.workers.storing import Storing
 from newsstand.xmpp import seen_items
 from newsstand.xmpp.notifications import read_message
 from newsstand.xmpp.transport import Session
@@ -43,8 +44,9 @@ _EVENT = f"{{{NS_EVENT}}}event"
 class Follower:
     """Hears messages, and keeps the copies of live nodes up with them."""
 
-    def __init__(self, context: Context, synchroniser: Synchroniser) -> None:
+    def __init__(self, context: Context, storing: Storing, synchroniser: Synchroniser) -> None:
         self._context = context
+        self._storing = storing
         self._synchroniser = synchroniser
         self._busy: set[NodeKey] = set()
 
@@ -180,7 +182,7 @@ class Follower:
         elif plan.subscription not in (None, "subscribed"):
             # Subscribing again tells whether we may; until then nothing comes.
             copy.subscribed = False
-            await self._context.save(
+            await self._storing.save(
                 copy, state=SyncState.STALE, reason=f"the service says: subscription {plan.subscription}"
             )
             copy.relist = True

@@ -21,6 +21,7 @@ from newsstand.state.spool import Spool
 from newsstand.storage.statements import items, nodes
 from newsstand.sync import cursor_probing, listing, partial, probing
 from newsstand.sync.subscriptions import Subscriptions
+from newsstand.workers.storing import Storing
 from newsstand.xmpp import seen_items
 
 log = logging.getLogger(__name__)
@@ -35,9 +36,15 @@ class FullSync:
     """Makes copies equal to what their nodes hold."""
 
     def __init__(
-        self, context: Context, subscriptions: Subscriptions, parse: Callable[[Copy], None], listener: Listener
+        self,
+        context: Context,
+        storing: Storing,
+        subscriptions: Subscriptions,
+        parse: Callable[[Copy], None],
+        listener: Listener,
     ) -> None:
         self._context = context
+        self._storing = storing
         self._subscriptions = subscriptions
         self._parse = parse
         self._listener = listener
@@ -166,7 +173,7 @@ class FullSync:
             steps = iter_listing(items.held(conn, record.id), listed.items)
             return items.apply(conn, record.id, steps, now, of_listing=listed.items)
 
-        applied = await self._context.write(copy, store)
+        applied = await self._storing.write(copy, store)
         meanwhile = copy.record is not before
         believed = turns == self._context.turns and copy.followed and not copy.left
         copy.update(
@@ -177,10 +184,10 @@ class FullSync:
             **applied.counts._asdict(),
         )
         if not copy.followed:
-            await self._context.write(copy, nodes.erase_items, copy.record.id)  # it was closed during the write
+            await self._storing.write(copy, nodes.erase_items, copy.record.id)  # it was closed during the write
         copy.tell()
         if meanwhile:
-            await self._context.save(copy)  # what was changed of it during the write must not get lost, nor undo it
+            await self._storing.save(copy)  # what was changed of it during the write must not get lost, nor undo it
         copy.failure = None
         copy.revalidate = False
         copy.answered_at = asyncio.get_running_loop().time()

@@ -13,6 +13,7 @@ from newsstand.model import News, Published, Retracted, SyncState
 from newsstand.rules.lasting import fingerprint, is_waiting, may_heal, pause_after, waits_for_change
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
+from newsstand.workers.storing import Storing
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +24,9 @@ BUSY = 1.0
 class Retrying:
     """Of one replica's copies. `want` has a copy worked on."""
 
-    def __init__(self, context: Context, want: Callable[[Copy], object]) -> None:
+    def __init__(self, context: Context, storing: Storing, want: Callable[[Copy], object]) -> None:
         self._context = context
+        self._storing = storing
         self._want = want
         self._timers: dict[Copy, asyncio.TimerHandle] = {}
         self._surplus: weakref.WeakKeyDictionary[Copy, int] = weakref.WeakKeyDictionary()
@@ -35,7 +37,7 @@ class Retrying:
     # Failures ------------------------------------------------------------------------------------------------------
 
     async def failed(self, copy: Copy, error: NewsstandError) -> None:
-        """The work on a followed copy ended with this error. Raises as `Context.save`."""
+        """The work on a followed copy ended with this error. Raises as `Storing.save`."""
         context = self._context
         lost = isinstance(error, Disconnected)
         lasting = waits_for_change(error, copy.record.state)
@@ -47,7 +49,7 @@ class Retrying:
             self._surplus[copy] = error.found - error.limit
         failed_by = self._of_domain if isinstance(error, PepRefused) else self._of_node
         try:
-            await context.save(
+            await self._storing.save(
                 copy,
                 state=SyncState.STALE if lost else SyncState.FAILED,
                 reason=str(error),
@@ -107,7 +109,7 @@ class Retrying:
 
     async def _remember(self, copy: Copy) -> None:
         try:
-            await self._context.save(copy)
+            await self._storing.save(copy)
         except (DatabaseError, LeaseLost) as error:
             log.info("that node %r changed could not be stored: %s", copy.key.node, error)
 

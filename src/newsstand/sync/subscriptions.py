@@ -13,6 +13,7 @@ from newsstand.rules.refusals import MISSING
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.sync import listing
+from newsstand.workers.storing import Storing
 from newsstand.xmpp import answers, requests
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,9 @@ UNANSWERED = 2
 class Subscriptions:
     """Of a replica's accounts, each to its bare JID."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, storing: Storing) -> None:
         self._context = context
+        self._storing = storing
         self._session = 0
         self._say_nothing: set[str] = set()
         """Services from which nobody learns, as was seen in this session, whether a subscription is still there."""
@@ -60,7 +62,7 @@ class Subscriptions:
             await self.end(copy)
             raise NotFollowed(f"the subscription is {subscription.value}, so no notifications would come")
         self._confirmed(copy)
-        await self._context.save(copy, subscription=subscription)
+        await self._storing.save(copy, subscription=subscription)
 
     async def confirm(self, copy: Copy) -> None:
         """See whether the subscription is still there, of a copy that is live: services may drop it, or replace the
@@ -115,10 +117,10 @@ class Subscriptions:
         if copy.record.access_model is not None:
             return
         info = await self.node_info(copy)
-        await self._context.save(copy, access_model=info.access_model or "", pubsub_type=info.pubsub_type or "")
+        await self._storing.save(copy, access_model=info.access_model or "", pubsub_type=info.pubsub_type or "")
         if info.access_model == "authorize":
             reason = "its owner decides on each subscription (access model authorize)"
-            await self._context.save(
+            await self._storing.save(
                 copy,
                 verdict=Verdict.UNWANTED,
                 analysed_by=self._context.analysers.fingerprint,

@@ -54,10 +54,10 @@ class Synchroniser:
         self._context = context
         self._parsing = parsing
         self._leading = leading
-        self.subscriptions = Subscriptions(context)
-        self.relisting = FullSync(context, self.subscriptions, self.parse, listener)
+        self.subscriptions = Subscriptions(context, leading.storing)
+        self.relisting = FullSync(context, leading.storing, self.subscriptions, self.parse, listener)
         self._mending = PartialSync(context, self.apply)
-        self._retrying = Retrying(context, self.want)
+        self._retrying = Retrying(context, leading.storing, self.want)
         self._slots = context.new_slots(context.settings.listing_time)
         self._woken = asyncio.Event()
         self._background_from: dict[str, float] = {}
@@ -343,7 +343,7 @@ class Synchroniser:
                 nodes.erase_items(conn, record.id)
             doubt_rows.settle_all(conn, record.id)
 
-        await self._context.write(copy, write)
+        await self._leading.storing.write(copy, write)
         copy.tell()
 
     # What listings and doubts share ---------------------------------------------------------------------------
@@ -383,7 +383,7 @@ class Synchroniser:
 
         copy.raising += 1
         try:
-            applied, doubts = await self._context.write(copy, change)
+            applied, doubts = await self._leading.storing.write(copy, change)
         finally:
             copy.raising -= 1
         self._leading.doubting.keep(copy, doubts)

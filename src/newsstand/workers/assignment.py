@@ -19,6 +19,7 @@ from newsstand.storage.statements import doubt_rows, nodes, owners
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.storage.statements.owners import Held
 from newsstand.storage.statements.polls import Look
+from newsstand.workers.doubts import SharedDoubts
 from newsstand.workers.leases import Leases
 
 log = logging.getLogger(__name__)
@@ -38,9 +39,12 @@ async def quietly(work: Callable[[], Awaitable[object]]) -> None:
 class Assignment:
     """Of one worker. `shares`: it takes over what nobody follows, not only what it is asked for."""
 
-    def __init__(self, context: Context, holding: Leases, listener: Listener, *, shares: bool) -> None:
+    def __init__(
+        self, context: Context, holding: Leases, doubting: SharedDoubts, listener: Listener, *, shares: bool
+    ) -> None:
         self._context = context
         self._holding = holding
+        self._doubting = doubting
         self._listener = listener
         self.shares = shares
         self._sharing = asyncio.Lock()
@@ -151,8 +155,8 @@ class Assignment:
             if not self._taking:
                 self._taking = True
                 self._context.spawn(quietly(self._take_wanted), "following nodes")
-        elif copy.has_doubts() and not self._holding.doubting.is_handing_over(copy):
-            work = quietly(lambda: self._holding.doubting.hand_over(copy))
+        elif copy.has_doubts() and not self._doubting.is_handing_over(copy):
+            work = quietly(lambda: self._doubting.hand_over(copy))
             self._context.spawn(work, f"handing over doubts of {copy.key.node}")
 
     async def _take_wanted(self) -> None:
@@ -186,7 +190,8 @@ class Assignment:
         for node_id, copy in wanted.items():  # in their order: so they are synchronised
             if node_id in found and not (copy.dropped or copy.led or copy.closing):
                 self._holding.take_over(copy, found[node_id], by_id[node_id], asked)
-                self._holding.hold(copy, by_id[node_id], [doubt for doubt in doubts if doubt.node_id == node_id])
+                self._holding.hold(copy, by_id[node_id])
+                self._doubting.begin(copy, [doubt for doubt in doubts if doubt.node_id == node_id])
                 self._listener.acquired(copy)
 
     async def seize(self, copy: Copy) -> None:
@@ -198,4 +203,5 @@ class Assignment:
         if held is None:
             self._holding.drop(copy)
         elif not copy.dropped:
-            self._holding.hold(copy, held, doubts)
+            self._holding.hold(copy, held)
+            self._doubting.begin(copy, doubts)

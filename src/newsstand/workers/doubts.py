@@ -13,6 +13,7 @@ from newsstand.state.copies import Copy, ticket
 from newsstand.state.listener import Listener
 from newsstand.storage.statements import doubt_rows
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
+from newsstand.workers.storing import Storing
 
 SETTLED = 1_000
 """How many doubts it is remembered of that they are settled."""
@@ -23,8 +24,9 @@ AWAITED = 2.0
 class SharedDoubts:
     """Of one worker."""
 
-    def __init__(self, context: Context, listener: Listener) -> None:
+    def __init__(self, context: Context, storing: Storing, listener: Listener) -> None:
         self._context = context
+        self._storing = storing
         self._listener = listener
         self._raised: dict[Copy, dict[RaisedDoubt, None]] = {}
         """Doubts in the database that the work on these copies settles."""
@@ -54,19 +56,19 @@ class SharedDoubts:
         return copy.record.state is SyncState.LIVE and copy.doubtful and not self.has_any(copy)
 
     async def tell(self, copy: Copy) -> None:
-        """What is in doubt of a copy that others would call live, they are told. Raises as `Context.write`."""
+        """What is in doubt of a copy that others would call live, they are told. Raises as `Storing.write`."""
         if self.is_untold(copy):
             copy.raising += 1
             try:
                 whole = [doubt_rows.WHOLE]
-                self.keep(copy, await self._context.write(copy, doubt_rows.raise_doubts, copy.record.id, whole))
+                self.keep(copy, await self._storing.write(copy, doubt_rows.raise_doubts, copy.record.id, whole))
             finally:
                 copy.raising -= 1
 
     async def settle(self, copy: Copy) -> None:
-        """What was in doubt is looked into. Raises as `Context.write`."""
+        """What was in doubt is looked into. Raises as `Storing.write`."""
         doubts = list(self._raised.get(copy, ()))
-        await self._context.write(copy, doubt_rows.settle, doubts)
+        await self._storing.write(copy, doubt_rows.settle, doubts)
         for doubt in doubts:
             self._raised.get(copy, {}).pop(doubt, None)
             self._settled[doubt] = None

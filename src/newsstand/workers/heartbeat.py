@@ -27,6 +27,7 @@ from newsstand.workers.doubts import AWAITED, SharedDoubts
 from newsstand.workers.leases import Leases
 from newsstand.workers.peers import Peers, here, lease_clock
 from newsstand.workers.processes import this_process
+from newsstand.workers.storing import Storing
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +53,10 @@ class Leading:
         self._listener = listener
         self.worker = uuid.uuid4().hex
         self._peers = Peers(self.worker)
-        self.doubting = SharedDoubts(context, listener)
-        self.holding = Leases(context, self.worker, self._peers, self.doubting, listener)
-        self.sharing = Assignment(context, self.holding, listener, shares=shares)
+        self.holding = Leases(context, self.worker, self._peers, listener)
+        self.storing = Storing(context, self.holding)
+        self.doubting = SharedDoubts(context, self.storing, listener)
+        self.sharing = Assignment(context, self.holding, self.doubting, listener, shares=shares)
         self._fresh = False
         """A fresh session began, and the database does not know."""
         self._valid_until = -math.inf
@@ -69,7 +71,6 @@ class Leading:
         self._taking_in = asyncio.Lock()
         self.looked = asyncio.Event()
         """Set after each look; each time there is a new one."""
-        context.lease_lost = self._lease_lost
         context.database.listen(self._hinted)
 
     # Its own time --------------------------------------------------------------------------------------------------
@@ -291,7 +292,7 @@ class Leading:
             if copy.closing and not copy.settling:
                 self._listener.still_closing(copy)
             elif self._is_taken_for_stale(copy, look, asked):
-                await self._context.save(copy)
+                await self.storing.save(copy)
         for copy in copies:
             if not copy.led and copy.has_doubts():
                 self.sharing.want(copy)
@@ -345,10 +346,8 @@ class Leading:
             copy.update(revision=record.revision, **record.counts._asdict())
             copy.tell()
 
-    def _lease_lost(self, copy: Copy) -> None:
-        """A write was refused, because another worker has the node in hand."""
-        if copy.led and not copy.closing:
-            self.holding.let_go(copy)
+    def look_soon(self) -> None:
+        """What is remembered of a node turned out to be old."""
         self._look_in(0.0)
 
     # What other workers follow ---------------------------------------------------------------------------------------

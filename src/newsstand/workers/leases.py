@@ -4,34 +4,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 
 from newsstand.model import NodeRecord
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
 from newsstand.state.listener import Listener
 from newsstand.storage.statements import owners
-from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.storage.statements.owners import Held
 from newsstand.storage.statements.polls import Standing
-from newsstand.workers.doubts import SharedDoubts
 from newsstand.workers.peers import Peers
 
 
 class Leases:
     """Of one worker. Asks the database nothing: it is told what that says."""
 
-    def __init__(self, context: Context, worker: str, peers: Peers, doubting: SharedDoubts, listener: Listener) -> None:
+    def __init__(self, context: Context, worker: str, peers: Peers, listener: Listener) -> None:
         self._context = context
         self.worker = worker
         self.peers = peers
-        self.doubting = doubting
         self._listener = listener
         self.begun = False
         """Whether this worker is at work."""
         self.ready = False
         """In this session, the database knows that we are at work, and what of ours is not live any more."""
-        context.is_led_elsewhere = self.has_leader
 
     def has_leader(self, copy: Copy) -> bool:
         """Whether another worker follows the node."""
@@ -62,18 +57,22 @@ class Leases:
             copy.covered.clear()
             copy.tell()
 
-    def hold(self, copy: Copy, held: Held, doubts: Iterable[RaisedDoubt]) -> None:
-        """It is ours to follow from now on, and these doubts were raised before."""
+    def hold(self, copy: Copy, held: Held) -> None:
+        """It is ours to follow from now on."""
         copy.generation, copy.leader, copy.led, copy.seen = held.generation, self.worker, True, ticket()
         copy.doubted = False
         copy.awaited.clear()
-        self.doubting.begin(copy, doubts)
 
     def let_go(self, copy: Copy) -> None:
         """It is not ours to follow any more."""
         copy.led = False
-        self.doubting.end(copy)
         self._listener.released(copy)
+
+    def refused(self, copy: Copy) -> None:
+        """The database says that another worker acquired it."""
+        if copy.led and not copy.closing:
+            self.let_go(copy)
+        self._listener.lease_lost(copy)
 
     def drop(self, copy: Copy) -> None:
         """Its row is gone."""
