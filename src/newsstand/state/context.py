@@ -19,10 +19,10 @@ from newsstand.errors import DatabaseError, Disconnected, LeaseLost, ListingErro
 from newsstand.jid import canonical_bare, host_of, usual_bare
 from newsstand.model import NodeKey
 from newsstand.rules.behaviour import Ways
-from newsstand.rules.evidence import Evidence
 from newsstand.rules.refusals import Domains, Refusals
 from newsstand.state import slots
 from newsstand.state.copies import Copies
+from newsstand.state.services import Services
 from newsstand.state.slots import Slots
 from newsstand.storage.database import Database
 from newsstand.storage.statements import nodes, owners, spelling
@@ -58,7 +58,8 @@ class Context:
         self.settings = settings
         self.clock = clock
         self.limits = settings.item_limits
-        self.copies = Copies(settings.max_waiting_bytes)
+        self.services = Services()
+        self.copies = Copies(settings.max_waiting_bytes, self.services)
         self.refusals = Refusals(settings.remember_errors)
         self.domains = Domains()
         self.silent: set[str] = set()
@@ -75,8 +76,6 @@ class Context:
         self.random = random.Random()
         self._spelt: dict[str, str] = {}
         """By canonical JID, how the program spells it, where servers may know only that spelling."""
-        self._ways: dict[str, Ways] = {}
-        self._hints: dict[str, Evidence] = {}
         self.closed = False
         self.domain_opened: Callable[[str], None] = lambda service: None
         """Called when the PEP service of an account answered whose domain was taken to have none for us."""
@@ -160,7 +159,7 @@ class Context:
                 await self.database.write(spelling.make_canonical)
             except DatabaseError as error:
                 log.warning("JIDs that are stored in another spelling cannot be changed: %s", error)
-        self._ways = await self.database.read(nodes.load_ways)
+        self.services.load(await self.database.read(nodes.load_ways))
         records, held = await self.database.scan(
             lambda conn: (list(nodes.iter_nodes(conn)), {held.node_id: held for held in owners.held_by_all(conn)})
         )
@@ -222,29 +221,25 @@ class Context:
 
     def ways(self, service: str) -> Ways:
         """What is known of a service's ways."""
-        return self._ways.get(host_of(service), Ways())
+        state = self.services.find(service)
+        return Ways() if state is None else state.ways
 
     async def learn(self, service: str, before: Ways, after: Ways) -> None:
         """Remember what was learnt of a service's ways: the difference, because others learn at the same time."""
-        key = host_of(service)
+        state = self.services.of(service)
         seen = {
             field.name: way
             for field in dataclasses.fields(Ways)
             if (way := getattr(after, field.name)) is not getattr(before, field.name)
         }
-        ways = self.ways(service).learn(**seen)
-        if ways != self.ways(service):
-            self._ways[key] = ways
-            await self.database.write(nodes.save_ways, key, ways, self.clock())
-
-    def hints(self, service: str) -> Evidence:
-        """What orders said once of a service's ways."""
-        return self._hints.setdefault(host_of(service), Evidence())
+        ways = state.ways.learn(**seen)
+        if ways != state.ways:
+            state.ways = ways
+            await self.database.write(nodes.save_ways, host_of(service), ways, self.clock())
 
     async def forget_ways(self) -> None:
         """As if we had met no service yet."""
-        self._ways.clear()
-        self._hints.clear()
+        self.services.forget()
         await self.database.write(nodes.remove_ways)
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:

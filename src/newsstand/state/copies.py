@@ -30,6 +30,7 @@ from newsstand.rules.batch_sizes import BatchSizes
 from newsstand.rules.policy import Situation
 from newsstand.state.cursors import Cursors
 from newsstand.state.pages import Pages
+from newsstand.state.services import Services, ServiceState
 from newsstand.state.spool import Spool
 
 HISTORY = 50
@@ -148,8 +149,13 @@ class Copy:
     ends: int = 0
     """How often the service said that the subscription, or the node, ended."""
 
-    def __init__(self, record: NodeRecord, waiting: Waiting | None = None) -> None:
+    def __init__(
+        self, record: NodeRecord, waiting: Waiting | None = None, behaviour: ServiceState | None = None
+    ) -> None:
+        self.key = record.key
         self.record = record
+        self.behaviour = behaviour or ServiceState()
+        """Of its service."""
         self._waiting = waiting or Waiting()
         self.covered: dict[str, int] = {}
         """By item id, when an answer last showed that item while the copy was not live, in microseconds since the
@@ -201,10 +207,6 @@ class Copy:
     def ahead(self) -> bool:
         """What is remembered of it is newer than what the database says."""
         return self.closing or self.releasing or self.saving > 0
-
-    @property
-    def key(self) -> NodeKey:
-        return self.record.key
 
     @property
     def followed(self) -> bool:
@@ -442,8 +444,9 @@ def payloads_after(payloads: Mapping[str, bytes], news: Iterable[News]) -> dict[
 class Copies:
     """All copies, by account, service and node."""
 
-    def __init__(self, most_waiting: float = math.inf) -> None:
+    def __init__(self, most_waiting: float = math.inf, services: Services | None = None) -> None:
         self._waiting = Waiting(most_waiting)
+        self._services = services or Services()
         self._copies: dict[NodeKey, Copy] = {}
         self._by_id: dict[int, Copy] = {}
         self.gone: set[int] = set()
@@ -463,7 +466,7 @@ class Copies:
         """The copy of this record's node, made if there was none."""
         copy = self._copies.get(record.key)
         if copy is None:
-            copy = self._copies[record.key] = Copy(record, self._waiting)
+            copy = self._copies[record.key] = Copy(record, self._waiting, self._services.of(record.key.service))
         copy.record = record
         self._by_id[record.id] = copy
         return copy

@@ -31,7 +31,7 @@ def find_set(context: Context, copy: Copy, request: ItemsRequest, count: int, en
     """The `<set/>` for this request, of a node of `count` items, by the ids of those at its `ends`; None while a
     cursor in it is not known."""
     assert request.max_items is not None
-    ways = context.ways(copy.key.service)
+    ways = copy.behaviour.ways
     if count == 0:
         return Rsm(count=0)
     known = [cursor for item_id in ends if (cursor := copy.cursors.known.get(item_id)) is not None]
@@ -51,13 +51,13 @@ def ends_of(count: int, limit: int) -> tuple[int, ...]:
 
 def are_needed(context: Context, copy: Copy) -> bool:
     """Whether the program asks in a way that the service answers with cursors."""
-    return bool(copy.cursors.limits) and context.ways(copy.key.service).limited_set in SHOWS_SET
+    return bool(copy.cursors.limits) and copy.behaviour.ways.limited_set in SHOWS_SET
 
 
 async def learn(context: Context, copy: Copy) -> None:
     """Ask for those that are not known. What stands in the way is logged: the service goes on being asked."""
     copy.cursors.lacking = False
-    if copy.record.state is not SyncState.LIVE or context.ways(copy.key.service).new is not Way.LAST:
+    if copy.record.state is not SyncState.LIVE or copy.behaviour.ways.new is not Way.LAST:
         return
     heard, count = copy.heard, copy.record.item_count
     needed = {at for limit in copy.cursors.limits for at in ends_of(count, limit)}

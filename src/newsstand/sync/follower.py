@@ -143,7 +143,7 @@ class Follower:
             self._synchroniser.want(copy)
 
     async def _apply(self, copy: Copy, batch: list[Notification]) -> None:
-        ways = self._context.ways(copy.key.service)
+        ways = copy.behaviour.ways
         news = [news for told in batch for news in told.news]
         plan = plan_news(news, ways, copy.record.shows_publisher)
         known_gone = set(copy.removed)

@@ -99,7 +99,7 @@ class FullSync:
             nonlocal came_before
             came_before = len(copy.inbox)  # by the time that we go on, more may have come
 
-        ways = self._context.ways(copy.key.service)
+        ways = copy.behaviour.ways
         began, waited = asyncio.get_running_loop().time(), slots.waited()
         try:
             listed = await listing.download(self._context, copy.key, ways, copy.progress, begun, answered, pages)
@@ -154,7 +154,7 @@ class FullSync:
             until = len(copy.history) - sum(len(told.news) for told in later)
             if copy.explains(news := copy.history[:until], listed.items):
                 said = said_by_order(ways, copy.order, news, listed.ids)
-                ways = self._context.hints(copy.key.service).weigh(ways, said, copy.key, news)
+                ways = copy.behaviour.evidence.weigh(ways, said, copy.key, news)
         if copy.key.service == copy.key.account and listed.own_from is not Way.UNKNOWN:
             ways = ways.learn(own_from=listed.own_from)
         return ways

@@ -115,7 +115,7 @@ class PartialSync:
         where a listing takes many. What came or was moved is fetched, as far as that is little. Contents that were
         overwritten in place are not found so: the copy stays stale until it is listed."""
         copy.stocked = True
-        ways = self._context.ways(copy.key.service)
+        ways = copy.behaviour.ways
         held = await self._context.database.scan(items.held_ids, copy.record.id)
         try:
             listed = await listing.disco_ids(self._context, copy.key)
@@ -149,7 +149,7 @@ class PartialSync:
 
     async def _fetch(self, copy: Copy, item_ids: Sequence[str]) -> list[SeenItem]:
         """Those of the items that are there, in the order of `item_ids`."""
-        skips = copy.skips_missing and self._context.ways(copy.key.service).missing_id is Way.SKIPPED
+        skips = copy.skips_missing and copy.behaviour.ways.missing_id is Way.SKIPPED
         # One by one else: some services refuse a whole request for one missing id.
         size = ID_BATCH if skips else 1
         found: dict[str, SeenItem] = {}
@@ -253,13 +253,13 @@ class PartialSync:
     def _is_order_known(self, copy: Copy, *, by_disco: bool) -> bool:
         """Whether the copy's order, after a check of its ids, is sure to be the service's: it was compared, or no way
         that may be learnt wrongly had a part in it."""
-        ways = self._context.ways(copy.key.service)
+        ways = copy.behaviour.ways
         compared = by_disco and ways.disco_order in (Way.NODE_ORDER, Way.REVERSED)
         return ways.new in (Way.LAST, Way.FIRST) and (compared or ways.overwritten is Way.UNKNOWN)
 
     def _is_in_order(self, copy: Copy, ids: Sequence[str], listed: Sequence[str]) -> bool:
         """Whether disco#items names the ids as the copy orders them, as far as the service's way with it is known."""
-        match self._context.ways(copy.key.service).disco_order:
+        match copy.behaviour.ways.disco_order:
             case Way.NODE_ORDER:
                 return list(listed) == list(ids)
             case Way.REVERSED:
@@ -276,7 +276,7 @@ def _is_idle(copy: Copy) -> bool:
 def remember_order(context: Context, copy: Copy, ids: list[str], items: Sequence[StorableItem] | None = None) -> None:
     """Keep the order of a listing, where the next one can teach something by it. `items`: those listed, where they
     were."""
-    ways = context.ways(copy.key.service)
+    ways = copy.behaviour.ways
     unknown = Way.UNKNOWN in (ways.new, ways.overwritten)
     # What looks like a move may have been none; what stays, stayed.
     doubtful = ways.overwritten in (Way.LAST, Way.FIRST) and len(ids) <= WATCHED

@@ -24,7 +24,7 @@ async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
     same. Raises as `listing.download`."""
     if copy.inbox or copy.record.state is not SyncState.LIVE or not ids or copy.record.quarantined:
         return  # what cannot be kept is not asked for only to learn by it
-    heard, before = copy.heard, context.ways(copy.key.service)
+    heard, before = copy.heard, copy.behaviour.ways
     seen = await _try_all(context, copy, ids, before)
     if seen == before or heard != copy.heard or copy.writing:
         return
@@ -70,7 +70,7 @@ async def _try(context: Context, copy: Copy, ids: Sequence[str], ways: Ways, req
 async def _is_in_order(context: Context, copy: Copy, ids: Sequence[str], ways: Ways) -> bool:
     if len(ids) == 1:
         return True
-    order = context.ways(copy.key.service).disco_order
+    order = copy.behaviour.ways.disco_order
     listed: Sequence[str] | None = None
     if order in (Way.NODE_ORDER, Way.REVERSED):
         listed = await listing.disco_ids(context, copy.key)

@@ -82,7 +82,7 @@ class SharedDoubts:
             return  # while we raise some ourselves, the next look tells
         raised[doubt] = None
         copy.heard += 1  # what was asked for before this moment may be older
-        stays = self._context.ways(copy.key.service).overwritten is Way.STAYS
+        stays = copy.behaviour.ways.overwritten is Way.STAYS
         if doubt.item_id != doubt_rows.WHOLE and stays:
             copy.refetch.add(doubt.item_id)
         else:
