@@ -9,8 +9,10 @@ from collections.abc import Collection
 from newsstand import model
 from newsstand.errors import Disconnected, LeaseLost, NewsstandError, NotFollowed
 from newsstand.model import NodeKey, NodeRecord, SyncState
+from newsstand.rules.doubts import Chores
 from newsstand.serving.reading import Reading
 from newsstand.serving.writes import Writes
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.storage.statements import items, nodes, owners
@@ -158,7 +160,8 @@ class Engine:
         self.leading.doubting.end(copy)
         self.synchroniser.forget(copy)
         copy.forget_doubts()
-        copy.listing = copy.subscribed = copy.confirm = copy.revalidate = False
+        copy.listing = copy.subscribed = False
+        doubts.done(copy, Chores(confirm=True, revalidate=True))
 
     def listed(self, copy: Copy) -> None:
         """What came during its listing can be applied."""

@@ -13,6 +13,8 @@ from newsstand import Replica
 from newsstand.errors import NotInCopy
 from newsstand.model import NS_PUBSUB, NodeKey, Origin, Policy, SyncState
 from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.doubts import Chores
+from newsstand.state.doubts import due
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import Account, PubsubNode, table
 from newsstand.storage.mapping import Service as StoredService
@@ -102,7 +104,7 @@ async def test_a_service_that_answers_in_another_spelling_is_followed(database: 
         await program.follow()
         service.publish(NODE, "new", "text")
         await program.serves_live()
-        program.copy().confirm = True
+        due(program.copy(), Chores(confirm=True))
         program.replica._open.synchroniser.want(program.copy())
         await program.serves_live()
         assert service.is_subscribed(NODE)

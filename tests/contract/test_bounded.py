@@ -17,6 +17,8 @@ from sqlalchemy import select
 
 from newsstand.errors import NodeTooLarge
 from newsstand.model import Configured, ItemsRequest, NodeKey, Published, SyncState
+from newsstand.rules.doubts import RELIST
+from newsstand.state.doubts import doubt
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import PubsubItem
 from newsstand.xmpp.notifications import MOST, MOST_HEAVY, read_message
@@ -265,7 +267,7 @@ async def test_notifications_that_wait_take_a_bounded_room(database: Database, s
         await program.follow()
         await program.follow(OTHER)
         held = service.hold("items")
-        program.copy().relist = True
+        doubt(program.copy(), RELIST)
         program.replica._open.synchroniser.want(program.copy())
         await held.reached()
         for number in range(50):

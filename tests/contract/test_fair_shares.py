@@ -12,7 +12,9 @@ import pytest
 from newsstand import Analyser
 from newsstand.errors import TooSlow
 from newsstand.model import Origin, SyncState
+from newsstand.rules.doubts import Chores
 from newsstand.state import slots
+from newsstand.state.doubts import due
 from newsstand.storage.database import Database
 from newsstand.xmpp.transport import Session
 from tests.fakes.hold import SECONDS
@@ -134,7 +136,7 @@ async def test_news_of_others_are_looked_into_meanwhile(database: Database, serv
         well.publish(NODE, "c", "without contents")
         well.publish(NODE, "a", "without contents")
         copy = program.copy(at=WELL)
-        copy.confirm = copy.revalidate = True
+        due(copy, Chores(confirm=True, revalidate=True))
         program.replica._open.synchroniser.want(copy)
         async with asyncio.timeout(SECONDS):
             while copy.work is not None or copy.inbox or copy.doubtful:

@@ -11,7 +11,9 @@ import pytest
 from newsstand import Analyser, Policy
 from newsstand.errors import ConfigurationError, NotInCopy, StanzaError
 from newsstand.model import Answer, Origin, RsmQuery, SyncState
+from newsstand.rules.doubts import RELIST
 from newsstand.state.copies import Copy
+from newsstand.state.doubts import doubt
 from newsstand.storage.database import Database
 from newsstand.xmpp.transport import Session
 from tests.fakes.hold import SECONDS
@@ -314,7 +316,7 @@ async def test_what_was_told_while_a_listing_was_lost_is_in_the_next_read(databa
     async with at_work(database, service) as program:
         await program.follow()
         lost = service.hold("items")
-        program.copy().relist = True
+        doubt(program.copy(), RELIST)
         program.replica._open.synchroniser.want(program.copy())
         await lost.reached()
         service.publish(NODE, "d", "told meanwhile")

@@ -14,7 +14,9 @@ from newsstand import Analyser, Replica
 from newsstand.config import Settings
 from newsstand.errors import DatabaseError, NewsstandError, StanzaError
 from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
+from newsstand.rules.doubts import RELIST
 from newsstand.rules.policy import Serve
+from newsstand.state.doubts import doubt
 from newsstand.storage.statements import answers, items, owners, polls
 from newsstand.sync import parsing
 from newsstand.workers.processes import this_process
@@ -94,7 +96,7 @@ async def test_an_own_write_that_is_acknowledged_while_another_lists_the_node_do
         await first.settled()
         await until(lambda: not second.copy().awaited, second)
         await look_around(second)
-        assert not second.copy().behind
+        assert not second.copy().doubts.own_write
         await serves(second)
 
 
@@ -153,7 +155,7 @@ async def refused_on_a_doubt(workers: Workers) -> AsyncIterator[tuple[Program, P
     """The second doubted what the first follows, who was refused when it looked into that. Now all is allowed."""
     async with workers.pair() as (first, second):
         workers.service.refuse("items", "forbidden", "auth")
-        second.copy().relist = True
+        doubt(second.copy(), RELIST)
         asked = asyncio.ensure_future(lead_of(second).have_settled(second.copy()))
         await have_look(asked.done, first, second)
         with pytest.raises(NewsstandError, match="forbidden"):
@@ -244,7 +246,7 @@ async def test_what_one_left_another_can_synchronise(workers: Workers) -> None:
 async def test_what_a_worker_left_while_its_own_doubt_was_open_it_can_synchronise(workers: Workers) -> None:
     async with workers.pair() as (_, second):
         hold = workers.service.hold("items")  # nobody settles the doubt meanwhile
-        second.copy().relist = True
+        doubt(second.copy(), RELIST)
         lead_of(second).sharing.want(second.copy())
         await second.settled()
         assert second.copy().doubted
@@ -352,7 +354,7 @@ async def test_a_worker_does_not_write_what_it_remembers_of_a_node_that_another_
     async with workers.pair(retry_first=100.0) as (first, second):
         lead_of(second).stop()  # so that it goes on remembering the node as live
         workers.service.refuse("items", "internal-server-error", "wait")
-        first.copy().relist = True
+        doubt(first.copy(), RELIST)
         first.replica._open.synchroniser.want(first.copy())
         await first.settled()
         assert (await standing(first)).record.state is SyncState.FAILED
@@ -632,7 +634,7 @@ async def test_a_doubt_of_a_node_that_is_closed_keeps_nobody_waiting(workers: Wo
             await first.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
         await first.settled()
         copy = second.copy()
-        copy.relist = True
+        doubt(copy, RELIST)
         async with asyncio.timeout(SECONDS):
             with pytest.raises(NewsstandError, match="forbidden"):
                 await lead_of(second).have_settled(copy)

@@ -160,15 +160,15 @@ MUTANTS = [
         "own-write-not-awaited",
         "an acknowledged write is in the next read, told or not",
         "serving/writes.py",
-        "                copy.relist = True  # nobody tells us where it went\n",
+        "                doubts.doubt(copy, RELIST)  # nobody tells us where it went\n",
         "                pass\n",
     ),
     Mutant(
         "close-words-not-looked-up",
         "of two words on an item, close together, it is looked up which one holds",
         "sync/follower.py",
-        "        copy.refetch |= plan.refetch | close\n",
-        "        copy.refetch |= plan.refetch\n",
+        "Doubts(relist=late, refetch=frozenset(close), check_ids=bool(moved))\n",
+        "Doubts(relist=late, check_ids=bool(moved))\n",
     ),
     Mutant(
         "stranger-believed",

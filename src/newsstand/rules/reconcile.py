@@ -24,6 +24,7 @@ from newsstand.model import (
     digest,
 )
 from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.doubts import CLEAR, Doubts
 from newsstand.xmpp.seen_items import as_listed
 
 REMOVED = 500
@@ -150,12 +151,9 @@ class NewsPlan:
     """What to do about news. The steps are applied first; what follows cannot be known from the news alone."""
 
     steps: tuple[Step, ...] = ()
-    refetch: frozenset[str] = frozenset()
-    """Ids whose contents did not come along."""
-    relist: bool = False
-    """What the node holds may have changed in ways that were not told."""
-    check_ids: bool = False
-    """A purge was told: one service was seen to tell it and keep some items."""
+    doubts: Doubts = CLEAR
+    """Items whose contents did not come along; a listing, where the node may have changed in ways that were not told;
+    a check of the ids after a purge: one service was seen to tell it and keep some items."""
     deleted: bool = False
     """Whatever came after: a node of the same name is another one, to which nobody is subscribed."""
     subscription: str | None = None
@@ -196,7 +194,8 @@ def plan_news(news: Iterable[News], ways: Ways, shows_publisher: bool | None) ->
                 relist = True
             case SubscriptionChanged(told):
                 subscription = told
-    return NewsPlan(tuple(steps), frozenset(refetch), relist, check_ids, deleted, subscription)
+    doubts = Doubts(relist=relist, refetch=frozenset(refetch), check_ids=check_ids)
+    return NewsPlan(tuple(steps), doubts, deleted, subscription)
 
 
 def put(item: SeenItem, ways: Ways) -> Put:
@@ -242,17 +241,6 @@ class Applied:
     @property
     def counts(self) -> Counts:
         return Counts(self.count, self.quarantined, self.payload_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class Doubts:
-    """What must be looked up before the copy may answer again."""
-
-    relist: bool = False
-    check_ids: bool = False
-
-    def __bool__(self) -> bool:
-        return self.relist or self.check_ids
 
 
 def doubts_after(applied: Applied, ways: Ways, known_gone: Collection[str] = (), *, unchecked: bool = False) -> Doubts:

@@ -21,8 +21,10 @@ from newsstand.model import (
     SyncState,
 )
 from newsstand.rules.behaviour import SHOWS_SET, Take, Way, Ways
+from newsstand.rules.doubts import Chores
 from newsstand.rules.policy import Decision, Serve, decide
 from newsstand.rules.refusals import MISSING
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
 from newsstand.storage.statements import answers, items, polls
@@ -202,8 +204,8 @@ class Reading:
             known = self.find_set(request) is not None
         else:
             known = copy.record.item_count == 0 or bool(copy.cursors.known)
-        if not known and not copy.cursors.lacking:
-            copy.cursors.lacking = True
+        if not known and not copy.chores.cursors:
+            doubts.due(copy, Chores(cursors=True))
             self._synchroniser.want(copy)
         return known
 

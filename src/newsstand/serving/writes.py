@@ -8,6 +8,8 @@ from xml.etree.ElementTree import Element
 
 from newsstand.errors import StanzaError
 from newsstand.model import Deleted, Notification, Retracted, SyncState, WriteKind, WriteRequest
+from newsstand.rules.doubts import NOT_TOLD, OWN_WRITE, RELIST, refetch
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.sync.follower import Follower
@@ -68,11 +70,13 @@ class Writes:
         if not isinstance(outcome, StanzaError):  # else the service did not do it
             copy.heard += 1  # what was asked for before this moment may be older than the write
             if outcome is None:
-                copy.relist = True
+                doubts.doubt(copy, RELIST)
             else:
                 self._acknowledged(write, outcome)
             # A listing or the item's own answer, each begun after this moment, brings it.
-            copy.behind |= copy.relist or bool(copy.refetch) or (copy.led and copy.record.state is not SyncState.LIVE)
+            to_be_listed = copy.doubts.relist or (copy.led and copy.record.state is not SyncState.LIVE)
+            if to_be_listed or copy.doubts.refetch:
+                doubts.doubt(copy, OWN_WRITE)
         if not copy.writing:
             copy.told.clear()
         if copy.doubtful:
@@ -88,7 +92,8 @@ class Writes:
             case WriteKind.RETRACT:
                 told = {id_: copy.told_since(write.heard, id_) for id_ in request.item_ids}
                 # Published by somebody meanwhile: before the retract, or after it?
-                copy.refetch.update(id_ for id_, last in told.items() if last is not None and last.item is not None)
+                uncertain = (id_ for id_, last in told.items() if last is not None and last.item is not None)
+                doubts.doubt(copy, refetch(*uncertain))
                 if untold := tuple(id_ for id_, last in told.items() if last is None):
                     self._follower.hear(copy, Notification(request.key, (Retracted(untold),)))
             case WriteKind.DELETE:
@@ -96,8 +101,7 @@ class Writes:
             case WriteKind.UNSUBSCRIBE:
                 self._left(copy)
             case _:
-                copy.relist = True
-                copy.subscribed = False  # it may have ended; subscribing again changes nothing if not
+                doubts.doubt(copy, NOT_TOLD)  # the subscription may have ended
 
     def _published(self, write: Write, given_ids: Sequence[str]) -> None:
         copy, sent = write.copy, write.request.items
@@ -105,16 +109,16 @@ class Writes:
         if not all(ids):
             ids = list(given_ids)
         if not sent or len(ids) != len(sent):
-            copy.relist = True
+            doubts.doubt(copy, RELIST)
             return
         for item_id, item in zip(ids, sent, strict=True):
             told = copy.told_since(write.heard, item_id)
             if told is None and not copy.led and item.id == item_id:
                 self._follower.await_item(copy, item_id, item)  # the worker that follows the node is told
             elif told is None:
-                copy.relist = True  # nobody tells us where it went
+                doubts.doubt(copy, RELIST)  # nobody tells us where it went
             elif told.item is None or not told.item.says_the_same(item):
-                copy.refetch.add(item_id)  # somebody else's word on it: before ours, or after?
+                doubts.doubt(copy, refetch(item_id))  # somebody else's word on it: before ours, or after?
 
     def _left(self, copy: Copy) -> None:
         """The program unsubscribed by itself: it wants no notifications, so its reads ask the service."""

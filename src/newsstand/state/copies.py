@@ -27,6 +27,7 @@ from newsstand.model import (
     Verdict,
 )
 from newsstand.rules.batch_sizes import BatchSizes
+from newsstand.rules.doubts import CLEAR, Chores
 from newsstand.rules.policy import Situation
 from newsstand.state.cursors import Cursors
 from newsstand.state.pages import Pages
@@ -89,12 +90,8 @@ class Copy:
     """How much of it is asked for at a time; None before its first listing."""
     answered_at: float = 0.0
     """By the loop's clock, when the service last answered about it: so long ago the account could read it."""
-    revalidate: bool = False
-    """It is to be asked for again, though nothing is in doubt."""
     confirmed_at: float = 0.0
     """By the loop's clock, when the service last said that we are subscribed to it."""
-    confirm: bool = False
-    """Whether we still are is to be asked, though nothing speaks against it."""
     skips_missing: bool = False
     """The service was seen, in this session, to answer a read of this node without an item that is not there."""
 
@@ -170,14 +167,9 @@ class Copy:
         """What was last said of each item; kept while a write is under way."""
         self.writing = 0
         """The program's own writes that the service has not acknowledged."""
-        self.behind = False
-        """A write of the program's own is acknowledged, and what it did is still to be looked up."""
-        self.relist = False
-        """Doubt: only a listing can tell what the node holds."""
-        self.refetch: set[str] = set()
-        """Doubt: items whose contents must be asked for."""
-        self.check_ids = False
-        """Doubt: some items may have been evicted."""
+        self.doubts = CLEAR
+        """Of our own, which are not looked into, nor handed to anybody."""
+        self.chores = Chores()
         self.listing = False
         """A listing is under way: notifications wait for it."""
         self.pages: Pages | None = None
@@ -220,25 +212,20 @@ class Copy:
 
     @property
     def doubtful(self) -> bool:
-        if self.listing or self.pages is not None or self.has_doubts():
+        if self.listing or self.pages is not None or self.doubts.is_any:
             return True
         return not self.led and (self.doubted or self.asking > 0 or bool(self.awaited))
 
     @property
     def at_rest(self) -> bool:
         """Live, and nothing is on its way into it, as far as is known."""
-        arriving = self.inbox or self.writing or self.behind or self.doubtful
+        arriving = self.inbox or self.writing or self.doubts.own_write or self.doubtful
         return self.record.state is SyncState.LIVE and not arriving
-
-    def has_doubts(self) -> bool:
-        """Of our own, which are not looked into, nor handed to anybody."""
-        return self.relist or self.check_ids or bool(self.refetch)
 
     def forget_doubts(self) -> None:
         """What was heard, and is not stored, and what is in doubt: a listing will bring it, or another worker."""
-        self.check_ids = self.relist = self.behind = False
+        self.doubts = CLEAR
         self.pages = None
-        self.refetch.clear()
         self.awaited.clear()
         self.taken(len(self.inbox))
         self.order = None
@@ -296,7 +283,7 @@ class Copy:
             count=record.item_count,
             connected=connected,
             arriving=bool(self.inbox) and self.pages is None,
-            writing=self.writing > 0 or self.behind,
+            writing=self.writing > 0 or self.doubts.own_write,
             doubtful=self.doubtful,
             quarantined=record.quarantined > 0,
             holds_all=holds_all,

@@ -17,8 +17,6 @@ class Cursors:
         """By item id."""
         self.limits: dict[int, None] = {}
         """Those that the program asked with, as `max_items`: newest last."""
-        self.lacking = False
-        """Some that the next answer needs are not known."""
 
     def note_limit(self, limit: int) -> None:
         """The program asked with this `max_items`."""

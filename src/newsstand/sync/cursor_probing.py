@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from newsstand.errors import ListingError, StanzaError, Timeout, TooSlow
 from newsstand.model import ItemsRequest, Rsm, RsmQuery, SyncState
 from newsstand.rules.behaviour import SHOWS_SET, Take, Way, foresee, set_index
+from newsstand.rules.doubts import Chores
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.storage.statements import items
@@ -49,14 +51,17 @@ def ends_of(count: int, limit: int) -> tuple[int, ...]:
     return max(0, count - limit), count - 1
 
 
-def are_needed(context: Context, copy: Copy) -> bool:
-    """Whether the program asks in a way that the service answers with cursors."""
-    return bool(copy.cursors.limits) and copy.behaviour.ways.limited_set in SHOWS_SET
+def note_need(copy: Copy) -> None:
+    """The copy changed: cursors are to be learnt where the program asks in a way that the service answers with them."""
+    if copy.cursors.limits and copy.behaviour.ways.limited_set in SHOWS_SET:
+        doubts.due(copy, Chores(cursors=True))
+    else:
+        doubts.done(copy, Chores(cursors=True))
 
 
 async def learn(context: Context, copy: Copy) -> None:
     """Ask for those that are not known. What stands in the way is logged: the service goes on being asked."""
-    copy.cursors.lacking = False
+    doubts.done(copy, Chores(cursors=True))
     if copy.record.state is not SyncState.LIVE or copy.behaviour.ways.new is not Way.LAST:
         return
     heard, count = copy.heard, copy.record.item_count

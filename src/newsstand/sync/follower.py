@@ -20,7 +20,9 @@ from newsstand.model import (
     SyncState,
 )
 from newsstand.rules.behaviour import Way
-from newsstand.rules.reconcile import Applied, Doubts, NewsPlan, doubts_after, plan_news
+from newsstand.rules.doubts import RELIST, Doubts, refetch
+from newsstand.rules.reconcile import Applied, NewsPlan, doubts_after, plan_news
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Awaited, Copy
 from newsstand.sync.synchroniser import Synchroniser
@@ -79,7 +81,7 @@ class Follower:
             if copy.keep(told):
                 copy.note(told)
             else:
-                copy.relist = True
+                doubts.doubt(copy, RELIST)
                 copy.pages = copy.order = None
                 self._synchroniser.want(copy)
             self.drain(copy)
@@ -106,7 +108,7 @@ class Follower:
                     for item_id in item_ids:
                         self.await_item(copy, item_id, None)
                 case _:
-                    copy.relist = True
+                    doubts.doubt(copy, RELIST)
         self._synchroniser.want(copy)
 
     def await_item(self, copy: Copy, item_id: str, seen: SeenItem | None) -> None:
@@ -117,7 +119,7 @@ class Follower:
             copy.awaited[item_id] = Awaited(now, None if item is None else item.content_digest)
         else:
             copy.awaited.pop(item_id, None)
-            copy.refetch.add(item_id)
+            doubts.doubt(copy, refetch(item_id))
 
     def drain(self, copy: Copy) -> None:
         """See to it that what a live copy has heard gets applied."""
@@ -133,7 +135,7 @@ class Follower:
             copy.taken(len(copy.inbox))
         except DatabaseError as error:
             log.warning("news of node %r could not be stored: %s", copy.key.node, error)
-            copy.relist = True
+            doubts.doubt(copy, RELIST)
             copy.taken(len(copy.inbox))
         finally:
             self._busy.discard(copy.key)
@@ -152,26 +154,19 @@ class Follower:
         late = self._context.session is not Session.RESUMED and any(told.delayed for told in batch)
 
         def find_doubts(applied: Applied) -> Doubts:
-            found = doubts_after(applied, ways, known_gone, unchecked=copy.check_ids)
+            found = doubts_after(applied, ways, known_gone, unchecked=copy.doubts.check_ids)
             # Close together, they may be told in another order.
             moved = applied.overwritten and ways.overwritten is not Way.STAYS and len(copy.recent) > 1
-            return Doubts(
-                relist=found.relist or plan.relist or late, check_ids=found.check_ids or plan.check_ids or bool(moved)
-            )
+            return found | plan.doubts | Doubts(relist=late, refetch=frozenset(close), check_ids=bool(moved))
 
-        def is_doubtful(applied: Applied) -> bool:
-            found = find_doubts(applied)
-            return found.relist or found.check_ids or bool(plan.refetch) or bool(close)
-
-        applied = await self._synchroniser.apply(copy, plan.steps, is_doubtful)
+        applied = await self._synchroniser.apply(copy, plan.steps, lambda applied: find_doubts(applied).is_any)
         # From here on without a pause: a read must not see the news taken in and the doubts not yet.
-        doubts = find_doubts(applied)
-        if plan.relist:
+        found = find_doubts(applied)
+        if plan.doubts.relist:
             copy.update(access_model=None)  # the configuration changed: look before the next subscription
-        copy.relist |= doubts.relist
-        copy.check_ids |= doubts.check_ids
-        copy.refetch |= plan.refetch | close
-        copy.relist |= len(copy.refetch) > MOST_REFETCHED
+        doubts.doubt(copy, found)
+        if len(copy.doubts.refetch) > MOST_REFETCHED:
+            doubts.doubt(copy, RELIST)
         copy.update(verified_at=self._context.clock())
         copy.taken(len(batch))
         await self._outcome(copy, plan)
@@ -185,7 +180,7 @@ class Follower:
             await self._storing.save(
                 copy, state=SyncState.STALE, reason=f"the service says: subscription {plan.subscription}"
             )
-            copy.relist = True
+            doubts.doubt(copy, RELIST)
 
 
 def _batch(inbox: list[Notification]) -> list[Notification]:

@@ -11,9 +11,10 @@ from typing import Any
 from newsstand.errors import Disconnected, ListingError, StanzaError, Timeout, TooSlow
 from newsstand.model import ItemsRequest, Notification, Published, SyncState
 from newsstand.rules.behaviour import Way, Ways, learn_from_disco
+from newsstand.rules.doubts import OWN_WRITE, RELIST, Chores, Doubts
 from newsstand.rules.evidence import said_by_order
 from newsstand.rules.reconcile import Applied, is_much_shorter, iter_listing
-from newsstand.state import slots
+from newsstand.state import doubts, slots
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.state.listener import Listener
@@ -59,7 +60,7 @@ class FullSync:
                 copy.update(state=SyncState.SYNCING)
             if asyncio.get_running_loop().time() - copy.confirmed_at > self._context.settings.revalidate:
                 copy.subscribed = False  # perhaps it is not any more: of a copy that is not live, nobody asks that
-            if not copy.subscribed:
+            if not self._is_subscribed(copy):
                 copy.order = None  # a gap: the news since that order are not all known
             await self._subscriptions.begin(copy)
             ids = await self._attempt(copy)
@@ -69,7 +70,7 @@ class FullSync:
                 copy.miss()
         self._listener.listed(copy)
         if ids is None:
-            copy.relist = True
+            doubts.doubt(copy, RELIST)
             copy.disturbed += 1
             return
         copy.disturbed = 0
@@ -90,9 +91,9 @@ class FullSync:
         came_before = 0
 
         def begun() -> None:
-            copy.relist = copy.check_ids = False
-            copy.refetch.clear()
-            copy.behind |= bool(copy.inbox)  # the copy does not say so yet
+            doubts.settle(copy, Doubts(relist=True, check_ids=True, refetch=copy.doubts.refetch))
+            if copy.inbox:
+                doubts.doubt(copy, OWN_WRITE)  # the copy does not say so yet
             copy.taken(len(copy.inbox))  # what came before the request is in the listing
 
         def answered() -> None:
@@ -104,7 +105,7 @@ class FullSync:
         try:
             listed = await listing.download(self._context, copy.key, ways, copy.progress, begun, answered, pages)
         except Disconnected:
-            if pages.number and copy.record.state is not SyncState.LIVE and copy.subscribed:
+            if pages.number and copy.record.state is not SyncState.LIVE and self._is_subscribed(copy):
                 copy.pages = pages  # if the session is resumed, nothing was lost
             raise
         self._context.refusals.answered(ItemsRequest(copy.key))
@@ -121,7 +122,12 @@ class FullSync:
         may_differ = _ids_of(later if undisturbed else copy.inbox)
         same = set(ids) ^ set(listed.ids) <= may_differ
         last = copy.disturbed + 1 >= ATTEMPTS
-        if copy.relist or not copy.subscribed or not same or not (undisturbed or (last and not listed.paged)):
+        if (
+            copy.doubts.relist
+            or not self._is_subscribed(copy)
+            or not same
+            or not (undisturbed or (last and not listed.paged))
+        ):
             if last:
                 copy.disturbed = 0
                 raise ListingError("the node changed each time that it was listed")
@@ -138,6 +144,10 @@ class FullSync:
         if not undisturbed:
             copy.order = None
         return listed.ids
+
+    def _is_subscribed(self, copy: Copy) -> bool:
+        """Whether all that happens to the node is told, as far as is known."""
+        return copy.subscribed and not copy.doubts.resubscribe
 
     async def _lacks_much(self, copy: Copy, listed: listing.Listed) -> bool:
         """Whether so much of the copy is missing in a listing by several answers, which agree with each other, that it
@@ -189,11 +199,11 @@ class FullSync:
         if meanwhile:
             await self._storing.save(copy)  # what was changed of it during the write must not get lost, nor undo it
         copy.failure = None
-        copy.revalidate = False
+        doubts.done(copy, Chores(revalidate=True))
         copy.answered_at = asyncio.get_running_loop().time()
-        copy.behind = copy.relist or bool(copy.refetch)
+        doubts.settle_own_writes(copy)
         copy.cursors.known.clear()
-        copy.cursors.lacking = cursor_probing.are_needed(self._context, copy)
+        cursor_probing.note_need(copy)
         partial.remember_order(self._context, copy, listed.ids, listed.items)
         for told in copy.inbox:
             copy.note(told)

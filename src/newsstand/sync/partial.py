@@ -12,9 +12,10 @@ from newsstand.errors import DatabaseError, ListingError, StanzaError
 from newsstand.model import SeenItem, StorableItem, SyncState
 from newsstand.rules.batch_sizes import ID_BATCH
 from newsstand.rules.behaviour import Way
+from newsstand.rules.doubts import NOT_TOLD, RELIST, Chores, Doubts
 from newsstand.rules.reconcile import Applied, Place, Put, Remove, Step, is_much_shorter, plan_listing, plan_stock
 from newsstand.rules.refusals import MISSING
-from newsstand.state import slots
+from newsstand.state import doubts, slots
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.storage.statements import items, polls
@@ -43,9 +44,8 @@ class PartialSync:
         self._context = context
         self._apply = apply
 
-    async def refetch(self, copy: Copy) -> None:
+    async def refetch(self, copy: Copy, wanted: Sequence[str]) -> None:
         """Ask for items whose contents did not come along. Those that are not there any more were retracted."""
-        wanted = sorted(copy.refetch)[:ID_BATCH]
         heard = copy.heard
         found: dict[str, SeenItem] = {}
         for item_id in wanted:
@@ -72,10 +72,11 @@ class PartialSync:
         if shows is not None and copy.record.shows_publisher is None:
             copy.update(shows_publisher=shows)
         applied = await self._apply(copy, steps)
-        copy.relist |= bool(applied.inserted)  # where among the others, only a listing shows
+        if applied.inserted:
+            doubts.doubt(copy, RELIST)  # where among the others, only a listing shows
         if copy.heard == heard:  # else the same item may be in doubt anew
-            copy.refetch.difference_update(wanted)
-            copy.behind &= copy.relist or bool(copy.refetch)
+            doubts.settle(copy, Doubts(refetch=frozenset(wanted)))
+            doubts.settle_own_writes(copy)
 
     async def check_ids(self, copy: Copy) -> float:
         """See whether something was evicted: services drop what exceeds `max_items` without a word. Returns how
@@ -94,18 +95,18 @@ class PartialSync:
         there = set(listed)
         evicted = tuple(id_ for id_ in held if id_ not in there)
         if not confirmed or len(held) - len(evicted) != len(there) or (evicted and not there):
-            copy.relist = True  # more than an eviction happened; one short list is not believed
+            doubts.doubt(copy, RELIST)  # more than an eviction happened; one short list is not believed
         elif by_disco and not self._is_in_order(copy, [id_ for id_ in held if id_ in there], listed):
-            copy.relist = True  # the service did not tell of them in the order in which it stored them
+            doubts.doubt(copy, RELIST)  # the service did not tell of them in the order in which it stored them
         elif evicted:
             await self._apply(copy, [Remove(evicted)])
         if copy.heard == heard:
             # Not a moment earlier: until the evicted are out, the copy must not answer.
-            copy.check_ids = False
+            doubts.settle(copy, Doubts(check_ids=True))
             copy.answered_at = loop.time()
-            copy.cursors.lacking = cursor_probing.are_needed(self._context, copy)
+            cursor_probing.note_need(copy)
             copy.update(verified_at=self._context.clock())
-            if self._is_order_known(copy, by_disco=by_disco) and not copy.relist:
+            if self._is_order_known(copy, by_disco=by_disco) and not copy.doubts.relist:
                 # Nothing is hidden in it: what comes next can teach something.
                 remember_order(self._context, copy, [id_ for id_ in held if id_ in there])
         return 0.0
@@ -207,8 +208,7 @@ class PartialSync:
         if copy.heard != heard or not copy.at_rest:
             return  # the copy is of another moment by now
         if differs or (not in_order and len(seen) == len(answered)):
-            copy.relist = True
-            copy.subscribed = False  # it was not told: subscribing again changes nothing, or brings that back
+            doubts.doubt(copy, NOT_TOLD)
         elif not wrong:
             copy.cover(ids, now)
             if shows_all and in_order:
@@ -228,7 +228,7 @@ class PartialSync:
         ids. The copy answers meanwhile: nothing speaks against it. Where it differs, something was not told: it may
         be another node of that name, though the service says that we are subscribed to it; so it is subscribed to
         again, and listed."""
-        copy.revalidate = False
+        doubts.done(copy, Chores(revalidate=True))
         await copy.quiet()
         heard = copy.heard
         iq = await listing.request_items(self._context, copy.key, max_items=1)
@@ -240,10 +240,9 @@ class PartialSync:
         if not differs:
             heard, count = copy.heard, copy.record.item_count
             rest = await self.check_ids(copy)
-            differs = heard == copy.heard and (copy.relist or copy.record.item_count != count)
+            differs = heard == copy.heard and (copy.doubts.relist or copy.record.item_count != count)
         if differs:
-            copy.relist = True
-            copy.subscribed = False
+            doubts.doubt(copy, NOT_TOLD)
         return rest
 
     async def _holds(self, copy: Copy, item: SeenItem) -> bool:

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from newsstand.errors import StanzaError
 from newsstand.model import ItemsRequest, RsmQuery, SyncState
 from newsstand.rules.behaviour import Way, Ways, learn_from_answer
+from newsstand.rules.doubts import RELIST
 from newsstand.rules.refusals import MISSING
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.sync import listing
@@ -29,7 +31,8 @@ async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
     if seen == before or heard != copy.heard or copy.writing:
         return
     if not await _is_in_order(context, copy, ids, seen):
-        copy.relist |= heard == copy.heard and not copy.writing  # it changed, and nobody said so
+        if heard == copy.heard and not copy.writing:
+            doubts.doubt(copy, RELIST)  # it changed, and nobody said so
         return
     if heard == copy.heard and not copy.writing:
         await context.learn(copy.key.service, before, seen)

@@ -9,7 +9,9 @@ import logging
 from newsstand import jid
 from newsstand.errors import ListingError, NotFollowed, ServiceError, StanzaError, Timeout
 from newsstand.model import Subscription, SyncState, Verdict
+from newsstand.rules.doubts import RELIST, Chores, Doubts
 from newsstand.rules.refusals import MISSING
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.sync import listing
@@ -39,7 +41,7 @@ class Subscriptions:
         each session, because it is idempotent, and repairs what a deleted and re-created node forgot. Raises
         NotFollowed where notifications would not come, and what asking the service raises."""
         await self._look(copy)
-        if copy.subscribed:
+        if copy.subscribed and not copy.doubts.resubscribe:
             return
         key, ends = copy.key, copy.ends
 
@@ -47,6 +49,8 @@ class Subscriptions:
             # Not when we go on, and not if news of an end came first: some services send answers and notifications
             # in no certain order. Then it is done again.
             copy.subscribed = copy.ends == ends
+            if copy.subscribed:
+                doubts.settle(copy, Doubts(resubscribe=True))
 
         try:
             request = requests.subscribe_request(key.node, self._context.spelt(key.account))
@@ -69,7 +73,7 @@ class Subscriptions:
         node, without a word. One that is not is made again, and the node listed: what happened meanwhile, nobody told.
         Where the service does not say, the node is subscribed to again, which repairs what comes; whether something
         was missed is not known then. Raises as `begin`."""
-        copy.confirm = False
+        doubts.done(copy, Chores(confirm=True))
         named = await self._is_named(copy)
         if named:
             self._confirmed(copy)
@@ -79,7 +83,7 @@ class Subscriptions:
             await self.begin(copy)
             return
         log.info("the subscription to %r of %s was lost", copy.key.node, copy.key.service)
-        copy.relist = True
+        doubts.doubt(copy, RELIST)
         copy.order = None  # a gap: the news since that order are not all known
         copy.update(access_model=None)  # it may be another node: look before subscribing to it
         await self.begin(copy)
@@ -88,7 +92,7 @@ class Subscriptions:
             self._say_nothing.add(copy.key.service)
 
     def _confirmed(self, copy: Copy) -> None:
-        copy.confirm = False
+        doubts.done(copy, Chores(confirm=True))
         copy.confirmed_at = asyncio.get_running_loop().time()
 
     async def _is_named(self, copy: Copy) -> bool | None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, assert_never
 from xml.etree.ElementTree import Element
 
 from newsstand import model
@@ -25,8 +25,22 @@ from newsstand.model import (
     NodeRecord,
     SyncState,
 )
+from newsstand.rules.doubts import OWN_WRITE, RELIST
 from newsstand.rules.reconcile import Applied, Step
 from newsstand.rules.refusals import MISSING, REFUSED
+from newsstand.rules.work import (
+    CheckIds,
+    Confirm,
+    Job,
+    LearnCursors,
+    ListAll,
+    Refetch,
+    Revalidate,
+    TakeStock,
+    is_large,
+    next_job,
+)
+from newsstand.state import doubts
 from newsstand.state.context import DAY, Context
 from newsstand.state.copies import Copy
 from newsstand.state.listener import Listener
@@ -92,11 +106,11 @@ class Synchroniser:
         if self._context.connected and copy.followed:
             await self._leading.get_ready()
         if copy.led:
-            copy.relist = True
+            doubts.doubt(copy, RELIST)
         elif self._context.connected and copy.followed:
             await self._leading.take_now(copy)  # it is to be listed then anyway
             if not copy.led:
-                copy.relist = True
+                doubts.doubt(copy, RELIST)
                 await self._leading.have_settled(copy)
                 if not copy.led:
                     return copy.record
@@ -131,14 +145,14 @@ class Synchroniser:
             self.shut(copy, f"the service says {error}", refused=True)
             self._context.spawn(self.settle_closed(copy), "closing a node")
         if missing and copy is not None and copy.record.state is SyncState.LIVE:
-            copy.relist = True
+            doubts.doubt(copy, RELIST)
             self.want(copy)
         if not error.link_broken:
             return
         domain = key.service.rpartition("@")[2]
         for copy in self._context.copies:
             if copy.followed and copy.key.service.rpartition("@")[2] == domain:
-                copy.relist = True
+                doubts.doubt(copy, RELIST)
                 self.want(copy)
 
     def lost(self) -> None:
@@ -171,12 +185,12 @@ class Synchroniser:
                 async with self._slots.slot(host_of(copy.key.service), copy, urgent=copy.urgent, large=large):
                     if self._rests_until(copy) > clock():
                         continue  # another large one was listed meanwhile
-                    if not self._is_lacking(copy):
+                    if (job := self._next_job(copy)) is None:
                         if not self._leading.doubting.has_any(copy):
                             break
                         await self._leading.doubting.settle(copy)
                     elif session == self._context.session_number:
-                        peace = clock() + await self._work_once(copy)
+                        peace = clock() + await self._do(copy, job)
         except LeaseLost as error:
             log.info("node %r of %s is left to another worker: %s", copy.key.node, copy.key.service, error)
         except NewsstandError as error:
@@ -193,38 +207,43 @@ class Synchroniser:
 
     def has_work(self, copy: Copy) -> bool:
         """Whether something of a copy of ours is to be looked into, or is and others do not know it yet."""
-        return self._is_lacking(copy) or self._leading.doubting.has_any(copy)
+        return self._next_job(copy) is not None or self._leading.doubting.has_any(copy)
 
-    def _is_lacking(self, copy: Copy) -> bool:
-        unsure = copy.doubtful or copy.cursors.lacking or copy.confirm or copy.revalidate
-        return copy.record.state is not SyncState.LIVE or unsure
+    def _next_job(self, copy: Copy) -> Job | None:
+        return next_job(
+            copy.record.state,
+            copy.doubts,
+            copy.chores,
+            stocked=copy.stocked,
+            waited_for=copy.urgent,
+            large=self._is_large(copy),
+        )
 
-    async def _work_once(self, copy: Copy) -> float:
-        """What matters most; returns how long to leave the node in peace afterwards."""
+    async def _do(self, copy: Copy, job: Job) -> float:
+        """Returns how long to leave the node in peace afterwards."""
         self._check_domain(copy)
-        if self._can_take_stock(copy):
-            await self._take_stock(copy)
-        elif copy.record.state is not SyncState.LIVE or copy.relist:
-            await self._relist(copy)
-        elif copy.refetch:
-            await self._mending.refetch(copy)
-        elif copy.check_ids:
-            return await self._mending.check_ids(copy)
-        elif copy.confirm:
-            await self.subscriptions.confirm(copy)
-        elif copy.revalidate:
-            return await self._mending.revalidate(copy)
-        else:
-            await cursor_probing.learn(self._context, copy)
+        match job:
+            case TakeStock():
+                await self._take_stock(copy)
+            case ListAll():
+                await self._relist(copy)
+            case Refetch(item_ids):
+                await self._mending.refetch(copy, item_ids)
+            case CheckIds():
+                return await self._mending.check_ids(copy)
+            case Confirm():
+                await self.subscriptions.confirm(copy)
+            case Revalidate():
+                return await self._mending.revalidate(copy)
+            case LearnCursors():
+                await cursor_probing.learn(self._context, copy)
+            case _:
+                assert_never(job)
         return 0.0
 
     def _is_large(self, copy: Copy) -> bool:
-        """Whether it was complete once, and listing it takes more than a request or two."""
-        settings = self._context.settings
-        return copy.record.complete and copy.record.item_count > settings.page_size
-
-    def _can_take_stock(self, copy: Copy) -> bool:
-        return copy.record.state is not SyncState.LIVE and not copy.stocked and not copy.urgent and self._is_large(copy)
+        record, page_size = copy.record, self._context.settings.page_size
+        return is_large(complete=record.complete, count=record.item_count, page_size=page_size)
 
     async def _take_stock(self, copy: Copy) -> None:
         await self.subscriptions.begin(copy)
@@ -238,7 +257,7 @@ class Synchroniser:
 
     def _rests_until(self, copy: Copy) -> float:
         """Before, by the loop's clock, a copy is not listed."""
-        until = copy.rest_until if copy.record.state is not SyncState.LIVE or copy.relist else 0.0
+        until = copy.rest_until if copy.record.state is not SyncState.LIVE or copy.doubts.relist else 0.0
         if self._is_for_later(copy):
             until = max(until, self._background_from.get(host_of(copy.key.service), 0.0))
         return until
@@ -299,9 +318,9 @@ class Synchroniser:
         copy.closing = True
         self._context.copies.closings += 1
         copy.update(state=SyncState.GONE, complete=False, reason=reason, retry_at=until)
-        copy.relist = copy.check_ids = copy.subscribed = False
+        doubts.settle(copy, copy.doubts.without(OWN_WRITE))
+        copy.subscribed = False
         copy.pages = None
-        copy.refetch.clear()
         copy.taken(len(copy.inbox))
         copy.order = None
         copy.covered.clear()

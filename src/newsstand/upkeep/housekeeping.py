@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from newsstand.errors import NewsstandError
 from newsstand.model import SyncState
+from newsstand.rules.doubts import Chores
+from newsstand.state import doubts
 from newsstand.state.context import DAY, Context
 from newsstand.state.copies import Copy
 from newsstand.storage.statements import change_log, nodes
@@ -87,9 +89,9 @@ class Housekeeping:
         for copy in self._context.copies:
             if not copy.led or copy.record.state is not SyncState.LIVE:
                 continue
-            copy.revalidate |= copy.answered_at < long_ago
-            copy.confirm |= copy.confirmed_at < long_ago
-            if copy.revalidate or copy.confirm:
+            asked_long_ago, confirmed_long_ago = copy.answered_at < long_ago, copy.confirmed_at < long_ago
+            doubts.due(copy, Chores(revalidate=asked_long_ago, confirm=confirmed_long_ago))
+            if copy.chores.revalidate or copy.chores.confirm:
                 self._synchroniser.want(copy)
         self._glance = loop.call_later(pause, self.glance)
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from newsstand.errors import Disconnected, ListingError, NotFollowed, NotInCopy, StanzaError
 from newsstand.model import HeldItem, NodeKey, Progress, SyncState
 from newsstand.rules.comparing import Verification, compare
+from newsstand.rules.doubts import RELIST
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.state.spool import Spool
@@ -62,7 +64,7 @@ class Verifying:
             raise NotInCopy(f"{key.node!r} of {key.service} is not followed any more")
         if not self._context.connected or not self._context.serves(key.account):
             raise NotFollowed("another client in this process keeps this account's copies in this database")
-        copy.relist = True  # at once: reads ask the service from here on
+        doubts.doubt(copy, RELIST)  # at once: reads ask the service from here on
         # What is noted of rows (digests, counts) is made what they are, so that the listing finds what is wrong.
         # Whoever follows the node hears of it by the doubt.
         node_id = copy.record.id
@@ -77,7 +79,7 @@ class Verifying:
         """A copy that is served is closed where its service refuses it: the synchroniser finds that out."""
         copy = self._context.copies.find(key)
         if copy is not None and copy.record.state is SyncState.LIVE and not error.unreachable:
-            copy.relist = True
+            doubts.doubt(copy, RELIST)
             self._synchroniser.want(copy)
 
 

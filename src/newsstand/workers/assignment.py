@@ -155,7 +155,7 @@ class Assignment:
             if not self._taking:
                 self._taking = True
                 self._context.spawn(quietly(self._take_wanted), "following nodes")
-        elif copy.has_doubts() and not self._doubting.is_handing_over(copy):
+        elif copy.doubts.is_any and not self._doubting.is_handing_over(copy):
             work = quietly(lambda: self._doubting.hand_over(copy))
             self._context.spawn(work, f"handing over doubts of {copy.key.node}")
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.model import SyncState
 from newsstand.rules.behaviour import Way
+from newsstand.rules.doubts import NOT_TOLD, OWN_WRITE, refetch
+from newsstand.state import doubts as own_doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
 from newsstand.state.listener import Listener
@@ -84,10 +86,11 @@ class SharedDoubts:
         copy.heard += 1  # what was asked for before this moment may be older
         stays = copy.behaviour.ways.overwritten is Way.STAYS
         if doubt.item_id != doubt_rows.WHOLE and stays:
-            copy.refetch.add(doubt.item_id)
+            own_doubts.doubt(copy, refetch(doubt.item_id))
         else:
-            copy.relist = True  # where an item that was written without our hearing of it stands, a listing shows
-            copy.subscribed = False  # and we may not hear of it because of that; subscribing again changes nothing
+            # Where an item that was written without our hearing of it stands, a listing shows; and perhaps we did not
+            # hear of it because we are not subscribed any more.
+            own_doubts.doubt(copy, NOT_TOLD)
         self._listener.doubted(copy)
 
     # Of copies that others follow ----------------------------------------------------------------------------------
@@ -101,22 +104,19 @@ class SharedDoubts:
         self._handing.add(copy)
         copy.asking += 1
         try:
-            while copy.has_doubts() and not copy.led:
-                whole = copy.relist or copy.check_ids
-                wanted = [doubt_rows.WHOLE] if whole else sorted(copy.refetch)
-                refetch = set(copy.refetch)
-                copy.relist = copy.check_ids = False
-                copy.refetch.clear()
+            while copy.doubts.is_any and not copy.led:
+                handed = own_doubts.take(copy)
+                whole = handed.relist or handed.check_ids
+                wanted = [doubt_rows.WHOLE] if whole else sorted(handed.refetch)
                 try:
                     await self._context.database.write(doubt_rows.raise_doubts, copy.record.id, wanted)
                 except (DatabaseError, ConfigurationError):
-                    copy.relist |= whole
-                    copy.refetch |= refetch
+                    own_doubts.doubt(copy, handed)
                     raise
                 # It may be ours by now: then we settle it, as a doubt of somebody's.
                 copy.doubted = not copy.led
                 copy.seen = ticket()
-                copy.behind = False
+                own_doubts.settle(copy, OWN_WRITE)
         finally:
             copy.asking -= 1
             self._handing.discard(copy)

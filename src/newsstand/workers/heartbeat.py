@@ -15,8 +15,10 @@ from typing import Any
 
 from newsstand.errors import NewsstandError
 from newsstand.model import NodeRecord, SyncState
+from newsstand.rules.doubts import refetch
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
+from newsstand.state.doubts import doubt
 from newsstand.state.listener import Listener
 from newsstand.storage.statements import doubt_rows, nodes, owners, polls
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
@@ -284,9 +286,9 @@ class Leading:
         if changed:
             await self._load(changed)
             await self.sharing.share(look)
-        for doubt in look.doubts:
-            if (copy := copies.by_id(doubt.node_id)) is not None and copy.led:
-                self.doubting.note(copy, doubt)
+        for raised in look.doubts:
+            if (copy := copies.by_id(raised.node_id)) is not None and copy.led:
+                self.doubting.note(copy, raised)
         await self._follow_up_awaited()
         for copy in copies:
             if copy.closing and not copy.settling:
@@ -294,7 +296,7 @@ class Leading:
             elif self._is_taken_for_stale(copy, look, asked):
                 await self.storing.save(copy)
         for copy in copies:
-            if not copy.led and copy.has_doubts():
+            if not copy.led and copy.doubts.is_any:
                 self.sharing.want(copy)
         self.looked.set()
         self.looked = asyncio.Event()
@@ -383,7 +385,7 @@ class Leading:
         for copy, awaited in asked.items():
             copy.found(awaited, contents.get(copy.record.id, {}))
             overdue = copy.overdue(asyncio.get_running_loop().time() - AWAITED)
-            copy.refetch.update(overdue)
+            doubt(copy, refetch(*overdue))
             for item_id in overdue:
                 del copy.awaited[item_id]
             if overdue:

@@ -20,8 +20,10 @@ from newsstand.model import (
     SyncState,
     Verdict,
 )
+from newsstand.rules.doubts import OWN_WRITE, RELIST, Doubts, refetch
 from newsstand.rules.policy import Situation
 from newsstand.state.copies import HISTORY, ORDER, Copies, Copy
+from newsstand.state.doubts import doubt
 
 KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
 TOLD = Notification(KEY, (Purged(),))
@@ -55,7 +57,7 @@ def test_the_age_of_a_copy_is_counted_from_when_it_was_verified() -> None:
 
 def test_a_copy_behind_the_programs_own_writes_says_so() -> None:
     copy = copy_of()
-    copy.behind = True
+    doubt(copy, OWN_WRITE)
     assert copy.situation(True, 0, holds_all=False).writing
 
 
@@ -63,7 +65,7 @@ def test_whatever_is_under_way_is_part_of_the_situation() -> None:
     copy = copy_of(quarantined=1)
     copy.inbox.append(TOLD)
     copy.writing = 2
-    copy.refetch.add("a")
+    doubt(copy, refetch("a"))
     assert copy.situation(False, 0, holds_all=True) == Situation(
         SyncState.LIVE,
         complete=True,
@@ -77,12 +79,11 @@ def test_whatever_is_under_way_is_part_of_the_situation() -> None:
     )
 
 
-@pytest.mark.parametrize("doubt", [{"relist": True}, {"check_ids": True}, {"refetch": {"a"}}])
-def test_any_doubt_makes_a_copy_doubtful(doubt: dict[str, Any]) -> None:
+@pytest.mark.parametrize("doubts", [RELIST, Doubts(check_ids=True), refetch("a")])
+def test_any_doubt_makes_a_copy_doubtful(doubts: Doubts) -> None:
     copy = copy_of()
     assert not copy.doubtful
-    for name, value in doubt.items():
-        setattr(copy, name, value)
+    doubt(copy, doubts)
     assert copy.doubtful
 
 
@@ -212,11 +213,11 @@ def test_one_account_never_finds_another_ones_copy() -> None:
 def test_a_node_has_one_copy_whatever_becomes_known_of_it() -> None:
     copies = Copies()
     copy = copies.add(NodeRecord(5, KEY))
-    copy.relist = True
+    doubt(copy, RELIST)
     record = NodeRecord(5, KEY, revision=2)
     assert copies.add(record) is copy
     assert copy.record is record
-    assert copy.relist
+    assert copy.doubts.relist
 
 
 def test_the_followed_are_counted() -> None:
