@@ -113,7 +113,7 @@ class Engine:
         copy.told.clear()
         copy.heard += 1
         copy.skips_missing = False
-        if copy.led:  # else another worker's session goes on
+        if copy.lease.ours:  # else another worker's session goes on
             copy.begin_anew(BEGAN)
 
     def acquired(self, copy: Copy) -> None:
@@ -141,7 +141,7 @@ class Engine:
         if not self.only_when_asked:
             self.housekeeping.make_round()
         for copy in sorted(self._ours(), key=lambda copy: -(copy.record.read_at or 0)):
-            if copy.led:
+            if copy.lease.ours:
                 self.synchroniser.want(copy)
 
     def doubted(self, copy: Copy) -> None:

@@ -190,6 +190,6 @@ async def test_who_waits_for_a_node_that_is_just_given_up_lets_that_be_stored(wo
             await giving_up
             await lead.look()
             await waiting
-        assert copy.led
+        assert copy.lease.ours
         await only.replica.settled()
         await serves(only)

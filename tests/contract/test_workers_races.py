@@ -94,7 +94,7 @@ async def test_an_own_write_that_is_acknowledged_while_another_lists_the_node_do
         second.acknowledge(write)
         hold.release()
         await first.settled()
-        await until(lambda: not second.copy().awaited, second)
+        await until(lambda: not second.copy().elsewhere.awaited, second)
         await look_around(second)
         assert not second.copy().doubts.own_write
         await serves(second)
@@ -110,14 +110,14 @@ async def test_a_retract_that_comes_while_the_rows_are_read_is_not_taken_for_sto
 
         async def reading(statement: Any, *args: Any, **kwargs: Any) -> Any:
             result = await read(statement, *args, **kwargs)
-            if not second.copy().awaited:
+            if not second.copy().elsewhere.awaited:
                 workers.service.retract(NODE, "a")  # told while the answer is on its way
             return result
 
         monkeypatch.setattr(database, "read", reading)
         await second.replica._open.reading._look_at(second.copy())
         monkeypatch.undo()
-        assert second.copy().awaited
+        assert second.copy().elsewhere.awaited
         workers.service.streams.append(first.stream)
         await asks(second)
 
@@ -249,7 +249,7 @@ async def test_what_a_worker_left_while_its_own_doubt_was_open_it_can_synchronis
         doubt(second.copy(), RELIST)
         lead_of(second).sharing.want(second.copy())
         await second.settled()
-        assert second.copy().doubted
+        assert second.copy().elsewhere.doubted
         second.acknowledge(second.write("unsubscribe"))
         await second.settled()
         assert leads(second)
@@ -463,7 +463,7 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
 
         async def writing(self: Storing, copy: Any, statement: Any, *args: Any) -> Any:
             if statement is items.store_parsed:
-                led.append(copy.led)
+                led.append(copy.lease.ours)
                 gate.open()  # this comes behind the taking, and builds on what was so before it
             return await write(self, copy, statement, *args)
 

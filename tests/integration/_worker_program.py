@@ -67,7 +67,9 @@ class Worker:
 
     async def follows(self) -> dict[str, bool]:
         copies = list(self.replica._open.context.copies)
-        return {copy.key.node: copy.record.state is SyncState.LIVE for copy in copies if copy.led and copy.followed}
+        return {
+            copy.key.node: copy.record.state is SyncState.LIVE for copy in copies if copy.lease.ours and copy.followed
+        }
 
     async def explain(self, node: str) -> str:
         context = self.replica._open.context

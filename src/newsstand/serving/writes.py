@@ -74,7 +74,7 @@ class Writes:
             else:
                 self._acknowledged(write, outcome)
             # A listing or the item's own answer, each begun after this moment, brings it.
-            to_be_listed = copy.doubts.relist or (copy.led and copy.record.state is not SyncState.LIVE)
+            to_be_listed = copy.doubts.relist or (copy.lease.ours and copy.record.state is not SyncState.LIVE)
             if to_be_listed or copy.doubts.refetch:
                 doubts.doubt(copy, OWN_WRITE)
         if not copy.writing:
@@ -113,7 +113,7 @@ class Writes:
             return
         for item_id, item in zip(ids, sent, strict=True):
             told = copy.told_since(write.heard, item_id)
-            if told is None and not copy.led and item.id == item_id:
+            if told is None and not copy.lease.ours and item.id == item_id:
                 self._follower.await_item(copy, item_id, item)  # the worker that follows the node is told
             elif told is None:
                 doubts.doubt(copy, RELIST)  # nobody tells us where it went

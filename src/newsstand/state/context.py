@@ -165,8 +165,7 @@ class Context:
         )
         best = {record.key: record for record in sorted(records, key=spelling.worth)}
         for record in best.values():
-            copy = self.copies.add(record)
-            copy.generation, copy.leader = held[record.id].generation, held[record.id].leader
+            self.copies.add(record, held[record.id])
 
     async def ask(
         self,

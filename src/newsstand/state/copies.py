@@ -30,9 +30,12 @@ from newsstand.rules.batch_sizes import BatchSizes
 from newsstand.rules.doubts import CLEAR, Chores
 from newsstand.rules.policy import Situation
 from newsstand.state.cursors import Cursors
+from newsstand.state.elsewhere import Elsewhere
+from newsstand.state.lease import Lease
 from newsstand.state.pages import Pages
 from newsstand.state.services import Services, ServiceState
 from newsstand.state.spool import Spool
+from newsstand.storage.statements.owners import Held
 
 HISTORY = 50
 """News above which a change of order teaches nothing."""
@@ -62,14 +65,6 @@ class Told(NamedTuple):
 
 class Recent(NamedTuple):
     """What was said of an item, and when, by the loop's clock; None where it was retracted."""
-
-    at: float
-    content: bytes | None
-
-
-class Awaited(NamedTuple):
-    """What a copy will say of an item (its content's digest; None where it was retracted), and since when that is
-    known, by the loop's clock."""
 
     at: float
     content: bytes | None
@@ -109,28 +104,12 @@ class Copy:
     progress: Callable[[int, int | None], None] | None = None
     """Told how far a listing has come, where somebody waits for it: as `newsstand.model.Progress`."""
 
-    generation: int = 0
-    """What we know of the node was so under this generation of its lease."""
-    leader: str | None = None
-    """The worker that follows it, as far as we know."""
-    led: bool = False
-    """It is us."""
-    doubted: bool = False
-    """Of a copy that another worker follows: something of it is in doubt."""
-    asking: int = 0
-    """Doubts are on their way to that worker."""
     saving: int = 0
     """What is remembered of it is newer than what the database says, and on its way there."""
     closing: bool = False
     """It is closed, and the database does not say so yet."""
     settling: int = 0
     """It is being told."""
-    releasing: bool = False
-    """It is being given up: nobody's, until the database says so."""
-    raising: int = 0
-    """Doubts of our own are on their way to the database."""
-    seen: int = 0
-    """The ticket of what is remembered of it."""
 
     missed: tuple[News, ...] = ()
     """News that came during the listing that just failed."""
@@ -157,8 +136,8 @@ class Copy:
         self.covered: dict[str, int] = {}
         """By item id, when an answer last showed that item while the copy was not live, in microseconds since the
         epoch; oldest first."""
-        self.awaited: dict[str, Awaited] = {}
-        """News that we heard of a node which another worker follows, until they are in its copy; by item."""
+        self.lease = Lease()
+        self.elsewhere = Elsewhere()
         self.inbox: list[Notification] = []
         """Notifications that are not stored yet, oldest first."""
         self.heard = 0
@@ -198,7 +177,7 @@ class Copy:
     @property
     def ahead(self) -> bool:
         """What is remembered of it is newer than what the database says."""
-        return self.closing or self.releasing or self.saving > 0
+        return self.closing or self.lease.released or self.saving > 0
 
     @property
     def followed(self) -> bool:
@@ -214,7 +193,7 @@ class Copy:
     def doubtful(self) -> bool:
         if self.listing or self.pages is not None or self.doubts.is_any:
             return True
-        return not self.led and (self.doubted or self.asking > 0 or bool(self.awaited))
+        return not self.lease.ours and bool(self.elsewhere)
 
     @property
     def at_rest(self) -> bool:
@@ -226,7 +205,7 @@ class Copy:
         """What was heard, and is not stored, and what is in doubt: a listing will bring it, or another worker."""
         self.doubts = CLEAR
         self.pages = None
-        self.awaited.clear()
+        self.elsewhere.forget()
         self.taken(len(self.inbox))
         self.order = None
 
@@ -306,16 +285,6 @@ class Copy:
         """The last word on an item, if it came after `heard`."""
         told = self.told.get(item_id)
         return told if told is not None and told.heard > heard else None
-
-    def found(self, asked: Mapping[str, Awaited], contents: Mapping[str, bytes]) -> None:
-        """What the copy says of what was awaited. What is in it as it was heard is awaited no more."""
-        for item_id, awaited in asked.items():
-            if contents.get(item_id) == awaited.content and self.awaited.get(item_id) is awaited:
-                del self.awaited[item_id]
-
-    def overdue(self, before: float) -> list[str]:
-        """The items of which something was heard before that moment, and is awaited still."""
-        return [item_id for item_id, awaited in self.awaited.items() if awaited.at < before]
 
     def note_close(self, news: Iterable[News], now: float) -> set[str]:
         """The items of which different things were said within CLOSE seconds: which one holds now is uncertain, because
@@ -449,12 +418,14 @@ class Copies:
     def by_id(self, node_id: int) -> Copy | None:
         return self._by_id.get(node_id)
 
-    def add(self, record: NodeRecord) -> Copy:
-        """The copy of this record's node, made if there was none."""
+    def add(self, record: NodeRecord, held: Held | None = None) -> Copy:
+        """The copy of this record's node, made if there was none. `held`: what the database says of its lease."""
         copy = self._copies.get(record.key)
         if copy is None:
             copy = self._copies[record.key] = Copy(record, self._waiting, self._services.of(record.key.service))
         copy.record = record
+        if held is not None:
+            copy.lease = dataclasses.replace(copy.lease, generation=held.generation, owner=held.leader)
         self._by_id[record.id] = copy
         return copy
 

@@ -24,7 +24,8 @@ from newsstand.rules.doubts import RELIST, Doubts, refetch
 from newsstand.rules.reconcile import Applied, NewsPlan, doubts_after, plan_news
 from newsstand.state import doubts
 from newsstand.state.context import Context
-from newsstand.state.copies import Awaited, Copy
+from newsstand.state.copies import Copy
+from newsstand.state.elsewhere import Awaited
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.workers.storing import Storing
 from newsstand.xmpp import seen_items
@@ -68,7 +69,7 @@ class Follower:
         """Take in news of a node: from now on reads wait for it."""
         copy.heard += 1
         copy.covered.clear()
-        if not copy.led:
+        if not copy.lease.ours:
             self._await(copy, told)
             return
         if any(_ends_subscription(news) for news in told.news):
@@ -116,9 +117,9 @@ class Follower:
         now = asyncio.get_running_loop().time()
         item = None if seen is None else seen_items.as_listed(seen, copy.record.shows_publisher)
         if item is None or item.exact:
-            copy.awaited[item_id] = Awaited(now, None if item is None else item.content_digest)
+            copy.elsewhere.await_item(item_id, Awaited(now, None if item is None else item.content_digest))
         else:
-            copy.awaited.pop(item_id, None)
+            copy.elsewhere.await_no_more([item_id])
             doubts.doubt(copy, refetch(item_id))
 
     def drain(self, copy: Copy) -> None:

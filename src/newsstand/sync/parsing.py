@@ -100,7 +100,7 @@ class Parsing:
                     elif batch:
                         await self._parse_together(copy, analyser, batch)
                 except LeaseLost:
-                    if not copy.led:
+                    if not copy.lease.ours:
                         return  # who follows it parses it
         finally:
             self._busy.discard(node_id)
@@ -215,7 +215,7 @@ def _suspicious_until(note: Note, copy: Copy) -> bytes:
 
 def _is_left_behind(note: Note, copy: Copy) -> bool:
     """Whether who noted it does not go on with it. Of a process on another machine that cannot be told."""
-    if copy.led:
+    if copy.lease.ours:
         return True  # its time was over, or we would not follow the node
     return note.process.host != this_host() or has_ended(note.process)
 

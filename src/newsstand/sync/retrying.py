@@ -94,7 +94,9 @@ class Retrying:
     def domain_answered(self, service: str) -> None:
         """A domain whose PEP services refused everything does so no more."""
         for copy in self._context.copies:
-            waits = copy.led and copy.record.state is SyncState.FAILED and copy.record.failed_by == self._of_domain
+            waits = (
+                copy.lease.ours and copy.record.state is SyncState.FAILED and copy.record.failed_by == self._of_domain
+            )
             if waits and self._context.domains.are_of_one(copy.key.service, service):
                 self._change(copy)
 

@@ -81,7 +81,7 @@ class Synchroniser:
     def want(self, copy: Copy) -> asyncio.Task[None] | None:
         """See to it that work on this copy is under way, if there is any and the stream is up. Single flight: the
         task that runs already is returned. A node that another worker follows is that one's."""
-        if not copy.led:
+        if not copy.lease.ours:
             self._leading.sharing.want(copy)
             return None
         if not self._may_work(copy):
@@ -105,14 +105,14 @@ class Synchroniser:
     async def _list_anew(self, copy: Copy) -> NodeRecord:
         if self._context.connected and copy.followed:
             await self._leading.get_ready()
-        if copy.led:
+        if copy.lease.ours:
             doubts.doubt(copy, RELIST)
         elif self._context.connected and copy.followed:
             await self._leading.take_now(copy)  # it is to be listed then anyway
-            if not copy.led:
+            if not copy.lease.ours:
                 doubts.doubt(copy, RELIST)
                 await self._leading.have_settled(copy)
-                if not copy.led:
+                if not copy.lease.ours:
                     return copy.record
         copy.urgent = True
         self._slots.hurry(copy)
@@ -126,7 +126,7 @@ class Synchroniser:
         return copy.record
 
     def _may_work(self, copy: Copy) -> bool:
-        context, ours = self._context, copy.led and copy.followed and not copy.left
+        context, ours = self._context, copy.lease.ours and copy.followed and not copy.left
         return ours and self._leading.holding.ready and context.connected and context.serves(copy.key.account)
 
     def forget(self, copy: Copy) -> None:
@@ -197,7 +197,7 @@ class Synchroniser:
             await self._failed(copy, error, session)
         except BaseException:
             # Cancelled, or broken: either way the copy must not go on as if it were right.
-            if copy.followed and copy.led:
+            if copy.followed and copy.lease.ours:
                 copy.update(state=SyncState.STALE, reason="its synchronisation was interrupted")
             raise
         finally:
@@ -332,7 +332,7 @@ class Synchroniser:
         again."""
         copy.settling += 1
         try:
-            if not copy.led:
+            if not copy.lease.ours:
                 await self._leading.sharing.seize(copy)
             try:
                 await self._store_closed(copy)
@@ -400,11 +400,8 @@ class Synchroniser:
             applied = items.apply(conn, node_id, steps, now)
             return applied, doubt_rows.raise_doubts(conn, node_id, [doubt_rows.WHOLE]) if is_doubtful(applied) else []
 
-        copy.raising += 1
-        try:
+        with self._leading.doubting.raising(copy):
             applied, doubts = await self._leading.storing.write(copy, change)
-        finally:
-            copy.raising -= 1
         self._leading.doubting.keep(copy, doubts)
         copy.update(revision=applied.revision, **applied.counts._asdict())
         copy.removed.extend(applied.removed)

@@ -87,7 +87,7 @@ class Housekeeping:
         pause = allowed / GLANCES
         long_ago = loop.time() - allowed + pause
         for copy in self._context.copies:
-            if not copy.led or copy.record.state is not SyncState.LIVE:
+            if not copy.lease.ours or copy.record.state is not SyncState.LIVE:
                 continue
             asked_long_ago, confirmed_long_ago = copy.answered_at < long_ago, copy.confirmed_at < long_ago
             doubts.due(copy, Chores(revalidate=asked_long_ago, confirm=confirmed_long_ago))

@@ -53,7 +53,7 @@ class Assignment:
 
     def is_ours(self, copy: Copy) -> bool:
         """Whether one of our account's workers is to follow the node."""
-        wanted = copy.followed and not copy.left and not copy.closing and not copy.releasing
+        wanted = copy.followed and not copy.left and not copy.closing and not copy.lease.released
         return wanted and self._context.serves(copy.key.account)
 
     # Our part ------------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ class Assignment:
                 await self._share_now({held.node_id: held.leader for held in look.held})
 
     async def _share_now(self, leaders: Mapping[int, str | None]) -> None:
-        led = [copy for copy in self._context.copies if copy.led]
+        led = [copy for copy in self._context.copies if copy.lease.ours]
         idle = [copy for copy in led if not copy.followed and copy.work is None and not copy.closing]
         if given := idle + self._find_surplus([copy for copy in led if self.is_ours(copy)]):
             self._let_go_of(given)
@@ -93,7 +93,7 @@ class Assignment:
         return surplus[: len(ours) - part]
 
     def _is_orphan(self, copy: Copy) -> bool:
-        return not copy.led and not copy.saving and self.is_ours(copy) and not self._holding.has_leader(copy)
+        return not copy.lease.ours and not copy.saving and self.is_ours(copy) and not self._holding.has_leader(copy)
 
     def _sharers(self) -> int:
         """How many workers share our accounts' nodes, we among them."""
@@ -109,7 +109,7 @@ class Assignment:
     async def release(self, copy: Copy) -> None:
         """There is nothing to follow any more: whoever wants it again may. What the database cannot be told now, the
         next look sees to."""
-        if copy.led:
+        if copy.lease.ours:
             await quietly(lambda: self._give_up([copy]))
             self.want(copy)  # it may have been opened again meanwhile
 
@@ -121,9 +121,7 @@ class Assignment:
     def _let_go_of(self, given: Collection[Copy]) -> None:
         """Until the database knows, they are nobody's."""
         for copy in given:
-            self._holding.let_go(copy)
-            copy.leader, copy.releasing = None, True
-            copy.age(owners.UNHEARD)
+            self._holding.release(copy)
 
     async def _tell_given_up(self, given: Collection[Copy]) -> None:
         """Raises DatabaseError."""
@@ -132,7 +130,7 @@ class Assignment:
             await self._context.database.write(owners.give_up, self._holding.worker, ids)
         finally:
             for copy in given:
-                copy.releasing, copy.seen = False, ticket()
+                self._holding.released(copy)
 
     async def _leave_to_others(self, given: Collection[Copy]) -> None:
         try:
@@ -171,7 +169,7 @@ class Assignment:
     async def take(self, copies: Iterable[Copy], most: int | None = None) -> None:
         """Follow these nodes from now on, `most` at most, but for those that another worker follows. Raises
         DatabaseError."""
-        wanted = {copy.record.id: copy for copy in copies if not copy.led and self.is_ours(copy)}
+        wanted = {copy.record.id: copy for copy in copies if not copy.lease.ours and self.is_ours(copy)}
         ids = list(wanted)
         if not ids:
             return
@@ -188,7 +186,7 @@ class Assignment:
         asked = ticket()  # not before: what we wrote until then is known by now
         by_id, found = {held.node_id: held for held in taken}, {record.id: record for record in records}
         for node_id, copy in wanted.items():  # in their order: so they are synchronised
-            if node_id in found and not (copy.dropped or copy.led or copy.closing):
+            if node_id in found and not (copy.dropped or copy.lease.ours or copy.closing):
                 self._holding.take_over(copy, found[node_id], by_id[node_id], asked)
                 self._holding.hold(copy, by_id[node_id])
                 self._doubting.begin(copy, [doubt for doubt in doubts if doubt.node_id == node_id])

@@ -3,7 +3,9 @@ it, and whoever follows the node looks into it (docs/decisions/010-several-worke
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.model import SyncState
@@ -11,10 +13,11 @@ from newsstand.rules.behaviour import Way
 from newsstand.rules.doubts import NOT_TOLD, OWN_WRITE, refetch
 from newsstand.state import doubts as own_doubts
 from newsstand.state.context import Context
-from newsstand.state.copies import Copy, ticket
+from newsstand.state.copies import Copy
 from newsstand.state.listener import Listener
 from newsstand.storage.statements import doubt_rows
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
+from newsstand.workers.leases import Leases
 from newsstand.workers.storing import Storing
 
 SETTLED = 1_000
@@ -26,14 +29,17 @@ AWAITED = 2.0
 class SharedDoubts:
     """Of one worker."""
 
-    def __init__(self, context: Context, storing: Storing, listener: Listener) -> None:
+    def __init__(self, context: Context, leases: Leases, storing: Storing, listener: Listener) -> None:
         self._context = context
+        self._leases = leases
         self._storing = storing
         self._listener = listener
         self._raised: dict[Copy, dict[RaisedDoubt, None]] = {}
         """Doubts in the database that the work on these copies settles."""
         self._settled: dict[RaisedDoubt, None] = {}
         self._handing: set[Copy] = set()
+        self._raising: Counter[Copy] = Counter()
+        """Those of which doubts of our own are on their way to the database."""
 
     # Of copies that we follow --------------------------------------------------------------------------------------
 
@@ -60,12 +66,20 @@ class SharedDoubts:
     async def tell(self, copy: Copy) -> None:
         """What is in doubt of a copy that others would call live, they are told. Raises as `Storing.write`."""
         if self.is_untold(copy):
-            copy.raising += 1
-            try:
+            with self.raising(copy):
                 whole = [doubt_rows.WHOLE]
                 self.keep(copy, await self._storing.write(copy, doubt_rows.raise_doubts, copy.record.id, whole))
-            finally:
-                copy.raising -= 1
+
+    @contextmanager
+    def raising(self, copy: Copy) -> Iterator[None]:
+        """Within this, doubts of our own are on their way to the database."""
+        self._raising[copy] += 1
+        try:
+            yield
+        finally:
+            self._raising[copy] -= 1
+            if not self._raising[copy]:
+                del self._raising[copy]
 
     async def settle(self, copy: Copy) -> None:
         """What was in doubt is looked into. Raises as `Storing.write`."""
@@ -80,7 +94,7 @@ class SharedDoubts:
     def note(self, copy: Copy, doubt: RaisedDoubt) -> None:
         """The database knows of this one."""
         raised = self._raised.setdefault(copy, {})
-        if doubt in raised or doubt in self._settled or copy.raising:
+        if doubt in raised or doubt in self._settled or copy in self._raising:
             return  # while we raise some ourselves, the next look tells
         raised[doubt] = None
         copy.heard += 1  # what was asked for before this moment may be older
@@ -102,21 +116,20 @@ class SharedDoubts:
         """Hand what is in doubt to the worker that follows the node. Until the database says so, the copy does. Raises
         as `Database.write`."""
         self._handing.add(copy)
-        copy.asking += 1
         try:
-            while copy.doubts.is_any and not copy.led:
-                handed = own_doubts.take(copy)
-                whole = handed.relist or handed.check_ids
-                wanted = [doubt_rows.WHOLE] if whole else sorted(handed.refetch)
-                try:
-                    await self._context.database.write(doubt_rows.raise_doubts, copy.record.id, wanted)
-                except (DatabaseError, ConfigurationError):
-                    own_doubts.doubt(copy, handed)
-                    raise
-                # It may be ours by now: then we settle it, as a doubt of somebody's.
-                copy.doubted = not copy.led
-                copy.seen = ticket()
-                own_doubts.settle(copy, OWN_WRITE)
+            with copy.elsewhere.handing_over():
+                while copy.doubts.is_any and not copy.lease.ours:
+                    handed = own_doubts.take(copy)
+                    whole = handed.relist or handed.check_ids
+                    wanted = [doubt_rows.WHOLE] if whole else sorted(handed.refetch)
+                    try:
+                        await self._context.database.write(doubt_rows.raise_doubts, copy.record.id, wanted)
+                    except (DatabaseError, ConfigurationError):
+                        own_doubts.doubt(copy, handed)
+                        raise
+                    # It may be ours by now: then we settle it, as a doubt of somebody's.
+                    copy.elsewhere.note(doubted=not copy.lease.ours)
+                    self._leases.wrote(copy)
+                    own_doubts.settle(copy, OWN_WRITE)
         finally:
-            copy.asking -= 1
             self._handing.discard(copy)

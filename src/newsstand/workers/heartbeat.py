@@ -57,7 +57,7 @@ class Leading:
         self._peers = Peers(self.worker)
         self.holding = Leases(context, self.worker, self._peers, listener)
         self.storing = Storing(context, self.holding)
-        self.doubting = SharedDoubts(context, self.storing, listener)
+        self.doubting = SharedDoubts(context, self.holding, self.storing, listener)
         self.sharing = Assignment(context, self.holding, self.doubting, listener, shares=shares)
         self._fresh = False
         """A fresh session began, and the database does not know."""
@@ -152,7 +152,7 @@ class Leading:
             return
         began, turns, fresh = lease_clock(), context.turns, self._fresh
         own, process, known, lease = context.own_jid, this_process(), self._known(), int(self._lease * 1e6)
-        before, led = self._looked_before, [copy for copy in context.copies if copy.led]
+        before, led = self._looked_before, [copy for copy in context.copies if copy.lease.ours]
         # What could not be stored in its time: that it is not live, or in doubt. Not of what is just being stored.
         resting = [copy for copy in led if not copy.listing and not copy.saving]
         not_live = [copy.record.id for copy in resting if copy.record.state is not SyncState.LIVE]
@@ -202,11 +202,11 @@ class Leading:
     def hears(self, copy: Copy) -> bool:
         """Whether somebody is told what happens to this node, as far as is known at this moment."""
         context = self._context
-        if copy.led:
+        if copy.lease.ours:
             return context.connected and context.serves(copy.key.account) and lease_clock() < self._valid_until
         if context.speaks_for(copy.key.account) and not context.serves(copy.key.account):
             return False  # what our own stream is told, another client of this process takes in
-        row = None if copy.releasing else self._peers.find(copy.leader)
+        row = None if copy.lease.released else self._peers.find(copy.lease.owner)
         return row is not None and row.hears
 
     def _at(self, name: str, seconds: float, then: Callable[[], object]) -> None:
@@ -267,12 +267,12 @@ class Leading:
                 self.holding.drop(copy)
         for held in look.held:
             copy = copies.by_id(held.node_id)
-            if copy is not None and copy.led and asked > copy.seen and not copy.closing:
-                lost = (held.generation, held.leader) != (copy.generation, self.worker)
-                if lost and held.generation >= copy.generation:
+            if copy is not None and copy.lease.ours and asked > copy.lease.asked and not copy.closing:
+                lost = (held.generation, held.leader) != (copy.lease.generation, self.worker)
+                if lost and held.generation >= copy.lease.generation:
                     self.holding.let_go(copy)
         for copy in copies:
-            if not copy.led and not copy.ahead and not self.holding.has_leader(copy):
+            if not copy.lease.ours and not copy.ahead and not self.holding.has_leader(copy):
                 copy.age(owners.UNHEARD)
 
     async def _take_in(self, look: Look, asked: int) -> None:
@@ -287,7 +287,7 @@ class Leading:
             await self._load(changed)
             await self.sharing.share(look)
         for raised in look.doubts:
-            if (copy := copies.by_id(raised.node_id)) is not None and copy.led:
+            if (copy := copies.by_id(raised.node_id)) is not None and copy.lease.ours:
                 self.doubting.note(copy, raised)
         await self._follow_up_awaited()
         for copy in copies:
@@ -296,7 +296,7 @@ class Leading:
             elif self._is_taken_for_stale(copy, look, asked):
                 await self.storing.save(copy)
         for copy in copies:
-            if not copy.led and copy.doubts.is_any:
+            if not copy.lease.ours and copy.doubts.is_any:
                 self.sharing.want(copy)
         self.looked.set()
         self.looked = asyncio.Event()
@@ -308,11 +308,11 @@ class Leading:
         revision, state, read_at = look.rows[held.node_id]
         if (read_at or 0) > (copy.record.read_at or 0):
             copy.update(read_at=read_at)  # by another worker's program
-        if asked < copy.seen or held.generation < copy.generation or copy.ahead:
+        if asked < copy.lease.asked or held.generation < copy.lease.generation or copy.ahead:
             return False  # what we know is newer
-        if copy.led:
+        if copy.lease.ours:
             return revision > copy.record.revision  # a program changed it through a session of its own
-        if (held.generation, held.leader, revision) != (copy.generation, copy.leader, copy.record.revision):
+        if (held.generation, held.leader, revision) != (copy.lease.generation, copy.lease.owner, copy.record.revision):
             return True
         return self.holding.has_leader(copy) and state != copy.record.state.value
 
@@ -328,16 +328,22 @@ class Leading:
                 if record.id in copies.gone or copies.find(record.key) is not None:
                     continue  # dropped meanwhile, or begun anew
                 copy = copies.add(record)
-            elif asked < copy.seen or held.generation < copy.generation or copy.ahead:
+            elif asked < copy.lease.asked or held.generation < copy.lease.generation or copy.ahead:
                 continue
-            elif copy.led:
+            elif copy.lease.ours:
                 self._take_counts(copy, record)
                 continue
             self.holding.take_over(copy, record, held, asked)
 
     def _is_taken_for_stale(self, copy: Copy, look: Look, asked: int) -> bool:
         """Whether others do not believe a copy of ours that is live: when that was stored, something was in the way."""
-        if not copy.led or copy.record.state is not SyncState.LIVE or copy.listing or copy.ahead or asked < copy.seen:
+        if (
+            not copy.lease.ours
+            or copy.record.state is not SyncState.LIVE
+            or copy.listing
+            or copy.ahead
+            or asked < copy.lease.asked
+        ):
             return False
         row = look.rows.get(copy.record.id)
         return row is not None and row[1] != SyncState.LIVE.value
@@ -358,7 +364,7 @@ class Leading:
         """Have the worker that follows the node look into it, and wait for that; or, should that worker end, follow the
         node ourselves. Raises what kept it from becoming live."""
         await self.doubting.hand_over(copy)
-        while not copy.led:
+        while not copy.lease.ours:
             looked, asked = self.looked, ticket()
             standing = await self._context.database.read(polls.standing, copy.record.id)
             self.holding.refresh(copy, standing, asked)
@@ -372,21 +378,24 @@ class Leading:
             await looked.wait()
             if self._context.closed:
                 raise NewsstandError("the replica is closed")
-        if not copy.led and copy.record.state is not SyncState.LIVE:
+        if not copy.lease.ours and copy.record.state is not SyncState.LIVE:
             raise NewsstandError(f"not synchronised: {copy.record.reason}")
 
     async def _follow_up_awaited(self) -> None:
         """What the worker that follows a node did not take in for long, it may not have heard."""
-        asked = {copy: dict(copy.awaited) for copy in self._context.copies if copy.awaited and not copy.led}
+        asked = {
+            copy: dict(copy.elsewhere.awaited)
+            for copy in self._context.copies
+            if copy.elsewhere.awaited and not copy.lease.ours
+        }
         if not asked:
             return
         wanted = {copy.record.id: list(awaited) for copy, awaited in asked.items()}
         contents = await self._context.database.scan(polls.contents_of_all, wanted)
         for copy, awaited in asked.items():
-            copy.found(awaited, contents.get(copy.record.id, {}))
-            overdue = copy.overdue(asyncio.get_running_loop().time() - AWAITED)
+            copy.elsewhere.found(awaited, contents.get(copy.record.id, {}))
+            overdue = copy.elsewhere.overdue(asyncio.get_running_loop().time() - AWAITED)
             doubt(copy, refetch(*overdue))
-            for item_id in overdue:
-                del copy.awaited[item_id]
+            copy.elsewhere.await_no_more(overdue)
             if overdue:
                 self.sharing.want(copy)

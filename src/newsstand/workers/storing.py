@@ -8,7 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from newsstand.errors import LeaseLost
 from newsstand.state.context import Context
-from newsstand.state.copies import Copy, ticket
+from newsstand.state.copies import Copy
 from newsstand.storage.statements import nodes, owners
 from newsstand.workers.leases import Leases
 
@@ -32,11 +32,11 @@ class Storing:
     ) -> T:
         """Change what is stored of a copy, in one transaction. Raises LeaseLost, and changes nothing, where another
         worker follows the node, or dropped it; else as `Database.write`."""
-        was_led = copy.led
+        was_led = copy.lease.ours
         try:
             return await self._write(copy, statement, *args, **kwargs)
         except LeaseLost:
-            if was_led or not copy.led:
+            if was_led or not copy.lease.ours:
                 raise
             # We acquired it ourselves while this was on its way.
             return await self._write(copy, statement, *args, **kwargs)
@@ -44,12 +44,12 @@ class Storing:
     async def _write(
         self, copy: Copy, statement: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        node_id, generation, leader = copy.record.id, copy.generation, copy.leader
+        node_id, lease = copy.record.id, copy.lease
         if self._leases.has_leader(copy):
             raise LeaseLost(f"another worker follows {copy.key.node!r}")
 
         def checked(conn: Any) -> T:
-            owners.check(conn, node_id, generation, leader)
+            owners.check(conn, node_id, lease.generation, lease.owner)
             result = statement(conn, *args, **kwargs)
             owners.tell(conn, node_id)
             return result
@@ -57,10 +57,10 @@ class Storing:
         try:
             result = await self._context.database.write(checked)
         except LeaseLost:
-            if (copy.generation, copy.leader) == (generation, leader):
+            if (copy.lease.generation, copy.lease.owner) == (lease.generation, lease.owner):
                 self._leases.refused(copy)
             raise
-        copy.seen = ticket()
+        self._leases.wrote(copy)
         return result
 
     async def save(self, copy: Copy, **changes: Any) -> bool:
@@ -71,20 +71,19 @@ class Storing:
             return True
         copy.update(**changes)
         record, held, made = await self._context.database.write(owners.begin_node, copy.record)
-        kept = self._context.copies.add(record)
-        kept.generation, kept.leader = held.generation, held.leader
+        self._context.copies.add(record, held)
         copy.record = record
         return made
 
     async def _save(self, copy: Copy, changes: dict[str, Any]) -> None:
-        was_led = copy.led
+        was_led = copy.lease.ours
         copy.saving += 1
         try:
             copy.update(**changes)
             try:
                 await self._write(copy, nodes.save, copy.record)
             except LeaseLost:
-                if was_led or not copy.led:
+                if was_led or not copy.lease.ours:
                     raise
                 copy.update(**changes)  # as in `write`: on top of what was found when we acquired it
                 await self._write(copy, nodes.save, copy.record)
