@@ -15,6 +15,7 @@ from newsstand.serving.writes import Writes
 from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
+from newsstand.state.own_writes import OwnWrites
 from newsstand.storage.statements import items, nodes, owners
 from newsstand.sync import listing
 from newsstand.sync.follower import Follower
@@ -68,7 +69,7 @@ class Engine:
     async def close(self) -> None:
         """End all work; whoever waits for something goes on, and is told."""
         for copy in self.context.copies:
-            copy.taken(len(copy.inbox))
+            copy.inbox.empty()
         self.synchroniser.lost()
         self.housekeeping.stop()
         self.leading.stop()
@@ -109,9 +110,8 @@ class Engine:
 
     def _forget_session(self, copy: Copy) -> None:
         """Everything since the last session is lost: nothing vouches for a copy of ours until it is listed again."""
-        copy.writing = 0
-        copy.told.clear()
-        copy.heard += 1
+        copy.own = OwnWrites()
+        copy.inbox.void_answers()
         copy.skips_missing = False
         if copy.lease.ours:  # else another worker's session goes on
             copy.begin_anew(BEGAN)

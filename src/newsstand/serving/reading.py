@@ -298,7 +298,7 @@ class Reading:
         return self._stands_so(copy, await self._context.database.read(polls.standing, copy.record.id))
 
     def _moment(self, copy: Copy) -> Moment:
-        return Moment(copy.heard, copy.record.revision, copy.lease.ours)
+        return Moment(copy.inbox.heard, copy.record.revision, copy.lease.ours)
 
     async def find_reply(self, request: ItemsRequest, serve: Serve) -> Reply | None:
         """What the copy says, on any database; None where it cannot answer after all. Raises DatabaseError."""

@@ -51,15 +51,15 @@ class Writes:
         copy = self._context.copies.find(request.key)
         if copy is None or not copy.followed:
             return None
-        copy.writing += 1
-        return Write(copy, request, copy.heard, self._context.session_number)
+        copy.own.begin()
+        return Write(copy, request, copy.inbox.heard, self._context.session_number)
 
     def end(self, write: Write, outcome: Element | StanzaError | None) -> None:
         """The service acknowledged it, or refused it; None where nobody knows."""
         copy = write.copy
         if write.session != self._context.session_number:
             return  # a fresh session lists it anyway
-        copy.writing -= 1
+        copy.own.end()
         if isinstance(outcome, Element) and outcome.get("from") and answers.find_objection(outcome, copy.key):
             outcome = None  # the service itself said nothing
         if isinstance(outcome, StanzaError):
@@ -68,7 +68,7 @@ class Writes:
             if outcome.unreachable:
                 outcome = None  # it may have done it all the same
         if not isinstance(outcome, StanzaError):  # else the service did not do it
-            copy.heard += 1  # what was asked for before this moment may be older than the write
+            copy.inbox.void_answers()  # what was asked for before this moment may be older than the write
             if outcome is None:
                 doubts.doubt(copy, RELIST)
             else:
@@ -77,8 +77,7 @@ class Writes:
             to_be_listed = copy.doubts.relist or (copy.lease.ours and copy.record.state is not SyncState.LIVE)
             if to_be_listed or copy.doubts.refetch:
                 doubts.doubt(copy, OWN_WRITE)
-        if not copy.writing:
-            copy.told.clear()
+        copy.own.forget_told()
         if copy.doubtful:
             self._synchroniser.want(copy)
 
@@ -90,7 +89,7 @@ class Writes:
             case WriteKind.PUBLISH:
                 self._published(write, answers.read_published_ids(result))
             case WriteKind.RETRACT:
-                told = {id_: copy.told_since(write.heard, id_) for id_ in request.item_ids}
+                told = {id_: copy.own.told_since(write.heard, id_) for id_ in request.item_ids}
                 # Published by somebody meanwhile: before the retract, or after it?
                 uncertain = (id_ for id_, last in told.items() if last is not None and last.item is not None)
                 doubts.doubt(copy, refetch(*uncertain))
@@ -112,7 +111,7 @@ class Writes:
             doubts.doubt(copy, RELIST)
             return
         for item_id, item in zip(ids, sent, strict=True):
-            told = copy.told_since(write.heard, item_id)
+            told = copy.own.told_since(write.heard, item_id)
             if told is None and not copy.lease.ours and item.id == item_id:
                 self._follower.await_item(copy, item_id, item)  # the worker that follows the node is told
             elif told is None:

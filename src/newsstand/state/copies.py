@@ -7,9 +7,8 @@ import asyncio
 import dataclasses
 import itertools
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from newsstand.model import (
     Counts,
@@ -17,11 +16,9 @@ from newsstand.model import (
     NodeKey,
     NodeRecord,
     Notification,
-    Outline,
     Published,
     Purged,
     Retracted,
-    SeenItem,
     StorableItem,
     SyncState,
     Verdict,
@@ -31,7 +28,9 @@ from newsstand.rules.doubts import CLEAR, Chores
 from newsstand.rules.policy import Situation
 from newsstand.state.cursors import Cursors
 from newsstand.state.elsewhere import Elsewhere
+from newsstand.state.inbox import Inbox, Waiting, outlined
 from newsstand.state.lease import Lease
+from newsstand.state.own_writes import OwnWrites
 from newsstand.state.pages import Pages
 from newsstand.state.services import Services, ServiceState
 from newsstand.state.spool import Spool
@@ -39,8 +38,6 @@ from newsstand.storage.statements.owners import Held
 
 HISTORY = 50
 """News above which a change of order teaches nothing."""
-CLOSE = 5.0
-"""Seconds within which two notifications of an item are close together."""
 COVERED = 1_000
 """How many items of a node it is remembered of when an answer last showed them."""
 ORDER = 10_000
@@ -54,28 +51,6 @@ def ticket() -> int:
     """Taken before the database is asked how a copy stands: what was asked earlier never replaces what was asked, or
     written, later."""
     return next(_tickets)
-
-
-class Told(NamedTuple):
-    """The last word on an item: when, by `Copy.heard`, and what it is now; None where it was retracted."""
-
-    heard: int
-    item: SeenItem | None
-
-
-class Recent(NamedTuple):
-    """What was said of an item, and when, by the loop's clock; None where it was retracted."""
-
-    at: float
-    content: bytes | None
-
-
-class Waiting:
-    """The bytes of all notifications that wait to be stored, of all copies of a replica together."""
-
-    def __init__(self, most: float = math.inf) -> None:
-        self.bytes = 0
-        self.most = most
 
 
 class Copy:
@@ -111,8 +86,6 @@ class Copy:
     settling: int = 0
     """It is being told."""
 
-    missed: tuple[News, ...] = ()
-    """News that came during the listing that just failed."""
     failed_at: float = -math.inf
     """By the loop's clock, when its synchronisation failed last."""
 
@@ -132,20 +105,13 @@ class Copy:
         self.record = record
         self.behaviour = behaviour or ServiceState()
         """Of its service."""
-        self._waiting = waiting or Waiting()
         self.covered: dict[str, int] = {}
         """By item id, when an answer last showed that item while the copy was not live, in microseconds since the
         epoch; oldest first."""
         self.lease = Lease()
         self.elsewhere = Elsewhere()
-        self.inbox: list[Notification] = []
-        """Notifications that are not stored yet, oldest first."""
-        self.heard = 0
-        """How many notifications ever came: two equal readings mean that nothing came between."""
-        self.told: dict[str, Told] = {}
-        """What was last said of each item; kept while a write is under way."""
-        self.writing = 0
-        """The program's own writes that the service has not acknowledged."""
+        self.inbox = Inbox(waiting)
+        self.own = OwnWrites()
         self.doubts = CLEAR
         """Of our own, which are not looked into, nor handed to anybody."""
         self.chores = Chores()
@@ -160,16 +126,11 @@ class Copy:
         self.failure: Exception | None = None
         """Why the last synchronisation failed."""
         self.cursors = Cursors()
-        self.recent: dict[str, Recent] = {}
-        """What was last said of each item, for CLOSE seconds, oldest first."""
-        self.removed: deque[str] = deque(maxlen=64)
-        """Items lately removed: their retracts may come twice."""
         self.order: list[str] | None = None
         """The ids of the last listing, where its order still teaches something; `history` is the news since."""
         self.history: list[News] = []
         self.payloads: dict[str, bytes] = {}
         """Digests of what the items of that order said, by item."""
-        self._stored: asyncio.Event = asyncio.Event()
         self.changed = asyncio.Event()
         """Set when something of it was committed, or it was dropped; each time there is a new one. Taken before
         looking at the log, it cannot be missed."""
@@ -198,7 +159,7 @@ class Copy:
     @property
     def at_rest(self) -> bool:
         """Live, and nothing is on its way into it, as far as is known."""
-        arriving = self.inbox or self.writing or self.doubts.own_write or self.doubtful
+        arriving = self.inbox or self.own.under_way or self.doubts.own_write or self.doubtful
         return self.record.state is SyncState.LIVE and not arriving
 
     def forget_doubts(self) -> None:
@@ -206,7 +167,7 @@ class Copy:
         self.doubts = CLEAR
         self.pages = None
         self.elsewhere.forget()
-        self.taken(len(self.inbox))
+        self.inbox.empty()
         self.order = None
 
     def update(self, **changes: Any) -> None:
@@ -221,7 +182,7 @@ class Copy:
         self.forget_doubts()
         self.subscribed = self.stocked = False
         self.rest_until, self.disturbed = 0.0, 0
-        self.heard += 1
+        self.inbox.void_answers()
 
     def age(self, reason: str) -> None:
         """Nobody is told any more what happens to the node."""
@@ -262,7 +223,7 @@ class Copy:
             count=record.item_count,
             connected=connected,
             arriving=bool(self.inbox) and self.pages is None,
-            writing=self.writing > 0 or self.doubts.own_write,
+            writing=self.own.under_way > 0 or self.doubts.own_write,
             doubtful=self.doubtful,
             quarantined=record.quarantined > 0,
             holds_all=holds_all,
@@ -270,45 +231,10 @@ class Copy:
             age=math.inf if verified_at is None else max(0.0, (now - verified_at) / 1e6),
         )
 
-    def keep_told(self, news: Iterable[News]) -> None:
-        """Keep what was said of items, for when the service answers a write."""
-        for what in news:
-            match what:
-                case Published(items):
-                    self.told.update((item.id, Told(self.heard, item)) for item in items)
-                case Retracted(item_ids):
-                    self.told.update((item_id, Told(self.heard, None)) for item_id in item_ids)
-                case _:
-                    pass
-
-    def told_since(self, heard: int, item_id: str) -> Told | None:
-        """The last word on an item, if it came after `heard`."""
-        told = self.told.get(item_id)
-        return told if told is not None and told.heard > heard else None
-
-    def note_close(self, news: Iterable[News], now: float) -> set[str]:
-        """The items of which different things were said within CLOSE seconds: which one holds now is uncertain, because
-        services may tell in another order than they store."""
-        while self.recent and (oldest := next(iter(self.recent))) and self.recent[oldest].at < now - CLOSE:
-            del self.recent[oldest]
-        close: set[str] = set()
-        for what in news:
-            said: list[tuple[str, bytes | None]] = []
-            if isinstance(what, Published):
-                said = [(item.id, item.content_digest) for item in what.items]
-            elif isinstance(what, Retracted):
-                said = [(item_id, None) for item_id in what.item_ids]
-            for item_id, content in said:
-                before = self.recent.pop(item_id, None)
-                self.recent[item_id] = Recent(now, content)
-                if before is not None and before.content != content:
-                    close.add(item_id)
-        return close
-
     def note(self, told: Notification) -> None:
         """Keep news for what the next listing's order can teach."""
         if self.order is not None:
-            self.history += map(_outlined, told.news)
+            self.history += map(outlined, told.news)
             if len(self.history) > HISTORY:
                 self.order = None
                 self.history.clear()
@@ -340,44 +266,10 @@ class Copy:
         self.portions.begin()
         return Pages(self.portions, items)
 
-    def keep(self, told: Notification) -> bool:
-        """Put a notification into the inbox. False where all inboxes together hold as much as they may: what this one
-        holds is forgotten then, and the node must be listed."""
-        self._waiting.bytes += told.bytes
-        if self._waiting.bytes > self._waiting.most:
-            self._waiting.bytes -= told.bytes
-            self.taken(len(self.inbox))
-            return False
-        self.inbox.append(told)
-        return True
-
-    def taken(self, count: int) -> None:
-        """The oldest `count` notifications are dealt with."""
-        self._waiting.bytes -= sum(told.bytes for told in self.inbox[:count])
-        del self.inbox[:count]
-        if not self.inbox:
-            self._stored.set()
-            self._stored = asyncio.Event()
-
-    def miss(self) -> None:
-        """What came during a listing that failed is not stored: the next one will bring it."""
-        self.missed += tuple(_outlined(news) for told in self.inbox for news in told.news)
-        self.taken(len(self.inbox))
-
     def tell(self) -> None:
         """Wake those who watch: they look by themselves what there is. After each commit."""
         self.changed.set()
         self.changed = asyncio.Event()
-
-    async def quiet(self) -> None:
-        """Wait until all that has arrived is stored."""
-        while self.inbox:
-            await self._stored.wait()
-
-
-def _outlined(news: News) -> News:
-    """The same without payloads: what is kept of many nodes must be small."""
-    return Published(tuple(map(Outline.of, news.items))) if isinstance(news, Published) else news
 
 
 def payloads_after(payloads: Mapping[str, bytes], news: Iterable[News]) -> dict[str, bytes]:

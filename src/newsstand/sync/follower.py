@@ -26,6 +26,7 @@ from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.state.elsewhere import Awaited
+from newsstand.state.inbox import Inbox
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.workers.storing import Storing
 from newsstand.xmpp import seen_items
@@ -67,7 +68,7 @@ class Follower:
 
     def hear(self, copy: Copy, told: Notification) -> None:
         """Take in news of a node: from now on reads wait for it."""
-        copy.heard += 1
+        copy.inbox.void_answers()
         copy.covered.clear()
         if not copy.lease.ours:
             self._await(copy, told)
@@ -76,10 +77,9 @@ class Follower:
             copy.subscribed = False  # in whatever state: the next listing subscribes first
             copy.pages = None
             copy.ends += 1
-        if copy.writing:
-            copy.keep_told(told.news)
+        copy.own.keep_told(told.news, copy.inbox.heard)
         if copy.listing or copy.pages is not None or copy.record.state is SyncState.LIVE:
-            if copy.keep(told):
+            if copy.inbox.put(told):
                 copy.note(told)
             else:
                 doubts.doubt(copy, RELIST)
@@ -98,8 +98,7 @@ class Follower:
     def _await(self, copy: Copy, told: Notification) -> None:
         """Another worker follows this node, and is told, too. Until the copy says what we heard, the service
         answers."""
-        if copy.writing:
-            copy.keep_told(told.news)
+        copy.own.keep_told(told.news, copy.inbox.heard)
         for news in told.news:
             match news:
                 case Published(items):
@@ -133,15 +132,15 @@ class Follower:
             while copy.inbox and not copy.listing and copy.record.state is SyncState.LIVE:
                 await self._apply(copy, _batch(copy.inbox))
         except LeaseLost:
-            copy.taken(len(copy.inbox))
+            copy.inbox.empty()
         except DatabaseError as error:
             log.warning("news of node %r could not be stored: %s", copy.key.node, error)
             doubts.doubt(copy, RELIST)
-            copy.taken(len(copy.inbox))
+            copy.inbox.empty()
         finally:
             self._busy.discard(copy.key)
         if copy.record.state is not SyncState.LIVE and not copy.listing and copy.pages is None:
-            copy.taken(len(copy.inbox))
+            copy.inbox.empty()
         if self._synchroniser.has_work(copy):
             self._synchroniser.want(copy)
 
@@ -149,15 +148,15 @@ class Follower:
         ways = copy.behaviour.ways
         news = [news for told in batch for news in told.news]
         plan = plan_news(news, ways, copy.record.shows_publisher)
-        known_gone = set(copy.removed)
-        close = copy.note_close(news, asyncio.get_running_loop().time())
+        known_gone = copy.inbox.gone
+        close = copy.inbox.note_close(news, asyncio.get_running_loop().time())
         # Stored for the offline, it may come behind newer news; what a resumed session brings along is in order.
         late = self._context.session is not Session.RESUMED and any(told.delayed for told in batch)
 
         def find_doubts(applied: Applied) -> Doubts:
             found = doubts_after(applied, ways, known_gone, unchecked=copy.doubts.check_ids)
             # Close together, they may be told in another order.
-            moved = applied.overwritten and ways.overwritten is not Way.STAYS and len(copy.recent) > 1
+            moved = applied.overwritten and ways.overwritten is not Way.STAYS and copy.inbox.recent > 1
             return found | plan.doubts | Doubts(relist=late, refetch=frozenset(close), check_ids=bool(moved))
 
         applied = await self._synchroniser.apply(copy, plan.steps, lambda applied: find_doubts(applied).is_any)
@@ -169,7 +168,7 @@ class Follower:
         if len(copy.doubts.refetch) > MOST_REFETCHED:
             doubts.doubt(copy, RELIST)
         copy.update(verified_at=self._context.clock())
-        copy.taken(len(batch))
+        copy.inbox.take(len(batch))
         await self._outcome(copy, plan)
 
     async def _outcome(self, copy: Copy, plan: NewsPlan) -> None:
@@ -184,7 +183,7 @@ class Follower:
             doubts.doubt(copy, RELIST)
 
 
-def _batch(inbox: list[Notification]) -> list[Notification]:
+def _batch(inbox: Inbox) -> list[Notification]:
     """The oldest of them, as many as are stored in one transaction."""
     size = 0
     for at, told in enumerate(inbox[:BATCH]):

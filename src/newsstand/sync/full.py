@@ -53,8 +53,9 @@ class FullSync:
     async def relist(self, copy: Copy) -> None:
         """List the node once; its copy is live afterwards, if that can be believed."""
         if copy.pages is None:
-            await copy.quiet()
-        copy.listing, copy.missed = True, ()
+            await copy.inbox.quiet()
+        copy.listing = True
+        copy.inbox.take_missed()
         try:
             if copy.record.state is not SyncState.LIVE:
                 copy.update(state=SyncState.SYNCING)
@@ -67,7 +68,7 @@ class FullSync:
         finally:
             copy.listing = copy.urgent = False
             if copy.record.state is not SyncState.LIVE and copy.pages is None:
-                copy.miss()
+                copy.inbox.miss()
         self._listener.listed(copy)
         if ids is None:
             doubts.doubt(copy, RELIST)
@@ -94,7 +95,7 @@ class FullSync:
             doubts.settle(copy, Doubts(relist=True, check_ids=True, refetch=copy.doubts.refetch))
             if copy.inbox:
                 doubts.doubt(copy, OWN_WRITE)  # the copy does not say so yet
-            copy.taken(len(copy.inbox))  # what came before the request is in the listing
+            copy.inbox.empty()  # what came before the request is in the listing
 
         def answered() -> None:
             nonlocal came_before
@@ -119,7 +120,7 @@ class FullSync:
         shows = seen_items.shows_publisher(listed.items.shown_publishers)
         later = copy.inbox[came_before:]
         undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)
-        may_differ = _ids_of(later if undisturbed else copy.inbox)
+        may_differ = _ids_of(later if undisturbed else list(copy.inbox))
         same = set(ids) ^ set(listed.ids) <= may_differ
         last = copy.disturbed + 1 >= ATTEMPTS
         if (
@@ -133,7 +134,7 @@ class FullSync:
                 raise ListingError("the node changed each time that it was listed")
             return None
         if undisturbed:
-            copy.taken(len(copy.inbox))
+            copy.inbox.empty()
         else:
             # All that came meanwhile is applied on top, once more where the answer held it: what a service told
             # before its answer may be missing in it. The order before teaches nothing, then.

@@ -46,7 +46,7 @@ class PartialSync:
 
     async def refetch(self, copy: Copy, wanted: Sequence[str]) -> None:
         """Ask for items whose contents did not come along. Those that are not there any more were retracted."""
-        heard = copy.heard
+        heard = copy.inbox.heard
         found: dict[str, SeenItem] = {}
         for item_id in wanted:
             # One by one: some services refuse a whole request for one missing id.
@@ -58,13 +58,13 @@ class PartialSync:
                 continue
             answer = await listing.read_answer(self._context, iq)
             found.update((item.id, item) for item in answer.items if item.id == item_id)
-        await copy.quiet()
-        if copy.heard != heard:
+        await copy.inbox.quiet()
+        if copy.inbox.heard != heard:
             return  # something came meanwhile: what we have may be older. They are still in doubt.
         steps: list[Step] = [Put(item, Place.LAST, Place.KEEP) for item in found.values()]
         missing = tuple(id_ for id_ in wanted if id_ not in found)
         held = await self._context.database.read(items.which, copy.record.id, missing)
-        if copy.heard != heard:
+        if copy.inbox.heard != heard:
             return
         if held:
             steps.append(Remove(tuple(held)))
@@ -74,7 +74,7 @@ class PartialSync:
         applied = await self._apply(copy, steps)
         if applied.inserted:
             doubts.doubt(copy, RELIST)  # where among the others, only a listing shows
-        if copy.heard == heard:  # else the same item may be in doubt anew
+        if copy.inbox.heard == heard:  # else the same item may be in doubt anew
             doubts.settle(copy, Doubts(refetch=frozenset(wanted)))
             doubts.settle_own_writes(copy)
 
@@ -82,15 +82,15 @@ class PartialSync:
         """See whether something was evicted: services drop what exceeds `max_items` without a word. Returns how
         long to leave the node in peace afterwards."""
         loop = asyncio.get_running_loop()
-        await copy.quiet()
-        heard = copy.heard
+        await copy.inbox.quiet()
+        heard = copy.inbox.heard
         held = await self._context.database.scan(items.held_ids, copy.record.id)
         began, waited = loop.time(), slots.waited()
         listed, by_disco = await listing.list_ids(self._context, copy.key, held)
         confirmed = await self._is_confirmed(copy, held, listed)
         took = loop.time() - began - (slots.waited() - waited)
-        await copy.quiet()
-        if heard != copy.heard:
+        await copy.inbox.quiet()
+        if heard != copy.inbox.heard:
             return took * CHECK_REST  # still in doubt: look again
         there = set(listed)
         evicted = tuple(id_ for id_ in held if id_ not in there)
@@ -100,7 +100,7 @@ class PartialSync:
             doubts.doubt(copy, RELIST)  # the service did not tell of them in the order in which it stored them
         elif evicted:
             await self._apply(copy, [Remove(evicted)])
-        if copy.heard == heard:
+        if copy.inbox.heard == heard:
             # Not a moment earlier: until the evicted are out, the copy must not answer.
             doubts.settle(copy, Doubts(check_ids=True))
             copy.answered_at = loop.time()
@@ -177,20 +177,20 @@ class PartialSync:
             self._context.spawn(self._take_in(copy, seen, shows_all=shows_all), f"taking in {copy.key.node}")
 
     async def _take_in(self, copy: Copy, seen: list[SeenItem], *, shows_all: bool) -> None:
-        now, heard, steps = self._context.clock(), copy.heard, None
+        now, heard, steps = self._context.clock(), copy.inbox.heard, None
         try:
             if shows_all and copy.record.complete and copy.record.item_count <= len(seen):
                 held = await self._context.database.scan(items.held, copy.record.id)
                 if {item.id for item in held} <= {item.id for item in seen}:
                     steps = plan_listing(held, seen)  # in the service's order, and nothing is taken out for it
-            if not _is_idle(copy) or copy.heard != heard:
+            if not _is_idle(copy) or copy.inbox.heard != heard:
                 return  # a listing that has begun since knows better
             await self._apply(copy, steps or [Put(item, Place.LAST, Place.KEEP) for item in seen])
         except (DatabaseError, ListingError) as error:
             log.info("an answer could not be kept: %s", error)
             return
         # Not a moment earlier: until it is stored, the copy says something else.
-        if copy.heard == heard:
+        if copy.inbox.heard == heard:
             copy.cover([item.id for item in seen], now)
             if steps is not None and copy.followed:
                 copy.update(verified_at=now)
@@ -198,14 +198,14 @@ class PartialSync:
     async def compare(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
         """What the service just answered verifies what it covers of a live copy; or casts doubt on all of it, for then
         something was not told."""
-        now, heard = self._context.clock(), copy.heard
+        now, heard = self._context.clock(), copy.inbox.heard
         seen = self._read(answered)
         ids = [item.id for item in seen]
         contents = await self._context.database.read(polls.contents, copy.record.id, ids)
         wrong = [item for item in seen if contents.get(item.id) != item.content_digest]
         differs = [item for item in wrong if not await self._says_the_same(copy, item)]
         in_order = not shows_all or ids == await self._context.database.scan(items.held_ids, copy.record.id)
-        if copy.heard != heard or not copy.at_rest:
+        if copy.inbox.heard != heard or not copy.at_rest:
             return  # the copy is of another moment by now
         if differs or (not in_order and len(seen) == len(answered)):
             doubts.doubt(copy, NOT_TOLD)
@@ -229,18 +229,18 @@ class PartialSync:
         be another node of that name, though the service says that we are subscribed to it; so it is subscribed to
         again, and listed."""
         doubts.done(copy, Chores(revalidate=True))
-        await copy.quiet()
-        heard = copy.heard
+        await copy.inbox.quiet()
+        heard = copy.inbox.heard
         iq = await listing.request_items(self._context, copy.key, max_items=1)
         answer = await listing.read_answer(self._context, iq)
         copy.answered_at = asyncio.get_running_loop().time()
-        await copy.quiet()
+        await copy.inbox.quiet()
         same = [await self._holds(copy, item) for item in answer.items]
-        rest, differs = 0.0, heard == copy.heard and not all(same)
+        rest, differs = 0.0, heard == copy.inbox.heard and not all(same)
         if not differs:
-            heard, count = copy.heard, copy.record.item_count
+            heard, count = copy.inbox.heard, copy.record.item_count
             rest = await self.check_ids(copy)
-            differs = heard == copy.heard and (copy.doubts.relist or copy.record.item_count != count)
+            differs = heard == copy.inbox.heard and (copy.doubts.relist or copy.record.item_count != count)
         if differs:
             doubts.doubt(copy, NOT_TOLD)
         return rest

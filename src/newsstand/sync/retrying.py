@@ -61,8 +61,7 @@ class Retrying:
             # Behind the save, which may take long: a retry that fell due before this task ended would be lost.
             if not lasting or copy.record.failed_by is not None:  # else it changed meanwhile, and is tried earlier
                 self._try_in(copy, pause)
-        self.hear(copy, copy.missed)
-        copy.missed = ()
+        self.hear(copy, copy.inbox.take_missed())
 
     def is_waiting(self, copy: Copy) -> bool:
         """Whether a copy's last failure waits for a change, and nobody for the copy. It is tried again in time."""

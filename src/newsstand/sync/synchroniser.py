@@ -289,7 +289,7 @@ class Synchroniser:
                 await self.close(copy, f"the service says {error}", refused=error.condition in REFUSED)
             elif copy.followed:
                 if copy.pages is None:
-                    copy.miss()
+                    copy.inbox.miss()
                 await self._retrying.failed(copy, error)
             if self._leading.doubting.has_any(copy):
                 await self._leading.doubting.settle(copy)  # it is not live: that says enough
@@ -321,7 +321,7 @@ class Synchroniser:
         doubts.settle(copy, copy.doubts.without(OWN_WRITE))
         copy.subscribed = False
         copy.pages = None
-        copy.taken(len(copy.inbox))
+        copy.inbox.empty()
         copy.order = None
         copy.covered.clear()
         self._retrying.forget(copy)
@@ -404,7 +404,7 @@ class Synchroniser:
             applied, doubts = await self._leading.storing.write(copy, change)
         self._leading.doubting.keep(copy, doubts)
         copy.update(revision=applied.revision, **applied.counts._asdict())
-        copy.removed.extend(applied.removed)
+        copy.inbox.note_gone(applied.removed)
         for item_id in applied.removed:
             copy.cursors.known.pop(item_id, None)  # if it comes again, it is another one to the service
         copy.tell()

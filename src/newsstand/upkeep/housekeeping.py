@@ -129,7 +129,7 @@ class Housekeeping:
         """Serve nothing of a copy from this moment on, and end the work on it; `forget` does the rest."""
         dropped = Dropped(copy, copy.followed)
         copy.update(state=SyncState.UNSYNCED, complete=False, reason="the copy was dropped")
-        copy.taken(len(copy.inbox))
+        copy.inbox.empty()
         self._context.copies.drop(copy)
         self._synchroniser.forget(copy)
         return dropped

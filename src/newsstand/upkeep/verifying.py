@@ -119,19 +119,19 @@ async def _compare(context: Context, key: NodeKey, progress: Progress | None) ->
     copy = context.copies.find(key)
     if copy is None or not copy.record.complete:
         raise NotInCopy(f"there is no complete copy of {key.node!r} of {key.service}")
-    await copy.quiet()
-    heard = copy.heard
+    await copy.inbox.quiet()
+    heard = copy.inbox.heard
     pages = listing.begin(context, copy)
     listed = await listing.download(context, key, context.ways(key.service), progress, pages=pages)
-    await copy.quiet()
+    await copy.inbox.quiet()
     revision, held = await _held(context, copy)
-    quiet = heard == copy.heard and not _in_motion(copy)
-    return _Moment(compare(key, held, listed.items), listed.items, copy.heard, revision, quiet)
+    quiet = heard == copy.inbox.heard and not _in_motion(copy)
+    return _Moment(compare(key, held, listed.items), listed.items, copy.inbox.heard, revision, quiet)
 
 
 def _in_motion(copy: Copy) -> bool:
     """Whether something is under way that may change the copy, or the service, in a moment."""
-    return copy.dropped or copy.writing > 0 or copy.listing or (copy.doubtful and copy.work is not None)
+    return copy.dropped or copy.own.under_way > 0 or copy.listing or (copy.doubtful and copy.work is not None)
 
 
 async def _held(context: Context, copy: Copy) -> tuple[int, list[HeldItem]]:

@@ -97,7 +97,7 @@ class SharedDoubts:
         if doubt in raised or doubt in self._settled or copy in self._raising:
             return  # while we raise some ourselves, the next look tells
         raised[doubt] = None
-        copy.heard += 1  # what was asked for before this moment may be older
+        copy.inbox.void_answers()  # what was asked for before this moment may be older
         stays = copy.behaviour.ways.overwritten is Way.STAYS
         if doubt.item_id != doubt_rows.WHOLE and stays:
             own_doubts.doubt(copy, refetch(doubt.item_id))

@@ -63,8 +63,9 @@ def test_a_copy_behind_the_programs_own_writes_says_so() -> None:
 
 def test_whatever_is_under_way_is_part_of_the_situation() -> None:
     copy = copy_of(quarantined=1)
-    copy.inbox.append(TOLD)
-    copy.writing = 2
+    copy.inbox.put(TOLD)
+    copy.own.begin()
+    copy.own.begin()
     doubt(copy, refetch("a"))
     assert copy.situation(False, 0, holds_all=True) == Situation(
         SyncState.LIVE,
@@ -157,34 +158,35 @@ def test_a_very_long_order_is_not_kept() -> None:
 
 async def test_nothing_is_waited_for_where_nothing_arrived() -> None:
     async with asyncio.timeout(5):
-        await copy_of().quiet()
+        await copy_of().inbox.quiet()
 
 
 async def test_who_waits_goes_on_when_all_is_stored_and_not_before() -> None:
     copy = copy_of()
-    copy.inbox += [TOLD, TOLD]
-    waiting = [asyncio.create_task(copy.quiet()) for _ in range(2)]
+    copy.inbox.put(TOLD)
+    copy.inbox.put(TOLD)
+    waiting = [asyncio.create_task(copy.inbox.quiet()) for _ in range(2)]
     await asyncio.sleep(0)
-    copy.taken(1)
+    copy.inbox.take(1)
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
-    copy.taken(1)
+    copy.inbox.take(1)
     async with asyncio.timeout(5):
         await asyncio.gather(*waiting)
-    assert copy.inbox == []
+    assert not copy.inbox
 
 
 async def test_who_waits_waits_for_what_arrives_meanwhile_too() -> None:
     copy = copy_of()
-    copy.inbox.append(TOLD)
-    waiting = asyncio.create_task(copy.quiet())
+    copy.inbox.put(TOLD)
+    waiting = asyncio.create_task(copy.inbox.quiet())
     await asyncio.sleep(0)
-    copy.taken(1)
-    copy.inbox.append(TOLD)
+    copy.inbox.take(1)
+    copy.inbox.put(TOLD)
     for _ in range(5):
         await asyncio.sleep(0)
     assert not waiting.done()
-    copy.taken(1)
+    copy.inbox.take(1)
     async with asyncio.timeout(5):
         await waiting
 
