@@ -285,9 +285,9 @@ async def test_what_orders_are_learnt_from_keeps_no_payloads(database: Database)
     async with at_work(database, service) as program:
         await program.follow()
         copy = program.copy()
-        copy.remember_order(["a", "b", "c"], [])
+        copy.order.remember(["a", "b", "c"], [])
         service.publish(NODE, "a", "y" * 50_000)
-        assert "y" * 100 not in repr(copy.history)
+        assert "y" * 100 not in repr(copy.order.history)
 
 
 # Answers

@@ -421,7 +421,7 @@ class Reading:
         answered = protocol.find_items(iq)
         copy = self._context.copies.find(request.key)
         if copy is not None:
-            copy.answered_at = asyncio.get_running_loop().time()
+            copy.checked.answered(asyncio.get_running_loop().time())
         if copy is not None and copy.record.state is SyncState.LIVE and request.max_items is not None:
             copy.cursors.learn(protocol.read_ends(iq))
         if copy is not None and request.item_ids and answered is not None:

@@ -7,42 +7,30 @@ import asyncio
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from newsstand.model import (
     Counts,
-    News,
     NodeKey,
     NodeRecord,
-    Notification,
-    Published,
-    Purged,
-    Retracted,
-    StorableItem,
     SyncState,
     Verdict,
 )
 from newsstand.rules.batch_sizes import BatchSizes
 from newsstand.rules.doubts import CLEAR, Chores
 from newsstand.rules.policy import Situation
+from newsstand.state.checked import Checked
 from newsstand.state.cursors import Cursors
 from newsstand.state.elsewhere import Elsewhere
-from newsstand.state.inbox import Inbox, Waiting, outlined
+from newsstand.state.inbox import Inbox, Waiting
 from newsstand.state.lease import Lease
+from newsstand.state.order import Order
 from newsstand.state.own_writes import OwnWrites
 from newsstand.state.pages import Pages
 from newsstand.state.services import Services, ServiceState
 from newsstand.state.spool import Spool
 from newsstand.storage.statements.owners import Held
-
-HISTORY = 50
-"""News above which a change of order teaches nothing."""
-COVERED = 1_000
-"""How many items of a node it is remembered of when an answer last showed them."""
-ORDER = 10_000
-"""Items of a node above which its order teaches nothing: comparing orders takes time."""
-
 
 _tickets = itertools.count(1)
 
@@ -56,10 +44,8 @@ def ticket() -> int:
 class Copy:
     """One node's copy."""
 
-    portions: BatchSizes | None = None
+    batch_sizes: BatchSizes | None = None
     """How much of it is asked for at a time; None before its first listing."""
-    answered_at: float = 0.0
-    """By the loop's clock, when the service last answered about it: so long ago the account could read it."""
     confirmed_at: float = 0.0
     """By the loop's clock, when the service last said that we are subscribed to it."""
     skips_missing: bool = False
@@ -105,9 +91,6 @@ class Copy:
         self.record = record
         self.behaviour = behaviour or ServiceState()
         """Of its service."""
-        self.covered: dict[str, int] = {}
-        """By item id, when an answer last showed that item while the copy was not live, in microseconds since the
-        epoch; oldest first."""
         self.lease = Lease()
         self.elsewhere = Elsewhere()
         self.inbox = Inbox(waiting)
@@ -126,11 +109,8 @@ class Copy:
         self.failure: Exception | None = None
         """Why the last synchronisation failed."""
         self.cursors = Cursors()
-        self.order: list[str] | None = None
-        """The ids of the last listing, where its order still teaches something; `history` is the news since."""
-        self.history: list[News] = []
-        self.payloads: dict[str, bytes] = {}
-        """Digests of what the items of that order said, by item."""
+        self.order = Order()
+        self.checked = Checked()
         self.changed = asyncio.Event()
         """Set when something of it was committed, or it was dropped; each time there is a new one. Taken before
         looking at the log, it cannot be missed."""
@@ -168,7 +148,7 @@ class Copy:
         self.pages = None
         self.elsewhere.forget()
         self.inbox.empty()
-        self.order = None
+        self.order.forget()
 
     def update(self, **changes: Any) -> None:
         self.record = dataclasses.replace(self.record, **changes)
@@ -189,21 +169,10 @@ class Copy:
         if self.record.state in (SyncState.LIVE, SyncState.SYNCING):
             self.update(state=SyncState.STALE, reason=reason)
 
-    def cover(self, item_ids: Iterable[str], now: int) -> None:
-        """An answer showed these items as they are stored."""
-        for item_id in item_ids:
-            self.covered.pop(item_id, None)
-            self.covered[item_id] = now
-        while len(self.covered) > COVERED:
-            del self.covered[next(iter(self.covered))]
-
     def verified_at(self, item_ids: Sequence[str]) -> int | None:
         """When the service was last seen to say what the copy says: of these items, or of the whole node if they are
         none."""
-        at = self.record.verified_at
-        if item_ids and at is not None and all(item_id in self.covered for item_id in item_ids):
-            return max(at, min(self.covered[item_id] for item_id in item_ids))
-        return at
+        return self.checked.verified_at(self.record.verified_at, item_ids)
 
     def situation(
         self,
@@ -231,62 +200,18 @@ class Copy:
             age=math.inf if verified_at is None else max(0.0, (now - verified_at) / 1e6),
         )
 
-    def note(self, told: Notification) -> None:
-        """Keep news for what the next listing's order can teach."""
-        if self.order is not None:
-            self.history += map(outlined, told.news)
-            if len(self.history) > HISTORY:
-                self.order = None
-                self.history.clear()
-
-    def remember_order(self, ids: list[str], items: Iterable[StorableItem] | None = None) -> None:
-        """The node is in this order now. `items`: what they say; by default, what was told since the order before."""
-        if len(ids) > ORDER:
-            self.order, self.payloads = None, {}
-        elif items is None:
-            told = payloads_after(self.payloads, self.history)
-            self.payloads = {item_id: told[item_id] for item_id in ids if item_id in told}
-        else:
-            self.payloads = {item.id: item.payload_digest for item in items}
-        if len(ids) <= ORDER:
-            self.order = ids
-        self.history.clear()
-
-    def explains(self, news: Sequence[News], items: Sequence[StorableItem]) -> bool:
-        """Whether the items say what they should after these news of the order that is remembered: else some news were
-        lost, or are not here yet, and what else they did is not known either."""
-        if len(items) > ORDER:
-            return False
-        told = payloads_after(self.payloads, news)
-        return all(told.get(item.id) == item.payload_digest for item in items)
-
     def begin_pages(self, page_size: int, items: Spool) -> Pages:
         """A listing, by pages of so many items or of as many as are known to arrive. They go to `items`."""
-        self.portions = self.portions or BatchSizes(page_size)
-        self.portions.begin()
-        return Pages(self.portions, items)
+        self.batch_sizes = self.batch_sizes or BatchSizes(page_size)
+        self.batch_sizes.begin()
+        return Pages(self.batch_sizes, items)
 
     def tell(self) -> None:
         """Wake those who watch: they look by themselves what there is. After each commit."""
         self.changed.set()
+        self.order = Order()
+        self.checked = Checked()
         self.changed = asyncio.Event()
-
-
-def payloads_after(payloads: Mapping[str, bytes], news: Iterable[News]) -> dict[str, bytes]:
-    """What items say, by item, when these news happened to them."""
-    told = dict(payloads)
-    for what in news:
-        match what:
-            case Published(items):
-                told.update((item.id, item.payload_digest) for item in items)
-            case Retracted(item_ids):
-                for item_id in item_ids:
-                    told.pop(item_id, None)
-            case Purged():
-                told.clear()
-            case _:
-                pass
-    return told
 
 
 class Copies:

@@ -25,6 +25,14 @@ class Cursors:
         if len(self.limits) > LIMITS:
             del self.limits[next(iter(self.limits))]
 
+    def forget(self, item_id: str) -> None:
+        """It was removed: if it comes again, it is another one to the service."""
+        self.known.pop(item_id, None)
+
+    def forget_all(self) -> None:
+        """The node may hold others now. What the program asks with is remembered."""
+        self.known.clear()
+
     def learn(self, listing: Listing) -> None:
         """An answer names those of its first and last item."""
         if listing.rsm is not None and listing.items:

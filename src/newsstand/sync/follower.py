@@ -69,7 +69,7 @@ class Follower:
     def hear(self, copy: Copy, told: Notification) -> None:
         """Take in news of a node: from now on reads wait for it."""
         copy.inbox.void_answers()
-        copy.covered.clear()
+        copy.checked.forget_covered()
         if not copy.lease.ours:
             self._await(copy, told)
             return
@@ -80,10 +80,11 @@ class Follower:
         copy.own.keep_told(told.news, copy.inbox.heard)
         if copy.listing or copy.pages is not None or copy.record.state is SyncState.LIVE:
             if copy.inbox.put(told):
-                copy.note(told)
+                copy.order.note(told.news)
             else:
                 doubts.doubt(copy, RELIST)
-                copy.pages = copy.order = None
+                copy.pages = None
+                copy.order.forget()
                 self._synchroniser.want(copy)
             self.drain(copy)
         elif any(isinstance(news, Deleted) for news in told.news):
@@ -92,7 +93,7 @@ class Follower:
         else:
             # A copy that is neither live nor being listed will be listed: that brings it. But what came between is
             # then not known, so the order will teach nothing.
-            copy.order = None
+            copy.order.forget()
             self._synchroniser.hear_of_failed(copy, told.news)
 
     def _await(self, copy: Copy, told: Notification) -> None:

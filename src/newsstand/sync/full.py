@@ -62,7 +62,7 @@ class FullSync:
             if asyncio.get_running_loop().time() - copy.confirmed_at > self._context.settings.revalidate:
                 copy.subscribed = False  # perhaps it is not any more: of a copy that is not live, nobody asks that
             if not self._is_subscribed(copy):
-                copy.order = None  # a gap: the news since that order are not all known
+                copy.order.forget()  # a gap: the news since that order are not all known
             await self._subscriptions.begin(copy)
             ids = await self._attempt(copy)
         finally:
@@ -138,12 +138,12 @@ class FullSync:
         else:
             # All that came meanwhile is applied on top, once more where the answer held it: what a service told
             # before its answer may be missing in it. The order before teaches nothing, then.
-            copy.order = None
+            copy.order.forget()
         await self._context.learn(copy.key.service, ways, self._learnt(copy, listed, ids if by_disco else (), later))
         await self._store(copy, listed, shows, turns)
         listed.items.close()
         if not undisturbed:
-            copy.order = None
+            copy.order.forget()
         return listed.ids
 
     def _is_subscribed(self, copy: Copy) -> bool:
@@ -160,11 +160,11 @@ class FullSync:
     def _learnt(self, copy: Copy, listed: listing.Listed, ids: Sequence[str], later: Sequence[Notification]) -> Ways:
         """What a listing, and the ids by another way, teach of the service."""
         ways = learn_from_disco(listed.ways, listed.ids, ids)
-        if copy.order is not None:
+        if copy.order.ids is not None:
             # Only what came before the answer can have had a part in its order.
-            until = len(copy.history) - sum(len(told.news) for told in later)
-            if copy.explains(news := copy.history[:until], listed.items):
-                said = said_by_order(ways, copy.order, news, listed.ids)
+            until = len(copy.order.history) - sum(len(told.news) for told in later)
+            if copy.order.explains(news := copy.order.history[:until], listed.items):
+                said = said_by_order(ways, copy.order.ids, news, listed.ids)
                 ways = copy.behaviour.evidence.weigh(ways, said, copy.key, news)
         if copy.key.service == copy.key.account and listed.own_from is not Way.UNKNOWN:
             ways = ways.learn(own_from=listed.own_from)
@@ -201,13 +201,13 @@ class FullSync:
             await self._storing.save(copy)  # what was changed of it during the write must not get lost, nor undo it
         copy.failure = None
         doubts.done(copy, Chores(revalidate=True))
-        copy.answered_at = asyncio.get_running_loop().time()
+        copy.checked.answered(asyncio.get_running_loop().time())
         doubts.settle_own_writes(copy)
-        copy.cursors.known.clear()
+        copy.cursors.forget_all()
         cursor_probing.note_need(copy)
         partial.remember_order(self._context, copy, listed.ids, listed.items)
         for told in copy.inbox:
-            copy.note(told)
+            copy.order.note(told.news)
         self._parse(copy)
 
 

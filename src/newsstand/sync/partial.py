@@ -103,7 +103,7 @@ class PartialSync:
         if copy.inbox.heard == heard:
             # Not a moment earlier: until the evicted are out, the copy must not answer.
             doubts.settle(copy, Doubts(check_ids=True))
-            copy.answered_at = loop.time()
+            copy.checked.answered(loop.time())
             cursor_probing.note_need(copy)
             copy.update(verified_at=self._context.clock())
             if self._is_order_known(copy, by_disco=by_disco) and not copy.doubts.relist:
@@ -191,7 +191,7 @@ class PartialSync:
             return
         # Not a moment earlier: until it is stored, the copy says something else.
         if copy.inbox.heard == heard:
-            copy.cover([item.id for item in seen], now)
+            copy.checked.cover([item.id for item in seen], now)
             if steps is not None and copy.followed:
                 copy.update(verified_at=now)
 
@@ -210,7 +210,7 @@ class PartialSync:
         if differs or (not in_order and len(seen) == len(answered)):
             doubts.doubt(copy, NOT_TOLD)
         elif not wrong:
-            copy.cover(ids, now)
+            copy.checked.cover(ids, now)
             if shows_all and in_order:
                 copy.update(verified_at=now)
 
@@ -233,7 +233,7 @@ class PartialSync:
         heard = copy.inbox.heard
         iq = await listing.request_items(self._context, copy.key, max_items=1)
         answer = await listing.read_answer(self._context, iq)
-        copy.answered_at = asyncio.get_running_loop().time()
+        copy.checked.answered(asyncio.get_running_loop().time())
         await copy.inbox.quiet()
         same = [await self._holds(copy, item) for item in answer.items]
         rest, differs = 0.0, heard == copy.inbox.heard and not all(same)
@@ -280,6 +280,6 @@ def remember_order(context: Context, copy: Copy, ids: list[str], items: Sequence
     # What looks like a move may have been none; what stays, stayed.
     doubtful = ways.overwritten in (Way.LAST, Way.FIRST) and len(ids) <= WATCHED
     if unknown or doubtful:
-        copy.remember_order(ids, items)
+        copy.order.remember(ids, items)
     else:
-        copy.order = None
+        copy.order.forget()

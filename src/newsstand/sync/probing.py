@@ -50,7 +50,7 @@ async def _try_all(context: Context, copy: Copy, ids: Sequence[str], ways: Ways)
         ways = await _try(context, copy, ids, ways, ItemsRequest(copy.key, item_ids=last_first))
     if ways.repeated_id is Way.UNKNOWN and len(ids) > 1:
         ways = await _try(context, copy, ids, ways, ItemsRequest(copy.key, item_ids=(ids[-1], ids[0], ids[-1])))
-    whole_arrives = copy.portions is None or not copy.portions.by_ids
+    whole_arrives = copy.batch_sizes is None or not copy.batch_sizes.by_ids
     if ways.paging is Way.UNKNOWN and 1 < len(ids) <= context.settings.page_size and whole_arrives:
         answer = answers.read_items(await listing.request_items(context, copy.key, rsm=RsmQuery(1)))
         whole = answer.rsm is None and [item.id for item in answer.items] == list(ids)

@@ -84,7 +84,7 @@ class Subscriptions:
             return
         log.info("the subscription to %r of %s was lost", copy.key.node, copy.key.service)
         doubts.doubt(copy, RELIST)
-        copy.order = None  # a gap: the news since that order are not all known
+        copy.order.forget()  # a gap: the news since that order are not all known
         copy.update(access_model=None)  # it may be another node: look before subscribing to it
         await self.begin(copy)
         if await self._is_named(copy) is False:

@@ -322,8 +322,8 @@ class Synchroniser:
         copy.subscribed = False
         copy.pages = None
         copy.inbox.empty()
-        copy.order = None
-        copy.covered.clear()
+        copy.order.forget()
+        copy.checked.forget_covered()
         self._retrying.forget(copy)
 
     async def settle_closed(self, copy: Copy) -> None:
@@ -406,7 +406,7 @@ class Synchroniser:
         copy.update(revision=applied.revision, **applied.counts._asdict())
         copy.inbox.note_gone(applied.removed)
         for item_id in applied.removed:
-            copy.cursors.known.pop(item_id, None)  # if it comes again, it is another one to the service
+            copy.cursors.forget(item_id)
         copy.tell()
         if applied.changed:
             self.parse(copy)

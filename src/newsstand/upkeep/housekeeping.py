@@ -89,7 +89,7 @@ class Housekeeping:
         for copy in self._context.copies:
             if not copy.lease.ours or copy.record.state is not SyncState.LIVE:
                 continue
-            asked_long_ago, confirmed_long_ago = copy.answered_at < long_ago, copy.confirmed_at < long_ago
+            asked_long_ago, confirmed_long_ago = copy.checked.answered_at < long_ago, copy.confirmed_at < long_ago
             doubts.due(copy, Chores(revalidate=asked_long_ago, confirm=confirmed_long_ago))
             if copy.chores.revalidate or copy.chores.confirm:
                 self._synchroniser.want(copy)

@@ -54,8 +54,8 @@ class Leases:
         if not self.has_leader(copy):
             copy.age(owners.UNHEARD)
         if (before.revision, before.state) != (record.revision, record.state):
-            copy.cursors.known.clear()
-            copy.covered.clear()
+            copy.cursors.forget_all()
+            copy.checked.forget_covered()
             copy.tell()
 
     def hold(self, copy: Copy, held: Held) -> None:

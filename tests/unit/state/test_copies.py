@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import Any
 
 import pytest
 
 from newsstand.model import (
-    News,
     NodeKey,
     NodeRecord,
     Notification,
-    Published,
     Purged,
-    Retracted,
-    SeenItem,
     SyncState,
     Verdict,
 )
 from newsstand.rules.doubts import OWN_WRITE, RELIST, Doubts, refetch
 from newsstand.rules.policy import Situation
-from newsstand.state.copies import HISTORY, ORDER, Copies, Copy
+from newsstand.state.copies import Copies, Copy
 from newsstand.state.doubts import doubt
 
 KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
@@ -93,102 +88,6 @@ def test_an_update_changes_what_is_remembered_and_nothing_else() -> None:
     copy.update(revision=7)
     assert copy.record.revision == 7
     assert copy.record.item_count == 3
-
-
-# What an order can still teach -------------------------------------------------------------------------------
-
-
-def test_news_are_kept_from_a_listing_on() -> None:
-    copy = copy_of()
-    copy.note(TOLD)
-    assert copy.history == []
-    copy.remember_order(["a", "b"])
-    copy.note(TOLD)
-    assert copy.order == ["a", "b"]
-    assert copy.history == [Purged()]
-    copy.remember_order(["b"])
-    assert (copy.order, copy.history) == (["b"], [])
-
-
-def said(item_id: str, text: str) -> SeenItem:
-    return SeenItem(item_id, f"<item id='{item_id}'>{text}</item>")
-
-
-def test_an_order_is_explained_by_what_was_told_since() -> None:
-    copy = copy_of()
-    copy.remember_order(["a", "b"], [said("a", "1"), said("b", "1")])
-    assert copy.explains([], [said("a", "1"), said("b", "1")])
-    news: list[News] = [Published((said("a", "2"),)), Retracted(("b",)), Published((said("c", "1"),))]
-    assert copy.explains(news, [said("a", "2"), said("c", "1")])
-    assert not copy.explains(news, [said("a", "3"), said("c", "1")])
-    assert not copy.explains(news, [said("a", "2"), said("b", "1"), said("c", "1")])
-    assert not copy.explains([Purged()], [said("a", "1")])
-
-
-def test_an_order_that_was_checked_says_what_was_told_until_then() -> None:
-    copy = copy_of()
-    copy.remember_order(["a"], [said("a", "1")])
-    copy.note(Notification(KEY, (Published((said("a", "2"), said("b", "1"))),)))
-    copy.remember_order(["b", "a"])
-    assert copy.explains([], [said("b", "1"), said("a", "2")])
-    assert not copy.explains([], [said("b", "1"), said("a", "1")])
-
-
-def test_after_too_many_news_an_order_teaches_nothing_any_more() -> None:
-    copy = copy_of()
-    copy.remember_order(["a"])
-    news: tuple[News, ...] = tuple(Published((SeenItem(str(i), ""),)) for i in range(HISTORY))
-    copy.note(Notification(KEY, news))
-    assert copy.order == ["a"]
-    copy.note(TOLD)
-    assert not copy.order
-    assert not copy.history
-
-
-def test_a_very_long_order_is_not_kept() -> None:
-    copy = copy_of()
-    copy.remember_order([str(i) for i in range(ORDER)])
-    assert copy.order is not None
-    copy.remember_order([str(i) for i in range(ORDER + 1)])
-    assert copy.order is None
-
-
-# Waiting until all is stored -----------------------------------------------------------------------------------
-
-
-async def test_nothing_is_waited_for_where_nothing_arrived() -> None:
-    async with asyncio.timeout(5):
-        await copy_of().inbox.quiet()
-
-
-async def test_who_waits_goes_on_when_all_is_stored_and_not_before() -> None:
-    copy = copy_of()
-    copy.inbox.put(TOLD)
-    copy.inbox.put(TOLD)
-    waiting = [asyncio.create_task(copy.inbox.quiet()) for _ in range(2)]
-    await asyncio.sleep(0)
-    copy.inbox.take(1)
-    await asyncio.sleep(0)
-    assert not any(task.done() for task in waiting)
-    copy.inbox.take(1)
-    async with asyncio.timeout(5):
-        await asyncio.gather(*waiting)
-    assert not copy.inbox
-
-
-async def test_who_waits_waits_for_what_arrives_meanwhile_too() -> None:
-    copy = copy_of()
-    copy.inbox.put(TOLD)
-    waiting = asyncio.create_task(copy.inbox.quiet())
-    await asyncio.sleep(0)
-    copy.inbox.take(1)
-    copy.inbox.put(TOLD)
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not waiting.done()
-    copy.inbox.take(1)
-    async with asyncio.timeout(5):
-        await waiting
 
 
 # All of them -------------------------------------------------------------------------------------------------
