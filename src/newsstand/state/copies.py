@@ -209,8 +209,6 @@ class Copy:
     def tell(self) -> None:
         """Wake those who watch: they look by themselves what there is. After each commit."""
         self.changed.set()
-        self.order = Order()
-        self.checked = Checked()
         self.changed = asyncio.Event()
 
 
