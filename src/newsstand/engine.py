@@ -16,8 +16,9 @@ from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.state.own_writes import OwnWrites
+from newsstand.state.session import NodeSession
 from newsstand.storage.statements import items, nodes, owners
-from newsstand.sync import listing
+from newsstand.sync import listing, subscriptions
 from newsstand.sync.follower import Follower
 from newsstand.sync.parsing import Parsing
 from newsstand.sync.selection import Selection
@@ -112,7 +113,7 @@ class Engine:
         """Everything since the last session is lost: nothing vouches for a copy of ours until it is listed again."""
         copy.own = OwnWrites()
         copy.inbox.void_answers()
-        copy.skips_missing = False
+        copy.session = NodeSession()
         if copy.lease.ours:  # else another worker's session goes on
             copy.begin_anew(BEGAN)
 
@@ -160,7 +161,7 @@ class Engine:
         self.leading.doubting.end(copy)
         self.synchroniser.forget(copy)
         copy.forget_doubts()
-        copy.listing = copy.subscribed = False
+        copy.session = NodeSession()
         doubts.done(copy, Chores(confirm=True, revalidate=True))
 
     def listed(self, copy: Copy) -> None:
@@ -221,7 +222,7 @@ class Engine:
         led_elsewhere = copy is not None and copy.followed and self.leading.holding.has_leader(copy)
         if copy is None or not ((self.only_when_asked and known) or led_elsewhere):
             copy = await self._judge_asked_for(key)
-        copy.left = False
+        subscriptions.want_again(copy)
         return await self.synchroniser.list_anew(copy, progress)
 
     async def _judge_asked_for(self, key: NodeKey) -> Copy:

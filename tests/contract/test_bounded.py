@@ -102,7 +102,7 @@ async def test_large_items_without_end_are_left_to_their_service(database: Datab
     with no_more_than(12):
         async with at_work(database, service, max_bytes=20 * MB, page_size=8, retry_first=1000) as program:
             assert "max_bytes" in await fail(program)
-            error = program.copy().failure
+            error = program.copy().work.failure
     assert isinstance(error, NodeTooLarge)
     assert (error.setting, error.limit) == ("max_bytes", 20 * MB)
     # After the first page of 4 MB, as many are asked for as 2 MB hold: three.

@@ -139,8 +139,8 @@ async def test_news_of_others_are_looked_into_meanwhile(database: Database, serv
         due(copy, Chores(confirm=True, revalidate=True))
         program.replica._open.synchroniser.want(copy)
         async with asyncio.timeout(SECONDS):
-            while copy.work is not None or copy.inbox or copy.doubtful:
-                await asyncio.wait({copy.work} if copy.work else {asyncio.ensure_future(copy.changed.wait())})
+            while copy.work.task is not None or copy.inbox or copy.doubtful:
+                await asyncio.wait({copy.work.task} if copy.work.task else {asyncio.ensure_future(copy.changed.wait())})
         answer = await program.read(at=WELL)
         assert (answer.origin, [item.id for item in answer.items]) == (Origin.COPY, ["b", "c", "a"])
 
@@ -241,7 +241,7 @@ async def test_one_that_somebody_waits_for_goes_first(database: Database, servic
         await held.reached()
         wanted = SIX[0]  # it was read first, and comes last
         asked = asyncio.ensure_future(program.replica.synchronise(SERVICE, wanted))
-        while not program.copy(wanted).urgent:
+        while not program.replica._open.synchroniser.is_waited_for(program.copy(wanted)):
             await asyncio.wait({asked}, timeout=SOON)
         held.release()
         await asked

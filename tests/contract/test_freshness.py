@@ -191,7 +191,7 @@ async def test_a_copy_that_failed_is_tried_again_for_whoever_is_content_with_it(
         assert (await read(program, Policy.SERVE_STALE)).stale
         await program.settled()
         assert len(program.service.requests) == requests, "it failed a moment ago"
-        copy.failed_at -= 3600
+        program.replica._open.synchroniser._retrying._failed_at[copy] -= 3600
         assert (await read(program, Policy.SERVE_STALE)).stale
         await program.serves_live()
 

@@ -385,7 +385,7 @@ async def test_a_copy_that_was_not_live_for_long_is_subscribed_to_again_before_i
         await program.follow()
         copy = program.copy()
         doubt(copy, RELIST)
-        copy.confirmed_at = -math.inf
+        copy.session.confirm(-math.inf)
         service.forget_subscription(NODE)
         program.replica._open.synchroniser.want(copy)
         await program.settled()

@@ -17,6 +17,7 @@ from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
 from newsstand.rules.doubts import RELIST
 from newsstand.rules.policy import Serve
 from newsstand.state.doubts import doubt
+from newsstand.state.work import Pace
 from newsstand.storage.statements import answers, items, owners, polls
 from newsstand.sync import parsing
 from newsstand.workers.processes import this_process
@@ -124,7 +125,7 @@ async def test_a_retract_that_comes_while_the_rows_are_read_is_not_taken_for_sto
 
 async def test_others_are_told_of_a_doubt_before_its_node_rests(workers: Workers) -> None:
     async with workers.pair() as (first, second):
-        first.copy().rest_until = asyncio.get_running_loop().time() + 1e6
+        first.copy().pace = Pace(rest_until=asyncio.get_running_loop().time() + 1e6)
         write = first.write("publish", item=("c", "mine"))
         workers.service.publish(NODE, "c", "mine", told=False)
         first.replica.end_write(write, None)

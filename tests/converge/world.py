@@ -150,7 +150,7 @@ class Program(abc.ABC):
         opened = self.replica._open
         for copy in opened.context.copies:
             copy.checked.answered(-math.inf)
-            copy.confirmed_at = -math.inf
+            copy.session.confirm(-math.inf)
         opened.housekeeping.make_round()
         await self.replica.settled()
 

@@ -110,8 +110,8 @@ MUTANTS = [
         "not-subscribed-again",
         "each fresh session subscribes anew: the node may be another one of its name",
         "state/copies.py",
-        "        self.subscribed = self.stocked = False\n",
-        "        self.stocked = False\n",
+        "        self.session = NodeSession()\n        self.pace",
+        "        self.pace",
     ),
     Mutant(
         "fresh-taken-for-resumed",

@@ -175,7 +175,7 @@ class Reading:
 
     def _ways_with(self, copy: Copy) -> Ways:
         ways = self._context.ways(copy.key.service)
-        if not copy.skips_missing and ways.missing_id is Way.SKIPPED:
+        if not copy.session.skips_missing and ways.missing_id is Way.SKIPPED:
             # Learnt of another node, perhaps: some services skip a missing id, and refuse it to the node's owners.
             return dataclasses.replace(ways, missing_id=Way.UNKNOWN)
         return ways
@@ -424,8 +424,8 @@ class Reading:
             copy.checked.answered(asyncio.get_running_loop().time())
         if copy is not None and copy.record.state is SyncState.LIVE and request.max_items is not None:
             copy.cursors.learn(protocol.read_ends(iq))
-        if copy is not None and request.item_ids and answered is not None:
-            copy.skips_missing |= len(answered) < len(set(request.item_ids))
+        if copy is not None and answered is not None and len(answered) < len(set(request.item_ids)):
+            copy.session.note_skipped()
         if not self._context.serves(request.key.account):
             return
         if copy is not None and self._leading.holding.has_leader(copy):

@@ -12,6 +12,7 @@ from newsstand.rules.doubts import NOT_TOLD, OWN_WRITE, RELIST, refetch
 from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
+from newsstand.sync import subscriptions
 from newsstand.sync.follower import Follower
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.workers.assignment import Assignment
@@ -121,7 +122,7 @@ class Writes:
 
     def _left(self, copy: Copy) -> None:
         """The program unsubscribed by itself: it wants no notifications, so its reads ask the service."""
-        copy.left = True
+        subscriptions.leave(copy)
         copy.update(state=SyncState.STALE, reason="the program unsubscribed")
         self._context.spawn(self._leave(copy), "leaving a node")
 

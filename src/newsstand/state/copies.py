@@ -7,7 +7,7 @@ import asyncio
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from newsstand.model import (
@@ -27,9 +27,11 @@ from newsstand.state.inbox import Inbox, Waiting
 from newsstand.state.lease import Lease
 from newsstand.state.order import Order
 from newsstand.state.own_writes import OwnWrites
-from newsstand.state.pages import Pages
+from newsstand.state.pages import Listing, Pages
 from newsstand.state.services import Services, ServiceState
+from newsstand.state.session import NodeSession
 from newsstand.state.spool import Spool
+from newsstand.state.work import Closing, Pace, Work
 from newsstand.storage.statements.owners import Held
 
 _tickets = itertools.count(1)
@@ -46,43 +48,12 @@ class Copy:
 
     batch_sizes: BatchSizes | None = None
     """How much of it is asked for at a time; None before its first listing."""
-    confirmed_at: float = 0.0
-    """By the loop's clock, when the service last said that we are subscribed to it."""
-    skips_missing: bool = False
-    """The service was seen, in this session, to answer a read of this node without an item that is not there."""
-
-    stocked: bool = False
-    """In this session its ids were compared with the service's."""
-    took: float = 0.0
-    """Seconds that the service took over the last listing."""
     dropped: bool = False
     """Forgotten: its rows are no longer its own."""
     left: bool = False
     """The program unsubscribed by itself: not followed again until it asks for it."""
-    urgent: bool = False
-    """Somebody waits for its listing: it is not put off for others."""
-
-    progress: Callable[[int, int | None], None] | None = None
-    """Told how far a listing has come, where somebody waits for it: as `newsstand.model.Progress`."""
-
-    saving: int = 0
+    saves: int = 0
     """What is remembered of it is newer than what the database says, and on its way there."""
-    closing: bool = False
-    """It is closed, and the database does not say so yet."""
-    settling: int = 0
-    """It is being told."""
-
-    failed_at: float = -math.inf
-    """By the loop's clock, when its synchronisation failed last."""
-
-    disturbed: int = 0
-    """How many listings in a row could not be believed."""
-
-    rest_until: float = 0.0
-    """By the loop's clock: before, it is not listed again, so that it does not take all of its service's time."""
-
-    ends: int = 0
-    """How often the service said that the subscription, or the node, ended."""
 
     def __init__(
         self, record: NodeRecord, waiting: Waiting | None = None, behaviour: ServiceState | None = None
@@ -98,16 +69,11 @@ class Copy:
         self.doubts = CLEAR
         """Of our own, which are not looked into, nor handed to anybody."""
         self.chores = Chores()
-        self.listing = False
-        """A listing is under way: notifications wait for it."""
-        self.pages: Pages | None = None
-        """What came of a listing that the stream's end interrupted: if the session is resumed, it goes on there. Until
-        then notifications wait as they do during a listing."""
-        self.subscribed = False
-        """In this session."""
-        self.work: asyncio.Task[None] | None = None
-        self.failure: Exception | None = None
-        """Why the last synchronisation failed."""
+        self.session = NodeSession()
+        self.listing = Listing()
+        self.pace = Pace()
+        self.work = Work()
+        self.closing = Closing.OPEN
         self.cursors = Cursors()
         self.order = Order()
         self.checked = Checked()
@@ -118,7 +84,12 @@ class Copy:
     @property
     def ahead(self) -> bool:
         """What is remembered of it is newer than what the database says."""
-        return self.closing or self.lease.released or self.saving > 0
+        return self.is_closing or self.lease.released or self.saves > 0
+
+    @property
+    def is_closing(self) -> bool:
+        """It is closed, and the database does not say so yet."""
+        return self.closing is not Closing.OPEN
 
     @property
     def followed(self) -> bool:
@@ -132,7 +103,7 @@ class Copy:
 
     @property
     def doubtful(self) -> bool:
-        if self.listing or self.pages is not None or self.doubts.is_any:
+        if self.listing or self.doubts.is_any:
             return True
         return not self.lease.ours and bool(self.elsewhere)
 
@@ -145,7 +116,7 @@ class Copy:
     def forget_doubts(self) -> None:
         """What was heard, and is not stored, and what is in doubt: a listing will bring it, or another worker."""
         self.doubts = CLEAR
-        self.pages = None
+        self.listing.forget_pages()
         self.elsewhere.forget()
         self.inbox.empty()
         self.order.forget()
@@ -160,8 +131,8 @@ class Copy:
         """Nothing of it is believed, until it is listed."""
         self.age(reason)
         self.forget_doubts()
-        self.subscribed = self.stocked = False
-        self.rest_until, self.disturbed = 0.0, 0
+        self.session = NodeSession()
+        self.pace = Pace(took=self.pace.took)
         self.inbox.void_answers()
 
     def age(self, reason: str) -> None:
@@ -191,7 +162,7 @@ class Copy:
             complete=record.complete,
             count=record.item_count,
             connected=connected,
-            arriving=bool(self.inbox) and self.pages is None,
+            arriving=bool(self.inbox) and self.listing.pages is None,
             writing=self.own.under_way > 0 or self.doubts.own_write,
             doubtful=self.doubtful,
             quarantined=record.quarantined > 0,
@@ -259,7 +230,7 @@ class Copies:
 
     def hidden(self) -> frozenset[int]:
         """The ids of those that were closed or dropped, and of which the database may not say so yet."""
-        return frozenset(self._leaving | {copy.record.id for copy in self._copies.values() if copy.closing})
+        return frozenset(self._leaving | {copy.record.id for copy in self._copies.values() if copy.is_closing})
 
     def __iter__(self) -> Iterator[Copy]:
         return iter(list(self._copies.values()))

@@ -74,16 +74,15 @@ class Follower:
             self._await(copy, told)
             return
         if any(_ends_subscription(news) for news in told.news):
-            copy.subscribed = False  # in whatever state: the next listing subscribes first
-            copy.pages = None
-            copy.ends += 1
+            copy.session.end_subscription()  # in whatever state: the next listing subscribes first
+            copy.listing.forget_pages()
         copy.own.keep_told(told.news, copy.inbox.heard)
-        if copy.listing or copy.pages is not None or copy.record.state is SyncState.LIVE:
+        if copy.listing or copy.record.state is SyncState.LIVE:
             if copy.inbox.put(told):
                 copy.order.note(told.news)
             else:
                 doubts.doubt(copy, RELIST)
-                copy.pages = None
+                copy.listing.forget_pages()
                 copy.order.forget()
                 self._synchroniser.want(copy)
             self.drain(copy)
@@ -124,13 +123,13 @@ class Follower:
 
     def drain(self, copy: Copy) -> None:
         """See to it that what a live copy has heard gets applied."""
-        if copy.inbox and not copy.listing and copy.key not in self._busy:
+        if copy.inbox and not copy.listing.under_way and copy.key not in self._busy:
             self._busy.add(copy.key)
             self._context.spawn(self._drain(copy), f"following {copy.key.node}")
 
     async def _drain(self, copy: Copy) -> None:
         try:
-            while copy.inbox and not copy.listing and copy.record.state is SyncState.LIVE:
+            while copy.inbox and not copy.listing.under_way and copy.record.state is SyncState.LIVE:
                 await self._apply(copy, _batch(copy.inbox))
         except LeaseLost:
             copy.inbox.empty()
@@ -140,7 +139,7 @@ class Follower:
             copy.inbox.empty()
         finally:
             self._busy.discard(copy.key)
-        if copy.record.state is not SyncState.LIVE and not copy.listing and copy.pages is None:
+        if copy.record.state is not SyncState.LIVE and not copy.listing:
             copy.inbox.empty()
         if self._synchroniser.has_work(copy):
             self._synchroniser.want(copy)
@@ -177,7 +176,7 @@ class Follower:
             await self._synchroniser.close(copy, "the node was deleted")
         elif plan.subscription not in (None, "subscribed"):
             # Subscribing again tells whether we may; until then nothing comes.
-            copy.subscribed = False
+            copy.session.doubt_subscription()
             await self._storing.save(
                 copy, state=SyncState.STALE, reason=f"the service says: subscription {plan.subscription}"
             )

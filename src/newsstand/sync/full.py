@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from newsstand.errors import Disconnected, ListingError, StanzaError, Timeout, TooSlow
-from newsstand.model import ItemsRequest, Notification, Published, SyncState
+from newsstand.model import ItemsRequest, Notification, Progress, Published, SyncState
 from newsstand.rules.behaviour import Way, Ways, learn_from_disco
 from newsstand.rules.doubts import OWN_WRITE, RELIST, Chores, Doubts
 from newsstand.rules.evidence import said_by_order
@@ -50,42 +50,45 @@ class FullSync:
         self._parse = parse
         self._listener = listener
 
-    async def relist(self, copy: Copy) -> None:
+    async def relist(self, copy: Copy, progress: Progress | None = None) -> None:
         """List the node once; its copy is live afterwards, if that can be believed."""
-        if copy.pages is None:
+        if copy.listing.pages is None:
             await copy.inbox.quiet()
-        copy.listing = True
+        mark = copy.listing.begin()
         copy.inbox.take_missed()
         try:
             if copy.record.state is not SyncState.LIVE:
                 copy.update(state=SyncState.SYNCING)
-            if asyncio.get_running_loop().time() - copy.confirmed_at > self._context.settings.revalidate:
-                copy.subscribed = False  # perhaps it is not any more: of a copy that is not live, nobody asks that
+            if asyncio.get_running_loop().time() - copy.session.confirmed_at > self._context.settings.revalidate:
+                copy.session.doubt_subscription()  # of a copy that is not live, nobody asks whether it still is
             if not self._is_subscribed(copy):
                 copy.order.forget()  # a gap: the news since that order are not all known
             await self._subscriptions.begin(copy)
-            ids = await self._attempt(copy)
+            ids = await self._attempt(copy, mark, progress)
         finally:
-            copy.listing = copy.urgent = False
-            if copy.record.state is not SyncState.LIVE and copy.pages is None:
+            copy.listing.end(mark)
+            if copy.record.state is not SyncState.LIVE and copy.listing.pages is None:
                 copy.inbox.miss()
         self._listener.listed(copy)
         if ids is None:
             doubts.doubt(copy, RELIST)
-            copy.disturbed += 1
+            self._set_pace(copy, disturbed=copy.pace.disturbed + 1)
             return
-        copy.disturbed = 0
+        self._set_pace(copy, disturbed=0)
         try:
             await probing.probe(self._context, copy, ids)
         except (StanzaError, Timeout, TooSlow, ListingError) as error:
             # The copy is right; only the service's ways are not known, and what depends on them is asked of it.
             log.info("the ways of %s could not be learnt: %s", copy.key.service, error)
 
-    async def _attempt(self, copy: Copy) -> list[str] | None:
+    def _set_pace(self, copy: Copy, **changes: Any) -> None:
+        copy.pace = dataclasses.replace(copy.pace, **changes)
+
+    async def _attempt(self, copy: Copy, mark: object, progress: Progress | None) -> list[str] | None:
         """One listing; stored, if it can be believed. Returns its ids then, in order. Raises ListingError when the
         last of several, one after the other, cannot."""
         turns = self._context.turns
-        pages, copy.pages = copy.pages, None
+        pages = copy.listing.take_pages()
         if pages is None:
             pages = listing.begin(self._context, copy)
         pages.waited = 0.0
@@ -104,10 +107,10 @@ class FullSync:
         ways = copy.behaviour.ways
         began, waited = asyncio.get_running_loop().time(), slots.waited()
         try:
-            listed = await listing.download(self._context, copy.key, ways, copy.progress, begun, answered, pages)
+            listed = await listing.download(self._context, copy.key, ways, progress, begun, answered, pages)
         except Disconnected:
             if pages.number and copy.record.state is not SyncState.LIVE and self._is_subscribed(copy):
-                copy.pages = pages  # if the session is resumed, nothing was lost
+                copy.listing.interrupt(mark, pages)  # if the session is resumed, nothing was lost
             raise
         self._context.refusals.answered(ItemsRequest(copy.key))
         ids, by_disco = listed.ids, False
@@ -115,14 +118,14 @@ class FullSync:
             ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)
         now = asyncio.get_running_loop().time()
         # What was lost did not take the service's time, nor what we waited for others, nor what the database does.
-        copy.took = now - began - pages.waited - (slots.waited() - waited)
-        copy.rest_until = now + copy.took * LIST_REST
+        took = now - began - pages.waited - (slots.waited() - waited)
+        self._set_pace(copy, took=took, rest_until=now + took * LIST_REST)
         shows = seen_items.shows_publisher(listed.items.shown_publishers)
         later = copy.inbox[came_before:]
         undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)
         may_differ = _ids_of(later if undisturbed else list(copy.inbox))
         same = set(ids) ^ set(listed.ids) <= may_differ
-        last = copy.disturbed + 1 >= ATTEMPTS
+        last = copy.pace.disturbed + 1 >= ATTEMPTS
         if (
             copy.doubts.relist
             or not self._is_subscribed(copy)
@@ -130,7 +133,7 @@ class FullSync:
             or not (undisturbed or (last and not listed.paged))
         ):
             if last:
-                copy.disturbed = 0
+                self._set_pace(copy, disturbed=0)
                 raise ListingError("the node changed each time that it was listed")
             return None
         if undisturbed:
@@ -148,7 +151,7 @@ class FullSync:
 
     def _is_subscribed(self, copy: Copy) -> bool:
         """Whether all that happens to the node is told, as far as is known."""
-        return copy.subscribed and not copy.doubts.resubscribe
+        return copy.session.subscribed and not copy.doubts.resubscribe
 
     async def _lacks_much(self, copy: Copy, listed: listing.Listed) -> bool:
         """Whether so much of the copy is missing in a listing by several answers, which agree with each other, that it
@@ -199,7 +202,6 @@ class FullSync:
         copy.tell()
         if meanwhile:
             await self._storing.save(copy)  # what was changed of it during the write must not get lost, nor undo it
-        copy.failure = None
         doubts.done(copy, Chores(revalidate=True))
         copy.checked.answered(asyncio.get_running_loop().time())
         doubts.settle_own_writes(copy)

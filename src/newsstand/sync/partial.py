@@ -115,7 +115,7 @@ class PartialSync:
         """See which items a copy that was not kept up lacks, and which it has too many, by the ids alone: few bytes
         where a listing takes many. What came or was moved is fetched, as far as that is little. Contents that were
         overwritten in place are not found so: the copy stays stale until it is listed."""
-        copy.stocked = True
+        copy.session.take_stock()
         ways = copy.behaviour.ways
         held = await self._context.database.scan(items.held_ids, copy.record.id)
         try:
@@ -150,7 +150,7 @@ class PartialSync:
 
     async def _fetch(self, copy: Copy, item_ids: Sequence[str]) -> list[SeenItem]:
         """Those of the items that are there, in the order of `item_ids`."""
-        skips = copy.skips_missing and copy.behaviour.ways.missing_id is Way.SKIPPED
+        skips = copy.session.skips_missing and copy.behaviour.ways.missing_id is Way.SKIPPED
         # One by one else: some services refuse a whole request for one missing id.
         size = ID_BATCH if skips else 1
         found: dict[str, SeenItem] = {}
@@ -269,7 +269,7 @@ class PartialSync:
 
 def _is_idle(copy: Copy) -> bool:
     """Not live, and nothing is under way that will know better."""
-    return copy.followed and copy.record.state in (SyncState.STALE, SyncState.FAILED) and not copy.listing
+    return copy.followed and copy.record.state in (SyncState.STALE, SyncState.FAILED) and not copy.listing.under_way
 
 
 def remember_order(context: Context, copy: Copy, ids: list[str], items: Sequence[StorableItem] | None = None) -> None:

@@ -174,7 +174,8 @@ class Selection:
         if wanted and state in (SyncState.UNSYNCED, SyncState.GONE):
             state = SyncState.STALE
         dropped = copy.followed and not wanted
-        copy.closing &= not wanted  # it is opened again
+        if wanted:
+            self._synchroniser.reopen(copy)
         # Of a node that was refused, rows are kept for a while; not any longer than it is wanted.
         left_over = not wanted and copy.record.item_count > 0
         ours = await self._storing.save(

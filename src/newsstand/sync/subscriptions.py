@@ -41,15 +41,14 @@ class Subscriptions:
         each session, because it is idempotent, and repairs what a deleted and re-created node forgot. Raises
         NotFollowed where notifications would not come, and what asking the service raises."""
         await self._look(copy)
-        if copy.subscribed and not copy.doubts.resubscribe:
+        if copy.session.subscribed and not copy.doubts.resubscribe:
             return
-        key, ends = copy.key, copy.ends
+        key, agreed = copy.key, copy.session.subscribing()
 
         def answered() -> None:
             # Not when we go on, and not if news of an end came first: some services send answers and notifications
             # in no certain order. Then it is done again.
-            copy.subscribed = copy.ends == ends
-            if copy.subscribed:
+            if agreed():
                 doubts.settle(copy, Doubts(resubscribe=True))
 
         try:
@@ -78,7 +77,7 @@ class Subscriptions:
         if named:
             self._confirmed(copy)
             return
-        copy.subscribed = False
+        copy.session.doubt_subscription()
         if named is None:
             await self.begin(copy)
             return
@@ -93,7 +92,7 @@ class Subscriptions:
 
     def _confirmed(self, copy: Copy) -> None:
         doubts.done(copy, Chores(confirm=True))
-        copy.confirmed_at = asyncio.get_running_loop().time()
+        copy.session.confirm(asyncio.get_running_loop().time())
 
     async def _is_named(self, copy: Copy) -> bool | None:
         """Whether the service names our subscription; None where it does not say. Only of this node: some services
@@ -145,7 +144,7 @@ class Subscriptions:
     async def end(self, copy: Copy) -> None:
         """Unsubscribe. Best effort: a service that refuses has nothing to unsubscribe, and one that left our last
         request unanswered is not waited for, node after node."""
-        copy.subscribed = False
+        copy.session.doubt_subscription()
         key, host = copy.key, jid.host_of(copy.key.service)
         try:
             async with self._context.errands.slot(host):
@@ -156,3 +155,13 @@ class Subscriptions:
         except (ServiceError, ListingError) as error:
             log.debug("could not unsubscribe from %r: %s", key.node, error)
         copy.update(subscription=Subscription.NONE)
+
+
+def leave(copy: Copy) -> None:
+    """The program unsubscribed by itself: the node is not followed again until it asks for that."""
+    copy.left = True
+
+
+def want_again(copy: Copy) -> None:
+    """The program asks for it."""
+    copy.left = False

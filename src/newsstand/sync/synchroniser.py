@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, assert_never
 from xml.etree.ElementTree import Element
 
@@ -44,6 +45,7 @@ from newsstand.state import doubts
 from newsstand.state.context import DAY, Context
 from newsstand.state.copies import Copy
 from newsstand.state.listener import Listener
+from newsstand.state.work import Closing
 from newsstand.storage.statements import doubt_rows, items, nodes
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.sync import cursor_probing, listing
@@ -71,8 +73,10 @@ class Synchroniser:
         self.subscriptions = Subscriptions(context, leading.storing)
         self.relisting = FullSync(context, leading.storing, self.subscriptions, self.parse, listener)
         self._mending = PartialSync(context, self.apply)
-        self._retrying = Retrying(context, leading.storing, self.want)
+        self._retrying = Retrying(context, leading.storing, self.want, self.is_waited_for)
         self._slots = context.new_slots(context.settings.listing_time)
+        self._waiting: dict[Copy, list[model.Progress | None]] = {}
+        """Those of which somebody waits until they are live, and whom to tell how far a listing has come."""
         self._woken = asyncio.Event()
         self._background_from: dict[str, float] = {}
         """When the next large node of a service may be listed, by the loop's clock."""
@@ -86,23 +90,17 @@ class Synchroniser:
             return None
         if not self._may_work(copy):
             return None
-        if copy.work is None or copy.work.done():
+        if copy.work.task is None or copy.work.task.done():
             if not self.has_work(copy) or self._retrying.is_waiting(copy):
                 return None
             self._retrying.forget(copy)
-            copy.work = self._context.spawn(self._work(copy), f"synchronising {copy.key.node}")
-        return copy.work
+            task = self._context.spawn(self._work(copy), f"synchronising {copy.key.node}")
+            copy.work = dataclasses.replace(copy.work, task=task)
+        return copy.work.task
 
     async def list_anew(self, copy: Copy, progress: model.Progress | None = None) -> NodeRecord:
         """List a followed node, or have the worker do it that follows it, and wait until its copy is live. Raises what
         stopped it."""
-        copy.progress = progress
-        try:
-            return await self._list_anew(copy)
-        finally:
-            copy.progress = None
-
-    async def _list_anew(self, copy: Copy) -> NodeRecord:
         if self._context.connected and copy.followed:
             await self._leading.get_ready()
         if copy.lease.ours:
@@ -114,16 +112,31 @@ class Synchroniser:
                 await self._leading.have_settled(copy)
                 if not copy.lease.ours:
                     return copy.record
-        copy.urgent = True
-        self._slots.hurry(copy)
-        self._wake()
-        while (work := self.want(copy)) is not None:
-            await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
-            if copy.record.state is not SyncState.LIVE:
-                break
+        with self._waited_for(copy, progress):
+            self._slots.hurry(copy)
+            self._wake()
+            while (work := self.want(copy)) is not None:
+                await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
+                if copy.record.state is not SyncState.LIVE:
+                    break
         if copy.record.state is not SyncState.LIVE:
-            raise copy.failure or NewsstandError(f"not synchronised: {copy.record.reason}")
+            raise copy.work.failure or NewsstandError(f"not synchronised: {copy.record.reason}")
         return copy.record
+
+    @contextlib.contextmanager
+    def _waited_for(self, copy: Copy, progress: model.Progress | None) -> Iterator[None]:
+        waiting = self._waiting.setdefault(copy, [])
+        waiting.append(progress)
+        try:
+            yield
+        finally:
+            waiting.remove(progress)
+            if not waiting:
+                del self._waiting[copy]
+
+    def is_waited_for(self, copy: Copy) -> bool:
+        """Whether somebody waits until the copy is live: its listing is not put off for others."""
+        return copy in self._waiting
 
     def _may_work(self, copy: Copy) -> bool:
         context, ours = self._context, copy.lease.ours and copy.followed and not copy.left
@@ -132,8 +145,8 @@ class Synchroniser:
     def forget(self, copy: Copy) -> None:
         """The copy was dropped: nothing more is done about it."""
         self._retrying.forget(copy)
-        if copy.work is not None and copy.work is not asyncio.current_task():
-            copy.work.cancel()
+        if copy.work.task is not None and copy.work.task is not asyncio.current_task():
+            copy.work.task.cancel()
 
     def note_error(self, key: NodeKey, error: StanzaError, *, missing: bool = False) -> None:
         """The program was answered with an error. `missing`: it says that there is no such node; only a listing of ours
@@ -182,7 +195,9 @@ class Synchroniser:
                     await self._rest(rest)
                     continue
                 large = self._is_for_later(copy)
-                async with self._slots.slot(host_of(copy.key.service), copy, urgent=copy.urgent, large=large):
+                async with self._slots.slot(
+                    host_of(copy.key.service), copy, urgent=self.is_waited_for(copy), large=large
+                ):
                     if self._rests_until(copy) > clock():
                         continue  # another large one was listed meanwhile
                     if (job := self._next_job(copy)) is None:
@@ -201,7 +216,7 @@ class Synchroniser:
                 copy.update(state=SyncState.STALE, reason="its synchronisation was interrupted")
             raise
         finally:
-            copy.work = None
+            copy.work = dataclasses.replace(copy.work, task=None)
         if turns != self._context.turns:
             self.want(copy)  # the stream came back while this task was still winding up
 
@@ -214,8 +229,8 @@ class Synchroniser:
             copy.record.state,
             copy.doubts,
             copy.chores,
-            stocked=copy.stocked,
-            waited_for=copy.urgent,
+            stocked=copy.session.stocked,
+            waited_for=self.is_waited_for(copy),
             large=self._is_large(copy),
         )
 
@@ -253,28 +268,36 @@ class Synchroniser:
         """Large nodes that were complete once, and whose ids were looked at, are listed one at a time. Between two of
         one service there is as long a rest as the first took: meanwhile there is room for the others, and for the
         program's own requests."""
-        return copy.record.state is not SyncState.LIVE and copy.stocked and not copy.urgent and self._is_large(copy)
+        if copy.record.state is SyncState.LIVE or not copy.session.stocked:
+            return False
+        return not self.is_waited_for(copy) and self._is_large(copy)
 
     def _rests_until(self, copy: Copy) -> float:
         """Before, by the loop's clock, a copy is not listed."""
-        until = copy.rest_until if copy.record.state is not SyncState.LIVE or copy.doubts.relist else 0.0
+        until = copy.pace.rest_until if copy.record.state is not SyncState.LIVE or copy.doubts.relist else 0.0
         if self._is_for_later(copy):
             until = max(until, self._background_from.get(host_of(copy.key.service), 0.0))
         return until
 
+    def _progress(self, copy: Copy) -> model.Progress | None:
+        """Whom to tell how far a listing has come: who began to wait last."""
+        return next((told for told in reversed(self._waiting.get(copy, [])) if told is not None), None)
+
     async def _relist(self, copy: Copy) -> None:
         later = self._is_for_later(copy)
         try:
-            await self.relisting.relist(copy)
+            await self.relisting.relist(copy, self._progress(copy))
+            if copy.record.state is SyncState.LIVE:
+                copy.work = dataclasses.replace(copy.work, failure=None)
         finally:
             if later:
-                rest = min(copy.took, BACKGROUND_REST)
+                rest = min(copy.pace.took, BACKGROUND_REST)
                 self._background_from[host_of(copy.key.service)] = asyncio.get_running_loop().time() + rest
 
     def _check_domain(self, copy: Copy) -> None:
         """Raises PepRefused where its service is not to be asked about a copy that nobody waits for."""
         service = copy.key.service
-        if copy.record.state is SyncState.LIVE or copy.urgent or service == copy.key.account:
+        if copy.record.state is SyncState.LIVE or self.is_waited_for(copy) or service == copy.key.account:
             return
         if self._context.domains.is_closed(service, self._context.clock()):
             raise PepRefused(f"no PEP service of {host_of(service)} lets us read: several accounts' refuse it")
@@ -282,13 +305,13 @@ class Synchroniser:
     async def _failed(self, copy: Copy, error: NewsstandError, session: int) -> None:
         if session != self._context.session_number:
             return
-        copy.failure = error
+        copy.work = dataclasses.replace(copy.work, failure=error)
         log.info("node %r of %s is not synchronised: %s", copy.key.node, copy.key.service, error)
         try:
             if isinstance(error, StanzaError) and error.condition in MISSING | REFUSED:
                 await self.close(copy, f"the service says {error}", refused=error.condition in REFUSED)
             elif copy.followed:
-                if copy.pages is None:
+                if copy.listing.pages is None:
                     copy.inbox.miss()
                 await self._retrying.failed(copy, error)
             if self._leading.doubting.has_any(copy):
@@ -315,22 +338,27 @@ class Synchroniser:
     def shut(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
         """What must be so at once of a node that is closed; `settle_closed` does the rest."""
         until = self._context.clock() + self._context.settings.refused_days * DAY if refused else None
-        copy.closing = True
+        copy.closing = Closing.CLOSING
         self._context.copies.closings += 1
         copy.update(state=SyncState.GONE, complete=False, reason=reason, retry_at=until)
         doubts.settle(copy, copy.doubts.without(OWN_WRITE))
-        copy.subscribed = False
-        copy.pages = None
+        copy.session.doubt_subscription()
+        copy.listing.forget_pages()
         copy.inbox.empty()
         copy.order.forget()
         copy.checked.forget_covered()
         self._retrying.forget(copy)
 
+    def reopen(self, copy: Copy) -> None:
+        """The node is wanted: it is not to be stored any more that it was closed."""
+        copy.closing = Closing.OPEN
+
     async def settle_closed(self, copy: Copy) -> None:
         """Store that a node was shut, unless it was opened again, and erase its items: those of one that was refused
         when their time is over. Whoever follows it must not go on. What the database does not let us do now is tried
         again."""
-        copy.settling += 1
+        if copy.closing is Closing.CLOSING:
+            copy.closing = Closing.SETTLING
         try:
             if not copy.lease.ours:
                 await self._leading.sharing.seize(copy)
@@ -339,12 +367,13 @@ class Synchroniser:
             except LeaseLost:  # somebody took it over, and we did not know
                 await self._leading.sharing.seize(copy)
                 await self._store_closed(copy)
-            copy.closing = False
+            copy.closing = Closing.OPEN
         except DatabaseError as error:
             log.warning("that node %r is closed could not be stored: %s", copy.key.node, error)
             return
         finally:
-            copy.settling -= 1
+            if copy.closing is Closing.SETTLING:
+                copy.closing = Closing.CLOSING
         await self._leading.sharing.release(copy)
 
     async def _store_closed(self, copy: Copy) -> None:

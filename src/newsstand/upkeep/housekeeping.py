@@ -89,7 +89,10 @@ class Housekeeping:
         for copy in self._context.copies:
             if not copy.lease.ours or copy.record.state is not SyncState.LIVE:
                 continue
-            asked_long_ago, confirmed_long_ago = copy.checked.answered_at < long_ago, copy.confirmed_at < long_ago
+            asked_long_ago, confirmed_long_ago = (
+                copy.checked.answered_at < long_ago,
+                copy.session.confirmed_at < long_ago,
+            )
             doubts.due(copy, Chores(revalidate=asked_long_ago, confirm=confirmed_long_ago))
             if copy.chores.revalidate or copy.chores.confirm:
                 self._synchroniser.want(copy)
@@ -106,7 +109,7 @@ class Housekeeping:
             ours = context.serves(copy.key.account) and not self._holding.has_leader(copy)
             if ours and copy.record.state is SyncState.GONE and 0 < (copy.record.retry_at or 0) <= now:
                 context.spawn(self._synchroniser.settle_closed(copy), f"erasing {copy.key.node}")
-            if ours and (copy.record.read_at or 0) < unread and copy.work is None:
+            if ours and (copy.record.read_at or 0) < unread and copy.work.task is None:
                 context.spawn(self._forget(self.drop(copy)), f"forgetting {copy.key.node}")
         context.spawn(self._prune(now - context.settings.change_days * DAY), "pruning the log of changes")
         self._timer = asyncio.get_running_loop().call_later(ROUND, self.make_round)

@@ -15,7 +15,7 @@ from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.state.spool import Spool
 from newsstand.storage.statements import change_log, doubt_rows, items
-from newsstand.sync import listing
+from newsstand.sync import listing, subscriptions
 from newsstand.sync.synchroniser import Synchroniser
 
 ATTEMPTS = 8
@@ -72,7 +72,7 @@ class Verifying:
             lambda conn: (doubt_rows.raise_doubts(conn, node_id, [doubt_rows.WHOLE]), items.set_right(conn, node_id))
         )
         copy.count(counts)
-        copy.left = False
+        subscriptions.want_again(copy)
         await self._synchroniser.list_anew(copy, progress)
 
     def _doubt_access(self, key: NodeKey, error: StanzaError) -> None:
@@ -131,7 +131,12 @@ async def _compare(context: Context, key: NodeKey, progress: Progress | None) ->
 
 def _in_motion(copy: Copy) -> bool:
     """Whether something is under way that may change the copy, or the service, in a moment."""
-    return copy.dropped or copy.own.under_way > 0 or copy.listing or (copy.doubtful and copy.work is not None)
+    return (
+        copy.dropped
+        or copy.own.under_way > 0
+        or copy.listing.under_way
+        or (copy.doubtful and copy.work.task is not None)
+    )
 
 
 async def _held(context: Context, copy: Copy) -> tuple[int, list[HeldItem]]:

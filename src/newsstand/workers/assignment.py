@@ -53,7 +53,7 @@ class Assignment:
 
     def is_ours(self, copy: Copy) -> bool:
         """Whether one of our account's workers is to follow the node."""
-        wanted = copy.followed and not copy.left and not copy.closing and not copy.lease.released
+        wanted = copy.followed and not copy.left and not copy.is_closing and not copy.lease.released
         return wanted and self._context.serves(copy.key.account)
 
     # Our part ------------------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ class Assignment:
 
     async def _share_now(self, leaders: Mapping[int, str | None]) -> None:
         led = [copy for copy in self._context.copies if copy.lease.ours]
-        idle = [copy for copy in led if not copy.followed and copy.work is None and not copy.closing]
+        idle = [copy for copy in led if not copy.followed and copy.work.task is None and not copy.is_closing]
         if given := idle + self._find_surplus([copy for copy in led if self.is_ours(copy)]):
             self._let_go_of(given)
             # Not waited for: it has its turn among all writes, and what nobody follows is taken before them.
@@ -89,11 +89,11 @@ class Assignment:
         if not self.shares or self._sharers() == 1 or len(ours) <= part * SURPLUS:
             return []
         ours.sort(key=lambda copy: (copy.record.state is SyncState.LIVE, copy.record.read_at or 0))
-        surplus = [copy for copy in ours if copy.work is None or copy.record.state is not SyncState.LIVE]
+        surplus = [copy for copy in ours if copy.work.task is None or copy.record.state is not SyncState.LIVE]
         return surplus[: len(ours) - part]
 
     def _is_orphan(self, copy: Copy) -> bool:
-        return not copy.lease.ours and not copy.saving and self.is_ours(copy) and not self._holding.has_leader(copy)
+        return not copy.lease.ours and not copy.saves and self.is_ours(copy) and not self._holding.has_leader(copy)
 
     def _sharers(self) -> int:
         """How many workers share our accounts' nodes, we among them."""
@@ -180,13 +180,13 @@ class Assignment:
             return taken, nodes.load(conn, mine), doubt_rows.doubts_of(conn, mine)
 
         # Not before the word that we are at work, or nobody would believe it; nor before what is remembered of them.
-        first = self._holding.ready and not any(copy.saving for copy in wanted.values())
+        first = self._holding.ready and not any(copy.saves for copy in wanted.values())
         database = self._context.database
         taken, records, doubts = await (database.write_first if first else database.write)(run)
         asked = ticket()  # not before: what we wrote until then is known by now
         by_id, found = {held.node_id: held for held in taken}, {record.id: record for record in records}
         for node_id, copy in wanted.items():  # in their order: so they are synchronised
-            if node_id in found and not (copy.dropped or copy.lease.ours or copy.closing):
+            if node_id in found and not (copy.dropped or copy.lease.ours or copy.is_closing):
                 self._holding.take_over(copy, found[node_id], by_id[node_id], asked)
                 self._holding.hold(copy, by_id[node_id])
                 self._doubting.begin(copy, [doubt for doubt in doubts if doubt.node_id == node_id])

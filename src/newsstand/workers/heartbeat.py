@@ -20,6 +20,7 @@ from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
 from newsstand.state.doubts import doubt
 from newsstand.state.listener import Listener
+from newsstand.state.work import Closing
 from newsstand.storage.statements import doubt_rows, nodes, owners, polls
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.storage.statements.owners import Held
@@ -154,7 +155,7 @@ class Leading:
         own, process, known, lease = context.own_jid, this_process(), self._known(), int(self._lease * 1e6)
         before, led = self._looked_before, [copy for copy in context.copies if copy.lease.ours]
         # What could not be stored in its time: that it is not live, or in doubt. Not of what is just being stored.
-        resting = [copy for copy in led if not copy.listing and not copy.saving]
+        resting = [copy for copy in led if not copy.listing.under_way and not copy.saves]
         not_live = [copy.record.id for copy in resting if copy.record.state is not SyncState.LIVE]
         doubtful = [] if fresh else [copy for copy in led if self.doubting.is_untold(copy)]
 
@@ -267,7 +268,7 @@ class Leading:
                 self.holding.drop(copy)
         for held in look.held:
             copy = copies.by_id(held.node_id)
-            if copy is not None and copy.lease.ours and asked > copy.lease.asked and not copy.closing:
+            if copy is not None and copy.lease.ours and asked > copy.lease.asked and not copy.is_closing:
                 lost = (held.generation, held.leader) != (copy.lease.generation, self.worker)
                 if lost and held.generation >= copy.lease.generation:
                     self.holding.let_go(copy)
@@ -291,7 +292,7 @@ class Leading:
                 self.doubting.note(copy, raised)
         await self._follow_up_awaited()
         for copy in copies:
-            if copy.closing and not copy.settling:
+            if copy.closing is Closing.CLOSING:
                 self._listener.still_closing(copy)
             elif self._is_taken_for_stale(copy, look, asked):
                 await self.storing.save(copy)
@@ -340,7 +341,7 @@ class Leading:
         if (
             not copy.lease.ours
             or copy.record.state is not SyncState.LIVE
-            or copy.listing
+            or copy.listing.under_way
             or copy.ahead
             or asked < copy.lease.asked
         ):

@@ -84,7 +84,7 @@ class Leases:
 
     def refused(self, copy: Copy) -> None:
         """The database says that another worker acquired it."""
-        if copy.lease.ours and not copy.closing:
+        if copy.lease.ours and not copy.is_closing:
             self.let_go(copy)
         self._listener.lease_lost(copy)
 

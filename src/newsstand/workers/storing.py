@@ -77,7 +77,7 @@ class Storing:
 
     async def _save(self, copy: Copy, changes: dict[str, Any]) -> None:
         was_led = copy.lease.ours
-        copy.saving += 1
+        copy.saves += 1
         try:
             copy.update(**changes)
             try:
@@ -88,4 +88,4 @@ class Storing:
                 copy.update(**changes)  # as in `write`: on top of what was found when we acquired it
                 await self._write(copy, nodes.save, copy.record)
         finally:
-            copy.saving -= 1
+            copy.saves -= 1
