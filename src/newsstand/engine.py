@@ -9,14 +9,11 @@ from collections.abc import Collection
 from newsstand import model
 from newsstand.errors import Disconnected, LeaseLost, NewsstandError, NotFollowed
 from newsstand.model import NodeKey, NodeRecord, SyncState
-from newsstand.rules.doubts import Chores
 from newsstand.serving.reading import Reading
 from newsstand.serving.writes import Writes
-from newsstand.state import doubts
+from newsstand.state import resets
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
-from newsstand.state.own_writes import OwnWrites
-from newsstand.state.session import NodeSession
 from newsstand.storage.statements import items, nodes, owners
 from newsstand.sync import listing, subscriptions
 from newsstand.sync.follower import Follower
@@ -91,7 +88,7 @@ class Engine:
             return
         if session is Session.FRESH:
             for copy in self._ours():
-                self._forget_session(copy)
+                resets.begin_session(copy, BEGAN)
         self.leading.heard_again(fresh=session is Session.FRESH)
         if context.transport is not None and not context.serves(context.own_jid):
             log.warning("another client in this process keeps this account's copies: this one asks the service")
@@ -109,17 +106,9 @@ class Engine:
         """The copies that this stream's accounts have."""
         return [copy for copy in self.context.copies if self.context.serves(copy.key.account)]
 
-    def _forget_session(self, copy: Copy) -> None:
-        """Everything since the last session is lost: nothing vouches for a copy of ours until it is listed again."""
-        copy.own = OwnWrites()
-        copy.inbox.void_answers()
-        copy.session = NodeSession()
-        if copy.lease.ours:  # else another worker's session goes on
-            copy.begin_anew(BEGAN)
-
     def acquired(self, copy: Copy) -> None:
         """We follow this node from now on; if the analysers still want it."""
-        copy.begin_anew(owners.UNHEARD)
+        resets.begin_anew(copy, owners.UNHEARD)
         self.parsing.want(copy)
         if self.only_when_asked or self.selection.is_settled(copy):
             self.synchroniser.want(copy)
@@ -160,9 +149,7 @@ class Engine:
         """We do not follow it any more."""
         self.leading.doubting.end(copy)
         self.synchroniser.forget(copy)
-        copy.forget_doubts()
-        copy.session = NodeSession()
-        doubts.done(copy, Chores(confirm=True, revalidate=True))
+        resets.let_go(copy)
 
     def listed(self, copy: Copy) -> None:
         """What came during its listing can be applied."""
@@ -175,7 +162,7 @@ class Engine:
             self._kept_by_another = False
             await self.context.load()
             for copy in self._ours():
-                self._forget_session(copy)
+                resets.begin_session(copy, BEGAN)
         await self.leading.begin()
 
     # The nodes

@@ -109,9 +109,9 @@ MUTANTS = [
     Mutant(
         "not-subscribed-again",
         "each fresh session subscribes anew: the node may be another one of its name",
-        "state/copies.py",
-        "        self.session = NodeSession()\n        self.pace",
-        "        self.pace",
+        "state/resets.py",
+        "    copy.elsewhere.forget()\n    copy.session = NodeSession()\n",
+        "    copy.elsewhere.forget()\n",
     ),
     Mutant(
         "fresh-taken-for-resumed",

@@ -113,27 +113,11 @@ class Copy:
         arriving = self.inbox or self.own.under_way or self.doubts.own_write or self.doubtful
         return self.record.state is SyncState.LIVE and not arriving
 
-    def forget_doubts(self) -> None:
-        """What was heard, and is not stored, and what is in doubt: a listing will bring it, or another worker."""
-        self.doubts = CLEAR
-        self.listing.forget_pages()
-        self.elsewhere.forget()
-        self.inbox.empty()
-        self.order.forget()
-
     def update(self, **changes: Any) -> None:
         self.record = dataclasses.replace(self.record, **changes)
 
     def count(self, counts: Counts) -> None:
         self.update(**counts._asdict())
-
-    def begin_anew(self, reason: str) -> None:
-        """Nothing of it is believed, until it is listed."""
-        self.age(reason)
-        self.forget_doubts()
-        self.session = NodeSession()
-        self.pace = Pace(took=self.pace.took)
-        self.inbox.void_answers()
 
     def age(self, reason: str) -> None:
         """Nobody is told any more what happens to the node."""

@@ -12,6 +12,8 @@ class Cursors:
     """The service's own cursors of a node, as far as its answers showed them since the last listing, and what the
     program needs of them."""
 
+    __slots__ = ("known", "limits")
+
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
         """By item id."""

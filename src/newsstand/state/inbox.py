@@ -85,6 +85,13 @@ class Inbox:
         """All of them are dealt with, or will not be."""
         self.take(len(self._queue))
 
+    def forget(self) -> None:
+        """There is a gap: what came before it is not stored, and says nothing about what comes after it."""
+        self.empty()
+        self._missed = ()
+        self._recent.clear()
+        self._gone.clear()
+
     def miss(self) -> None:
         """What came during a listing that failed is not stored: the next one will bring it."""
         self._missed += tuple(outlined(news) for told in self._queue for news in told.news)

@@ -75,6 +75,10 @@ class Listing:
         if self._mark is mark:
             self.pages = pages
 
+    def forget(self) -> None:
+        """None is under way that may be believed, nor gone on with. The task that lists finds that out."""
+        self._mark = self.pages = None
+
     def forget_pages(self) -> None:
         """What came of an interrupted one cannot be gone on with."""
         self.pages = None

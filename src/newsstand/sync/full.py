@@ -66,10 +66,13 @@ class FullSync:
             await self._subscriptions.begin(copy)
             ids = await self._attempt(copy, mark, progress)
         finally:
+            is_this = copy.listing.is_this(mark)
             copy.listing.end(mark)
             if copy.record.state is not SyncState.LIVE and copy.listing.pages is None:
                 copy.inbox.miss()
         self._listener.listed(copy)
+        if not is_this:
+            return  # the node was closed, or changed hands, or a session began: nothing is drawn from it
         if ids is None:
             doubts.doubt(copy, RELIST)
             self._set_pace(copy, disturbed=copy.pace.disturbed + 1)
@@ -128,6 +131,7 @@ class FullSync:
         last = copy.pace.disturbed + 1 >= ATTEMPTS
         if (
             copy.doubts.relist
+            or not copy.listing.is_this(mark)
             or not self._is_subscribed(copy)
             or not same
             or not (undisturbed or (last and not listed.paged))
@@ -143,7 +147,7 @@ class FullSync:
             # before its answer may be missing in it. The order before teaches nothing, then.
             copy.order.forget()
         await self._context.learn(copy.key.service, ways, self._learnt(copy, listed, ids if by_disco else (), later))
-        await self._store(copy, listed, shows, turns)
+        await self._store(copy, listed, shows, turns, mark)
         listed.items.close()
         if not undisturbed:
             copy.order.forget()
@@ -173,7 +177,7 @@ class FullSync:
             ways = ways.learn(own_from=listed.own_from)
         return ways
 
-    async def _store(self, copy: Copy, listed: listing.Listed, shows: bool | None, turns: int) -> None:
+    async def _store(self, copy: Copy, listed: listing.Listed, shows: bool | None, turns: int, mark: object) -> None:
         """Make the copy equal to a listing that was begun when the session had made so many turns."""
         now = self._context.clock()
         copy.update(reason=None, attempts=0, retry_at=None, failed_by=None)
@@ -189,7 +193,8 @@ class FullSync:
 
         applied = await self._storing.write(copy, store)
         meanwhile = copy.record is not before
-        believed = turns == self._context.turns and copy.followed and not copy.left
+        goes_on = turns == self._context.turns and copy.listing.is_this(mark)
+        believed = goes_on and copy.followed and not copy.left
         copy.update(
             state=SyncState.LIVE if believed else SyncState.STALE if copy.followed else copy.record.state,
             complete=copy.followed,

@@ -26,7 +26,7 @@ from newsstand.model import (
     NodeRecord,
     SyncState,
 )
-from newsstand.rules.doubts import OWN_WRITE, RELIST
+from newsstand.rules.doubts import RELIST
 from newsstand.rules.reconcile import Applied, Step
 from newsstand.rules.refusals import MISSING, REFUSED
 from newsstand.rules.work import (
@@ -41,7 +41,7 @@ from newsstand.rules.work import (
     is_large,
     next_job,
 )
-from newsstand.state import doubts
+from newsstand.state import doubts, resets
 from newsstand.state.context import DAY, Context
 from newsstand.state.copies import Copy
 from newsstand.state.listener import Listener
@@ -340,13 +340,7 @@ class Synchroniser:
         until = self._context.clock() + self._context.settings.refused_days * DAY if refused else None
         copy.closing = Closing.CLOSING
         self._context.copies.closings += 1
-        copy.update(state=SyncState.GONE, complete=False, reason=reason, retry_at=until)
-        doubts.settle(copy, copy.doubts.without(OWN_WRITE))
-        copy.session.doubt_subscription()
-        copy.listing.forget_pages()
-        copy.inbox.empty()
-        copy.order.forget()
-        copy.checked.forget_covered()
+        resets.close(copy, reason, until)
         self._retrying.forget(copy)
 
     def reopen(self, copy: Copy) -> None:
