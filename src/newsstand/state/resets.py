@@ -27,7 +27,6 @@ def begin_anew(copy: Copy, reason: str) -> None:
     copy.age(reason)
     _forget_what_is_under_way(copy)
     copy.pace = Pace()
-    copy.inbox.void_answers()
 
 
 def let_go(copy: Copy) -> None:
@@ -51,3 +50,4 @@ def _forget_what_is_under_way(copy: Copy) -> None:
     copy.listing.forget()
     copy.order.forget()
     copy.inbox.forget()
+    copy.inbox.void_answers()
