@@ -14,6 +14,7 @@ from newsstand import Analyser
 from newsstand.model import NS_OWNER, NS_PUBSUB, ItemsRequest, NodeKey, NodeRecord, WriteRequest
 from newsstand.rules.doubts import refetch
 from newsstand.state.doubts import doubt
+from newsstand.state.work import Pace
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import PubsubNode
 from newsstand.storage.statements import items
@@ -76,6 +77,13 @@ async def test_what_is_fetched_of_a_node_that_is_closed_meanwhile_is_not_stored(
     hold.release()
     await program.settled()
     assert not any("of before" in xml for xml in await database.read(items.xml_by_ids, copy.record.id, ["a"]))
+
+
+async def test_a_node_that_is_opened_again_does_not_rest_for_its_former_listing(program: Program) -> None:
+    copy = program.copy()
+    copy.pace = Pace(rest_until=asyncio.get_running_loop().time() + 1e6)
+    program.replica._open.synchroniser.shut(copy, "the service says forbidden", refused=True)
+    await program.follow()
 
 
 async def test_a_node_deleted_through_a_session_is_not_served(program: Program) -> None:

@@ -39,6 +39,7 @@ def close(copy: Copy, reason: str, until: int | None) -> None:
     None: at once."""
     copy.update(state=SyncState.GONE, complete=False, reason=reason, retry_at=until)
     _forget_what_is_under_way(copy)
+    copy.pace = Pace()
     copy.checked.forget_covered()
 
 

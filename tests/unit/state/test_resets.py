@@ -112,7 +112,7 @@ UNDER_WAY = {"doubts", "chores", "elsewhere", "session", "listing", "order", "in
         (begin_session, False, {"own", "session"}),
         (begin_anew, True, UNDER_WAY | {"pace"}),
         (resets.let_go, False, UNDER_WAY),
-        (close, True, UNDER_WAY),
+        (close, True, UNDER_WAY | {"pace"}),
     ],
 )
 async def test_a_reset_forgets_whole_parts_and_keeps_the_others(
