@@ -27,6 +27,7 @@ def begin_anew(copy: Copy, reason: str) -> None:
     copy.age(reason)
     _forget_what_is_under_way(copy)
     copy.pace = Pace()
+    copy.cursors.forget_all()
 
 
 def let_go(copy: Copy) -> None:

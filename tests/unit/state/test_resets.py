@@ -128,6 +128,9 @@ async def test_a_reset_forgets_whole_parts_and_keeps_the_others(
     if reset is close:
         assert after["checked"].pop("_covered") == {}
         changed.discard("checked")
+    if reset in (begin_session, begin_anew) and ours:
+        assert after["cursors"].pop("known") == {}, "but what the program asks with is kept"
+        changed.discard("cursors")
     assert changed == forgotten
     assert {name for name in forgotten if after[name] != new[name]} == set()
     assert copy.inbox.heard > heard, "what was asked before is void"
