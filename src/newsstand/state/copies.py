@@ -44,39 +44,79 @@ def ticket() -> int:
 
 
 class Copy:
-    """One node's copy."""
+    """One node's copy, as this process knows it: what the database remembers of it, and its parts. Each part is
+    replaced, or changed by its own verbs, by one module alone (tests/unit/state/test_who_writes.py)."""
 
-    batch_sizes: BatchSizes | None = None
-    """How much of it is asked for at a time; None before its first listing."""
-    dropped: bool = False
-    """Forgotten: its rows are no longer its own."""
-    left: bool = False
-    """The program unsubscribed by itself: not followed again until it asks for it."""
-    saves: int = 0
-    """What is remembered of it is newer than what the database says, and on its way there."""
+    __slots__ = (
+        "__weakref__",
+        "batch_sizes",
+        "behaviour",
+        "changed",
+        "checked",
+        "chores",
+        "closing",
+        "cursors",
+        "doubts",
+        "dropped",
+        "elsewhere",
+        "inbox",
+        "key",
+        "lease",
+        "left",
+        "listing",
+        "order",
+        "own",
+        "pace",
+        "record",
+        "saves",
+        "session",
+        "work",
+    )
 
     def __init__(
         self, record: NodeRecord, waiting: Waiting | None = None, behaviour: ServiceState | None = None
     ) -> None:
         self.key = record.key
         self.record = record
+        """What the database remembers of it."""
         self.behaviour = behaviour or ServiceState()
-        """Of its service."""
+        """Of its service, shared by that service's copies."""
         self.lease = Lease()
+        """Who follows it."""
         self.elsewhere = Elsewhere()
-        self.inbox = Inbox(waiting)
-        self.own = OwnWrites()
+        """What stands against it while another worker follows it."""
         self.doubts = CLEAR
-        """Of our own, which are not looked into, nor handed to anybody."""
+        """What must be looked up before it may answer: our own doubts, which are not handed to anybody."""
         self.chores = Chores()
+        """What is due though nothing is in doubt."""
         self.session = NodeSession()
-        self.listing = Listing()
-        self.pace = Pace()
-        self.work = Work()
-        self.closing = Closing.OPEN
-        self.cursors = Cursors()
+        """What only this session of the stream knows."""
+        self.inbox = Inbox(waiting)
+        """Notifications on their way into it."""
+        self.own = OwnWrites()
+        """The program's own writes that are under way."""
         self.order = Order()
+        """What its order can teach."""
+        self.listing = Listing()
+        """The listing that is under way, or was interrupted."""
+        self.pace = Pace()
+        """How fast it is listed, and when again."""
+        self.batch_sizes: BatchSizes | None = None
+        """How much of it is asked for at a time; None before its first listing."""
         self.checked = Checked()
+        """When the service was last seen to say what it says."""
+        self.cursors = Cursors()
+        """The service's own cursors."""
+        self.work = Work()
+        """The task that works on it, and why the last one failed."""
+        self.closing = Closing.OPEN
+        """Whether the database knows that it is closed."""
+        self.saves = 0
+        """How many changes of what is remembered of it are on their way to the database."""
+        self.left = False
+        """The program unsubscribed by itself: not followed again until it asks for it."""
+        self.dropped = False
+        """Forgotten: its rows are no longer its own."""
         self.changed = asyncio.Event()
         """Set when something of it was committed, or it was dropped; each time there is a new one. Taken before
         looking at the log, it cannot be missed."""
@@ -113,7 +153,12 @@ class Copy:
         arriving = self.inbox or self.own.under_way or self.doubts.own_write or self.doubtful
         return self.record.state is SyncState.LIVE and not arriving
 
+    def take_over(self, record: NodeRecord) -> None:
+        """The database remembers this of it: what another worker, or a program, stored."""
+        self.record = record
+
     def update(self, **changes: Any) -> None:
+        """This is remembered of it from now on; the database is told by who calls it."""
         self.record = dataclasses.replace(self.record, **changes)
 
     def count(self, counts: Counts) -> None:

@@ -49,7 +49,7 @@ class Leases:
         """What the database says of a copy that is not ours."""
         before = copy.record
         read_at = max(before.read_at or 0, record.read_at or 0) or None
-        copy.record = dataclasses.replace(record, read_at=read_at)
+        copy.take_over(dataclasses.replace(record, read_at=read_at))
         copy.lease = Lease(held.generation, held.leader, asked=asked)
         if not self.has_leader(copy):
             copy.age(owners.UNHEARD)

@@ -72,7 +72,7 @@ class Storing:
         copy.update(**changes)
         record, held, made = await self._context.database.write(owners.begin_node, copy.record)
         self._context.copies.add(record, held)
-        copy.record = record
+        copy.take_over(record)
         return made
 
     async def _save(self, copy: Copy, changes: dict[str, Any]) -> None:

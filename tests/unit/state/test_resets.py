@@ -28,7 +28,7 @@ KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
 RECORD = NodeRecord(1, KEY, verdict=Verdict.WANTED, state=SyncState.LIVE, complete=True, item_count=3)
 ITEM = SeenItem("a", "<item id='a'/>")
 TOLD = Notification(KEY, (Published((ITEM,)), Purged()))
-IDENTITY = {"behaviour", "changed", "key"}
+IDENTITY = {"__weakref__", "behaviour", "changed", "key"}
 """What a copy is, rather than what is known of it."""
 
 
@@ -87,7 +87,7 @@ def said(part: Any) -> Any:
 
 
 def parts(copy: Copy) -> dict[str, Any]:
-    return {name: said(part) for name, part in vars(copy).items() if name not in IDENTITY}
+    return {name: said(getattr(copy, name)) for name in set(Copy.__slots__) - IDENTITY}
 
 
 def begin_session(copy: Copy) -> None:
