@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from newsstand import Analyser
 from newsstand.model import NS_OWNER, NS_PUBSUB, ItemsRequest, NodeKey, NodeRecord, WriteRequest
-from newsstand.rules.doubts import refetch
+from newsstand.rules.doubts import CLEAR, RELIST, refetch
 from newsstand.state.doubts import doubt
 from newsstand.state.work import Pace
 from newsstand.storage.database import Database
@@ -84,6 +84,18 @@ async def test_a_node_that_is_opened_again_does_not_rest_for_its_former_listing(
     copy.pace = Pace(rest_until=asyncio.get_running_loop().time() + 1e6)
     program.replica._open.synchroniser.shut(copy, "the service says forbidden", refused=True)
     await program.follow()
+
+
+async def test_a_listing_that_ends_when_its_node_is_closed_tells_nothing_of_the_node(program: Program) -> None:
+    copy, synchroniser = program.copy(), program.replica._open.synchroniser
+    hold = program.service.hold("items")
+    doubt(copy, RELIST)
+    synchroniser.want(copy)
+    await hold.reached()
+    synchroniser.shut(copy, "the service says forbidden", refused=True)
+    hold.release()
+    await program.settled()
+    assert (copy.pace, copy.doubts) == (Pace(), CLEAR)
 
 
 async def test_a_node_deleted_through_a_session_is_not_served(program: Program) -> None:

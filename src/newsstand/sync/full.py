@@ -119,6 +119,8 @@ class FullSync:
         ids, by_disco = listed.ids, False
         if not listed.paged or await self._lacks_much(copy, listed):
             ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)
+        if not copy.listing.is_this(mark):
+            return None  # it was closed meanwhile, say: this tells nothing of what the node is now
         now = asyncio.get_running_loop().time()
         # What was lost did not take the service's time, nor what we waited for others, nor what the database does.
         took = now - began - pages.waited - (slots.waited() - waited)
@@ -131,7 +133,6 @@ class FullSync:
         last = copy.pace.disturbed + 1 >= ATTEMPTS
         if (
             copy.doubts.relist
-            or not copy.listing.is_this(mark)
             or not self._is_subscribed(copy)
             or not same
             or not (undisturbed or (last and not listed.paged))
