@@ -107,11 +107,18 @@ MUTANTS = [
         "        undisturbed = True\n",
     ),
     Mutant(
-        "not-subscribed-again",
+        "reset-forgets-session",
         "each fresh session subscribes anew: the node may be another one of its name",
         "state/resets.py",
         "    copy.elsewhere.forget()\n    copy.session = NodeSession()\n",
         "    copy.elsewhere.forget()\n",
+    ),
+    Mutant(
+        "reset-forgets-listing",
+        "a listing that another session interrupted is begun anew",
+        "state/resets.py",
+        "    copy.listing.forget()\n",
+        "",
     ),
     Mutant(
         "fresh-taken-for-resumed",
