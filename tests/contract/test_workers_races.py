@@ -136,6 +136,20 @@ async def test_others_are_told_of_a_doubt_before_its_node_rests(workers: Workers
         await asks(second)
 
 
+async def test_a_write_that_a_session_ended_on_is_looked_up_by_the_worker_that_follows_the_node(
+    workers: Workers,
+) -> None:
+    async with workers.pair() as (first, second):
+        second.write("publish", item=("c", "mine"))
+        workers.service.publish(NODE, "c", "mine", told=False)
+        second.stream.turn(Session.LOST, Session.FRESH)
+        assert await second.served_live() is None
+        await look_around(second, first)
+        await serves(first)
+        await look_around(second)
+        await serves(second)
+
+
 async def test_hints_that_never_end_keep_no_look_away(workers: Workers) -> None:
     async with workers.another(lease=100 * SECONDS) as only:  # no beat falls due, which looks, too
         await only.follow()

@@ -4,7 +4,7 @@ resets: each of these functions is a list of whole parts, and what it does not n
 from __future__ import annotations
 
 from newsstand.model import SyncState
-from newsstand.rules.doubts import CLEAR, Chores
+from newsstand.rules.doubts import CLEAR, RELIST, Chores
 from newsstand.state.copies import Copy
 from newsstand.state.own_writes import OwnWrites
 from newsstand.state.session import NodeSession
@@ -14,12 +14,14 @@ from newsstand.state.work import Pace
 def begin_session(copy: Copy, reason: str) -> None:
     """A fresh session began: everything since the one before is lost. Nothing vouches for a copy of ours until it is
     listed again; where another worker follows the node, that one's session goes on."""
-    copy.own = OwnWrites()
+    unknown, copy.own = copy.own.under_way > 0, OwnWrites()
     if copy.lease.ours:
         begin_anew(copy, reason)
-    else:
-        copy.session = NodeSession()
-        copy.inbox.void_answers()
+        return
+    copy.session = NodeSession()
+    copy.inbox.void_answers()
+    if unknown:  # nobody knows whether the program's writes were done: the worker that follows the node looks
+        copy.doubts |= RELIST
 
 
 def begin_anew(copy: Copy, reason: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from newsstand.model import NodeKey, NodeRecord, Notification, Published, Purged, Rsm, SeenItem, SyncState, Verdict
 from newsstand.rules.batch_sizes import BatchSizes
 from newsstand.rules.behaviour import Way, Ways
-from newsstand.rules.doubts import Chores, Doubts
+from newsstand.rules.doubts import RELIST, Chores, Doubts
 from newsstand.state import doubts, resets
 from newsstand.state.copies import Copy
 from newsstand.state.elsewhere import Awaited
@@ -131,6 +131,8 @@ async def test_a_reset_forgets_whole_parts_and_keeps_the_others(
     if reset in (begin_session, begin_anew) and ours:
         assert after["cursors"].pop("known") == {}, "but what the program asks with is kept"
         changed.discard("cursors")
+    if reset is begin_session and not ours:
+        assert copy.doubts == before["doubts"] | RELIST, "of a write that nobody knows of"
     assert changed == forgotten
     assert {name for name in forgotten if after[name] != new[name]} == set()
     assert copy.inbox.heard > heard, "what was asked before is void"
