@@ -143,7 +143,7 @@ class Engine:
 
     def still_closing(self, copy: Copy) -> None:
         """It was closed, and the database could not be told."""
-        self.context.spawn(self.synchroniser.settle_closed(copy), f"closing {copy.key.node}")
+        self.context.spawn(self.synchroniser.closing.settle(copy), f"closing {copy.key.node}")
 
     def released(self, copy: Copy) -> None:
         """We do not follow it any more."""

@@ -73,7 +73,7 @@ async def test_what_is_fetched_of_a_node_that_is_closed_meanwhile_is_not_stored(
     doubt(copy, refetch("a"))
     synchroniser.want(copy)
     await hold.reached()
-    synchroniser.shut(copy, "the node was deleted")
+    synchroniser.closing.shut(copy, "the node was deleted")
     hold.release()
     await program.settled()
     assert not any("of before" in xml for xml in await database.read(items.xml_by_ids, copy.record.id, ["a"]))
@@ -82,7 +82,7 @@ async def test_what_is_fetched_of_a_node_that_is_closed_meanwhile_is_not_stored(
 async def test_a_node_that_is_opened_again_does_not_rest_for_its_former_listing(program: Program) -> None:
     copy = program.copy()
     copy.pace = Pace(rest_until=asyncio.get_running_loop().time() + 1e6)
-    program.replica._open.synchroniser.shut(copy, "the service says forbidden", refused=True)
+    program.replica._open.synchroniser.closing.shut(copy, "the service says forbidden", refused=True)
     await program.follow()
 
 
@@ -92,7 +92,7 @@ async def test_a_listing_that_ends_when_its_node_is_closed_tells_nothing_of_the_
     doubt(copy, RELIST)
     synchroniser.want(copy)
     await hold.reached()
-    synchroniser.shut(copy, "the service says forbidden", refused=True)
+    synchroniser.closing.shut(copy, "the service says forbidden", refused=True)
     hold.release()
     await program.settled()
     assert (copy.pace, copy.doubts) == (Pace(), CLEAR)

@@ -246,7 +246,7 @@ async def test_where_the_service_cannot_answer_an_older_copy_stands_in(program: 
 async def test_a_copy_that_is_closed_while_it_is_read_does_not_answer(program: Program) -> None:
     reading = asyncio.ensure_future(program.replica.get_items(SERVICE, NODE))
     await asyncio.sleep(0)  # it is being read, in a thread; what was read comes no sooner than this task waits
-    program.replica._open.synchroniser.shut(program.copy(), "refused meanwhile")
+    program.replica._open.synchroniser.closing.shut(program.copy(), "refused meanwhile")
     program.service.refuse("items", "forbidden", "auth")
     with pytest.raises(StanzaError, match="forbidden"):
         await reading
@@ -260,7 +260,7 @@ async def test_a_search_finds_nothing_of_a_copy_that_is_closed(program: Program,
 
     def close() -> asyncio.Future[None] | None:
         if how == "refused":
-            program.replica._open.synchroniser.shut(program.copy(), "refused meanwhile", refused=True)
+            program.replica._open.synchroniser.closing.shut(program.copy(), "refused meanwhile", refused=True)
             return None
         return asyncio.ensure_future(program.replica.purge(SERVICE, NODE))
 

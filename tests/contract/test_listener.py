@@ -80,7 +80,7 @@ async def test_what_another_worker_acquired(workers: Workers, told: Told) -> Non
 async def test_what_is_closed_while_the_database_cannot_be_told(workers: Workers, told: Told) -> None:
     async with workers.another() as only:
         await only.follow()
-        only.replica._open.synchroniser.shut(only.copy(), "the node was deleted")
+        only.replica._open.synchroniser.closing.shut(only.copy(), "the node was deleted")
         assert "still_closing" not in told.by(only)
         await lead_of(only).look()
         assert "still_closing" in told.by(only)

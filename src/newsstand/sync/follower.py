@@ -87,8 +87,8 @@ class Follower:
                 self._synchroniser.want(copy)
             self.drain(copy)
         elif any(isinstance(news, Deleted) for news in told.news):
-            self._synchroniser.shut(copy, "the node was deleted")
-            self._context.spawn(self._synchroniser.settle_closed(copy), "closing a node")
+            self._synchroniser.closing.shut(copy, "the node was deleted")
+            self._context.spawn(self._synchroniser.closing.settle(copy), "closing a node")
         else:
             # A copy that is neither live nor being listed will be listed: that brings it. But what came between is
             # then not known, so the order will teach nothing.
@@ -173,7 +173,7 @@ class Follower:
 
     async def _outcome(self, copy: Copy, plan: NewsPlan) -> None:
         if plan.deleted:
-            await self._synchroniser.close(copy, "the node was deleted")
+            await self._synchroniser.closing.close(copy, "the node was deleted")
         elif plan.subscription not in (None, "subscribed"):
             # Subscribing again tells whether we may; until then nothing comes.
             copy.session.doubt_subscription()

@@ -175,7 +175,7 @@ class Selection:
             state = SyncState.STALE
         dropped = copy.followed and not wanted
         if wanted:
-            self._synchroniser.reopen(copy)
+            self._synchroniser.closing.reopen(copy)
         # Of a node that was refused, rows are kept for a while; not any longer than it is wanted.
         left_over = not wanted and copy.record.item_count > 0
         ours = await self._storing.save(

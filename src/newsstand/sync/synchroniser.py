@@ -20,7 +20,6 @@ from newsstand.errors import (
 )
 from newsstand.jid import host_of
 from newsstand.model import (
-    Counts,
     News,
     NodeKey,
     NodeRecord,
@@ -41,14 +40,14 @@ from newsstand.rules.work import (
     is_large,
     next_job,
 )
-from newsstand.state import doubts, resets
-from newsstand.state.context import DAY, Context
+from newsstand.state import doubts
+from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.state.listener import Listener
-from newsstand.state.work import Closing
-from newsstand.storage.statements import doubt_rows, items, nodes
+from newsstand.storage.statements import doubt_rows, items
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.sync import cursor_probing, listing
+from newsstand.sync.closing import Closings
 from newsstand.sync.full import FullSync
 from newsstand.sync.parsing import Parsing
 from newsstand.sync.partial import PartialSync
@@ -74,6 +73,7 @@ class Synchroniser:
         self.relisting = FullSync(context, leading.storing, self.subscriptions, self.parse, listener)
         self._mending = PartialSync(context, self.apply)
         self._retrying = Retrying(context, leading.storing, self.want, self.is_waited_for)
+        self.closing = Closings(context, leading, self._retrying)
         self._slots = context.new_slots(context.settings.listing_time)
         self._waiting: dict[Copy, list[model.Progress | None]] = {}
         """Those of which somebody waits until they are live, and whom to tell how far a listing has come."""
@@ -155,8 +155,8 @@ class Synchroniser:
         any more, nothing of it is served from this moment on."""
         copy = self._context.copies.find(key)
         if error.condition in REFUSED and copy is not None and copy.followed and self._context.serves(key.account):
-            self.shut(copy, f"the service says {error}", refused=True)
-            self._context.spawn(self.settle_closed(copy), "closing a node")
+            self.closing.shut(copy, f"the service says {error}", refused=True)
+            self._context.spawn(self.closing.settle(copy), "closing a node")
         if missing and copy is not None and copy.record.state is SyncState.LIVE:
             doubts.doubt(copy, RELIST)
             self.want(copy)
@@ -309,7 +309,7 @@ class Synchroniser:
         log.info("node %r of %s is not synchronised: %s", copy.key.node, copy.key.service, error)
         try:
             if isinstance(error, StanzaError) and error.condition in MISSING | REFUSED:
-                await self.close(copy, f"the service says {error}", refused=error.condition in REFUSED)
+                await self.closing.close(copy, f"the service says {error}", refused=error.condition in REFUSED)
             elif copy.followed:
                 if copy.listing.pages is None:
                     copy.inbox.miss()
@@ -328,65 +328,6 @@ class Synchroniser:
     def hear_of_failed(self, copy: Copy, news: Sequence[News]) -> None:
         """News of a node whose copy is neither live nor being listed."""
         self._retrying.hear(copy, news)
-
-    async def close(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
-        """The node is gone, or `refused` to us from now on: nothing of it is served or found. The next read of the
-        program that succeeds begins anew."""
-        self.shut(copy, reason, refused=refused)
-        await self.settle_closed(copy)
-
-    def shut(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
-        """What must be so at once of a node that is closed; `settle_closed` does the rest."""
-        until = self._context.clock() + self._context.settings.refused_days * DAY if refused else None
-        copy.closing = Closing.CLOSING
-        self._context.copies.closings += 1
-        resets.close(copy, reason, until)
-        self._retrying.forget(copy)
-
-    def reopen(self, copy: Copy) -> None:
-        """The node is wanted: it is not to be stored any more that it was closed."""
-        copy.closing = Closing.OPEN
-
-    async def settle_closed(self, copy: Copy) -> None:
-        """Store that a node was shut, unless it was opened again, and erase its items: those of one that was refused
-        when their time is over. Whoever follows it must not go on. What the database does not let us do now is tried
-        again."""
-        if copy.closing is Closing.CLOSING:
-            copy.closing = Closing.SETTLING
-        try:
-            if not copy.lease.ours:
-                await self._leading.sharing.seize(copy)
-            try:
-                await self._store_closed(copy)
-            except LeaseLost:  # somebody took it over, and we did not know
-                await self._leading.sharing.seize(copy)
-                await self._store_closed(copy)
-            copy.closing = Closing.OPEN
-        except DatabaseError as error:
-            log.warning("that node %r is closed could not be stored: %s", copy.key.node, error)
-            return
-        finally:
-            if copy.closing is Closing.SETTLING:
-                copy.closing = Closing.CLOSING
-        await self._leading.sharing.release(copy)
-
-    async def _store_closed(self, copy: Copy) -> None:
-        record = copy.record
-        if record.state is not SyncState.GONE or copy.dropped:
-            return
-        erase = record.retry_at is None or record.retry_at <= self._context.clock()
-        if erase:
-            copy.update(retry_at=None, **Counts()._asdict())
-            record = copy.record
-
-        def write(conn: Any) -> None:
-            nodes.save(conn, record)
-            if erase:
-                nodes.erase_items(conn, record.id)
-            doubt_rows.settle_all(conn, record.id)
-
-        await self._leading.storing.write(copy, write)
-        copy.tell()
 
     # What listings and doubts share ---------------------------------------------------------------------------
 

@@ -108,7 +108,7 @@ class Housekeeping:
         for copy in context.copies:
             ours = context.serves(copy.key.account) and not self._holding.has_leader(copy)
             if ours and copy.record.state is SyncState.GONE and 0 < (copy.record.retry_at or 0) <= now:
-                context.spawn(self._synchroniser.settle_closed(copy), f"erasing {copy.key.node}")
+                context.spawn(self._synchroniser.closing.settle(copy), f"erasing {copy.key.node}")
             if ours and (copy.record.read_at or 0) < unread and copy.work.task is None:
                 context.spawn(self._forget(self.drop(copy)), f"forgetting {copy.key.node}")
         context.spawn(self._prune(now - context.settings.change_days * DAY), "pruning the log of changes")
