@@ -43,12 +43,13 @@ class Subscriptions:
         await self._look(copy)
         if copy.session.subscribed and not copy.doubts.resubscribe:
             return
-        key, agreed = copy.key, copy.session.subscribing()
+        key, session = copy.key, copy.session
+        agreed = session.subscribing()
 
         def answered() -> None:
             # Not when we go on, and not if news of an end came first: some services send answers and notifications
             # in no certain order. Then it is done again.
-            if agreed():
+            if agreed() and copy.session is session:
                 doubts.settle(copy, Doubts(resubscribe=True))
 
         try:
