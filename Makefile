@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 STORAGE := $(addprefix tests/contract/test_storage_,$(addsuffix .py,items leases nodes parsed postgresql search sessions writer)) \
 	tests/contract/test_several_workers.py tests/contract/test_workers_backlog.py tests/contract/test_workers_races.py
-SOURCES := src tests examples $(wildcard benchmarks)
+SOURCES := src tests examples scripts $(wildcard benchmarks)
 
 # The tests wait more than they work: three processes keep two cores busy. A file's tests stay in one process, which
 # starts the servers that they ask for. In the order of the folders, so that what is left at the end is short.
@@ -48,12 +48,12 @@ soak: setup  ## what takes longer: eight processes that start at once, eight wor
 	NEWSSTAND_ROUNDS=$(or $(ROUNDS),50) $(PYTHON) -m pytest -q -rP tests/migration/test_starts.py -k at_once
 	NEWSSTAND_WORKERS=8 NEWSSTAND_NODES=1000 NEWSSTAND_LEASE=15 $(PYTHON) -m pytest -q -rP tests/integration/test_workers.py
 
-check: setup  ## what to run before a commit: style, types, imports, unit tests; under a minute
+check: setup  ## what to run before a commit: style, types, imports, unit tests, packages; about a minute
 	$(PYTHON) -m ruff check $(SOURCES)
 	$(PYTHON) -m ruff format --check $(SOURCES)
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports --no-cache
-	$(PYTHON) -m pytest -q tests/unit
+	$(PYTHON) -m pytest -q tests/unit tests/docs/test_packages.py
 
 bench: setup  ## the benchmarks (ARGS="--help" for their options)
 	@sh scripts/servers.sh all

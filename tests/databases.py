@@ -14,7 +14,7 @@ import pytest
 
 from newsstand.demo.servers.process import ServerMissing
 from newsstand.storage.database import open_database
-from newsstand.storage.schema.versioning import VERSION_TABLE
+from newsstand.storage.mapping import VERSION_TABLE
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgresql import GuardedPostgreSQL, PostgreSQL
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from newsstand.analysis.analysers import Analyser, Analysis
     from newsstand.errors import NewsstandError
     from newsstand.model import Answer, Change, ChangeKind, Item, Origin, Page, Policy, Provenance, RsmQuery
+    from newsstand.offline import open
     from newsstand.replica import ALL_ACCOUNTS, Replica
     from newsstand.rules.comparing import Verification
 
@@ -31,11 +32,12 @@ __all__ = [
     "RsmQuery",
     "Verification",
     "__version__",
+    "open",
 ]
 
 # Imported when asked for: the replica brings SQLAlchemy along, which a quarter of a second of every command line's
 # start would go into, whether it needs it or not.
-_ROOMS = {
+_MODULES = {
     "Analyser": "analysis.analysers",
     "Analysis": "analysis.analysers",
     "NewsstandError": "errors",
@@ -48,6 +50,7 @@ _ROOMS = {
     "Policy": "model",
     "Provenance": "model",
     "RsmQuery": "model",
+    "open": "offline",
     "ALL_ACCOUNTS": "replica",
     "Replica": "replica",
     "Verification": "rules.comparing",
@@ -55,7 +58,7 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> Any:
-    room = _ROOMS.get(name)
-    if room is None:
+    module = _MODULES.get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{room}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)

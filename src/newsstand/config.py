@@ -1,4 +1,4 @@
-"""What can be set, with what holds where nothing is said."""
+"""The settings of Newsstand, with their defaults."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Settings:
     longest first. On disk a database takes about four times as much."""
     max_waiting_bytes: int = 32 << 20
     """Bytes of notifications, of all nodes together, that wait in memory to be stored. A node whose notifications do
-    not fit is listed instead."""
+    not fit is listed anew."""
     max_item_bytes: int = 1 << 20
     """Bytes of an item, as XML. Of one that exceeds this, or one of the next three, only the id is kept, and the
     service is asked for it. Programs that share a database must agree on these four."""
@@ -56,17 +56,17 @@ class Settings:
     """What a service has not answered for so long holds up no node of another service any more."""
     listing_time: float = 3_600.0
     """How long a service may take over the answers of which a listing is made, in all; a listing that takes longer is
-    given up, and begun anew after a pause."""
+    cancelled, and begun anew after a pause."""
     page_size: int = 200
     """Items asked for in one page, where a service knows pages (XEP-0059)."""
     request_timeout: float = 60.0
-    """For each request of ours."""
+    """How long a service may take over one request of ours."""
     patience: float = 10.0
-    """How long the service may take over a program's read before a stale copy answers."""
+    """How long the service may take over a program's read; then the read falls back on a stale copy."""
     revalidate: float = 900.0
     """A live node of which the service answered nothing for so long is asked for: whether we still may read it, and
-    whether it holds what the copy holds. As often, each is asked for whether we are still subscribed to it. None of
-    this is always told."""
+    whether it holds what the copy holds. As often, each is asked for whether we are still subscribed to it. No service
+    notifies us of all of this."""
     remember_errors: float = 4.0
     """How long at most an error stands for the service's answer to the same read, when it came several times: that a
     node or an item is missing, or may not be read. What comes once is not remembered; the second time it stands for a
@@ -80,9 +80,9 @@ class Settings:
     docs/decisions/015-fair-shares.md."""
     parser_timeout: float = 30.0
     lease: float = 15.0
-    """How long a worker that is not heard from any more keeps the nodes that it follows, where several use one
-    database: until then the others trust its copies, then they take them over. Of a process on the same machine its end
-    is noticed at once."""
+    """How long a worker that does not renew its leases any more keeps the nodes that it owns, where several use one
+    database. Until then the others trust its copies; then they acquire its nodes. The end of a process on the same
+    machine is noticed at once."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

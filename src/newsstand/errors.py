@@ -7,19 +7,19 @@ NewsstandError
 │   ├── DatabaseLocked        another process holds it
 │   ├── DatabaseLost          its file was moved, deleted or replaced while it was used
 │   └── NotADatabase          the file is something else, or damaged
-├── ServiceError              the pubsub service, or the way to it
+├── ServiceError              the pubsub service, or the connection to it
 │   ├── StanzaError           it answered with an error
 │   ├── Timeout               it did not answer in time
 │   ├── Disconnected          there is no stream to ask on
 │   ├── PepRefused            no account's PEP service at that domain lets us read anything
 │   ├── TooSlow               it answers, and takes so long over it that others go first
 │   └── NotFollowed           the node can be read, but its notifications would not come
-├── LeaseLost                another worker follows the node now: nothing was changed
+├── LeaseLost                another worker owns the node now: nothing was changed
 ├── NotInCopy                 "only the copy" was asked, and the copy has no complete listing
 ├── ChangesLost               the log of changes does not lead from where a watcher was to now
 ├── ListingError              a node could not be listed: nothing was changed
 │   ├── NodeTooLarge          it exceeds a limit of ours (`max_items`, …), and is left to its service
-│   └── NotListable           its service answers in a way from which no copy can be made
+│   └── NotListable           no copy can be made of what its service answers
 ├── ParseError                a payload's parser failed: recorded on the item
 ├── ServerMissing             (demo) a server's program is not installed
 └── ServerFailed              (demo) it is, and did not start
@@ -37,7 +37,7 @@ _OF_THE_MOMENT = {
 
 
 class NewsstandError(Exception):
-    """The base of all of them."""
+    """The base class of all errors that Newsstand raises."""
 
     @property
     def lasting(self) -> bool:
@@ -100,7 +100,7 @@ class StanzaError(ServiceError):
 
     @property
     def link_broken(self) -> bool:
-        """Whether it says that the way between two servers is broken."""
+        """Whether it says that the connection between two servers is broken."""
         return self.condition in ("remote-server-timeout", "remote-server-not-found")
 
     @property
@@ -128,8 +128,8 @@ class PepRefused(ServiceError):
 
 
 class TooSlow(ServiceError):
-    """The service takes so long over its answers that what was asked of it is given up for now: others wait, or it took
-    longer than a listing may. `seconds` is how long it took in all."""
+    """The service takes so long over its answers that what was asked of it is cancelled for now: others wait, or it
+    took longer than a listing may. `seconds` is how long it took in all."""
 
     def __init__(self, text: str, seconds: float) -> None:
         self.seconds = seconds
@@ -149,7 +149,7 @@ class NotFollowed(ServiceError):
 
 
 class LeaseLost(NewsstandError):
-    """Another worker follows this node now, or it was dropped: what was to be stored of it is not."""
+    """Another worker owns this node now, or it was dropped: what was to be stored of it was not stored."""
 
 
 class NotInCopy(NewsstandError):
@@ -163,8 +163,8 @@ class ChangesLost(NewsstandError):
 
 class ListingError(NewsstandError):
     """A node could not be listed: what its service sent contradicts itself, is somebody else's answer or
-    about another node, or the node changed each time. Nothing was taken
-    from it. As it stands, the next listing may succeed; where it cannot, it is one of the two below."""
+    about another node, or the node changed each time. Nothing was taken from it. The next listing may succeed; where it
+    cannot, the error is one of the two below."""
 
 
 class NodeTooLarge(ListingError):
@@ -185,8 +185,8 @@ class NodeTooLarge(ListingError):
 
 
 class NotListable(ListingError):
-    """The service answers in a way from which no copy can be made (an item without an id, pages that do not say of how
-    many items, …): the node is read from it. Another listing would end the same."""
+    """No copy can be made of what the service answers (an item without an id, pages that do not say of how many items,
+    …): the node is read from it. Another listing would end the same."""
 
     @property
     def lasting(self) -> bool:

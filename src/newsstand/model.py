@@ -1,6 +1,7 @@
-"""Frozen values and closed sets, in XMPP's own words. Knows no clock, network or SQL.
+"""The values that the packages exchange: frozen classes and enums, named in XMPP's own words. This module knows no
+clock, network or SQL.
 
-Times are integers: microseconds since the epoch, UTC. XML crosses rooms as text of one whole `<item/>`
+Times are integers: microseconds since the epoch, UTC. XML goes from package to package as text of one whole `<item/>`
 element in the namespace of XEP-0060 (`NS_PUBSUB`), its payload inside.
 """
 
@@ -32,7 +33,8 @@ def digest(text: str) -> bytes:
 
 
 class NodeKey(NamedTuple):
-    """One account's view of one node. `account` and `service` are bare JIDs in canonical spelling (`newsstand.jid`)."""
+    """The key of a copy: a node as one account sees it. `account` and `service` are bare JIDs in canonical spelling
+    (`newsstand.jid`)."""
 
     account: str
     service: str
@@ -65,6 +67,8 @@ class Verdict(enum.StrEnum):
 
 
 class Subscription(enum.StrEnum):
+    """Whether the account is subscribed to a node (XEP-0060, 4.2)."""
+
     NONE = "none"
     PENDING = "pending"
     SUBSCRIBED = "subscribed"
@@ -78,7 +82,7 @@ class Origin(enum.StrEnum):
 
 
 class Policy(enum.StrEnum):
-    """Whom a read asks."""
+    """Which of the two a read asks: the copy, or the service."""
 
     ASK_WHEN_STALE = "ask-when-stale"
     """The copy while it is live; the service otherwise; a stale copy only if the service cannot answer."""
@@ -135,7 +139,8 @@ class SeenItem:
     quarantine: str | None = None
     """Why its XML cannot be kept (too deep, too large); `xml` is empty then, and the service is asked for it."""
     exact: bool = True
-    """False where the service, asked for it, may well send something else than this (see `protocol.as_listed`)."""
+    """False where the service, asked for it, may well send something else than this (see
+    `newsstand.xmpp.seen_items.as_listed`)."""
 
     @property
     def digest(self) -> bytes:
@@ -160,7 +165,7 @@ class SeenItem:
 
 
 class StorableItem(Protocol):
-    """What storing an item takes: a `SeenItem`, or one whose XML is read when it is asked for."""
+    """An item that can be stored: a `SeenItem`, or one whose XML is read from a file when it is needed."""
 
     @property
     def id(self) -> str: ...
@@ -199,13 +204,15 @@ class Outline(SeenItem):
 
 
 class WriteKind(enum.StrEnum):
+    """What a write of the program does to a node."""
+
     PUBLISH = "publish"
     RETRACT = "retract"
     PURGE = "purge"
     DELETE = "delete"
     UNSUBSCRIBE = "unsubscribe"
     OTHER = "other"
-    """Configuration, affiliations, creation: what the node holds may change in ways that only a listing shows."""
+    """Configuration, affiliations, creation: only a listing shows what the node holds then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,13 +222,13 @@ class WriteRequest:
     key: NodeKey
     kind: WriteKind
     item_ids: tuple[str, ...] = ()
-    """Of the items retracted."""
+    """The ids of the items retracted."""
     items: tuple[SeenItem, ...] = ()
-    """Those published. One without an id gets it from the service, in its answer."""
+    """The items published. One without an id gets it from the service, in its answer."""
 
 
 class HeldItem(NamedTuple):
-    """What a plan needs to know of an item in the copy."""
+    """An item that the copy holds, as far as a comparison with a listing needs it."""
 
     id: str
     content_digest: bytes
@@ -237,17 +244,19 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Retracted:
+    """Items retracted, by their ids (XEP-0060, 7.2.2.1)."""
+
     item_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    pass
+    """All items of the node were removed (XEP-0060, 8.5.2); the node is still there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    pass
+    """The node was deleted (XEP-0060, 8.4.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +266,8 @@ class Configured:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionChanged:
+    """The service changed the account's subscription to the node (XEP-0060, 12.7)."""
+
     subscription: str
 
 
@@ -280,6 +291,8 @@ class Notification:
 
 
 class ChangeKind(enum.StrEnum):
+    """What happened to an item of the copy."""
+
     PUT = "put"
     """An item is new or has other contents."""
     RETRACT = "retract"
@@ -288,7 +301,7 @@ class ChangeKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One item's change, as watchers see it."""
+    """A change of one item of the copy, as `replica.watch` yields it."""
 
     key: NodeKey
     revision: int
@@ -314,7 +327,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What an answer was made of. slixmpp programs find it as `iq.newsstand` on what the copy answered."""
+    """Where an answer came from, and how far it can be trusted. slixmpp programs find it as `iq.newsstand` on what the
+    copy answered."""
 
     origin: Origin
     verified_at: int | None = None
@@ -325,12 +339,12 @@ class Provenance:
     stale: bool = False
     """Whether nothing vouches for it now."""
     revision: int | None = None
-    """The copy's, when it was read: `replica.watch` tells what came after. None for an answer of the service."""
+    """The copy's, when it was read: `replica.watch` yields what came after. None for an answer of the service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(Provenance):
-    """What `replica.get_items` brought."""
+    """What `replica.get_items` returns: items, and where they came from."""
 
     items: Sequence[Item]
     rsm: Rsm | None = None
@@ -339,8 +353,8 @@ class Answer(Provenance):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some results of a search, newest first. `next` is the cursor for `after=`, None at the end. `total` is how many
-    there are, counted up to 10,000."""
+    """A page of the results of a search, newest first. `next` is the cursor for `after=`, None at the end. `total` is
+    how many there are, counted up to 10,000."""
 
     items: Sequence[Item]
     next: int | None
@@ -348,12 +362,12 @@ class Page:
 
 
 class Counts(NamedTuple):
-    """What is counted of a node's items."""
+    """How many items a node has, how many of them are in quarantine, and how many bytes they take."""
 
     item_count: int = 0
     quarantined: int = 0
     payload_bytes: int = 0
-    """Of their XML, in UTF-8."""
+    """The size of the XML of all items, in UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +394,7 @@ class NodeRecord:
     retry_at: int | None = None
     """When it is tried again; of a node that is closed to its account, when its items are erased."""
     failed_by: bytes | None = None
-    """Of a failed node that waits for a change: the fingerprint of what it failed by (`newsstand.rules.lasting`); where
+    """Where a failed node waits for a change: the fingerprint of what it failed by (`newsstand.rules.lasting`); where
     that is another one now, it changed. None: it is tried again after an ordinary pause."""
     shows_publisher: bool | None = None
     """Whether answers of this node name the publisher; None while no item was seen in one."""
@@ -395,11 +409,13 @@ class NodeRecord:
 
 
 class Process(NamedTuple):
+    """A process of the operating system, told from every other one, also on other machines and at other times."""
+
     host: str
     """The machine since it was booted, and, where processes are numbered by container, which container."""
     pid: int
     started: str
-    """When, by the machine's own count; empty where it is not told. A number is given again after a while."""
+    """When, by the machine's own count; empty where it is not known. A number is given again after a while."""
 
 
 Progress = Callable[[int, "int | None"], None]

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from newsstand import model
+from newsstand import arguments, model
 from newsstand.analysis import entry_points
 from newsstand.analysis.analysers import Analyser, Analysers
 from newsstand.analysis.builtin import BUILT_IN
+from newsstand.arguments import AnyJid
 from newsstand.config import Settings
 from newsstand.engine import Engine
 from newsstand.errors import (
@@ -51,6 +52,8 @@ log = logging.getLogger(__name__)
 
 ALL_ACCOUNTS = "*"
 """No JID. As the `account` of a search: every account's copies."""
+SESSION_SECONDS = 5.0
+"""How long a session is waited for in silence: a log-in over the Internet takes a second or two."""
 
 
 class Replica:
@@ -74,6 +77,7 @@ class Replica:
         self._engine: Engine | None = None
         self._ending: asyncio.Task[None] | None = None
         self._forget_loss: Callable[[], None] = lambda: None
+        self._why_not_open = "the replica is not open yet: await plugin.ready(), which also says why it cannot be"
         self.only_when_asked = False
         """Set before `open` by a program that looks into a database which another one keeps (the command line does):
         nothing is followed, judged or dropped but what a verb names."""
@@ -84,6 +88,7 @@ class Replica:
         if self._with_entry_points:
             brought = await entry_points.bring(self._settings.parser_timeout)
             self._analysers.bring(brought.analysers, complete=brought.complete)
+        began = asyncio.get_running_loop().time()
         context = Context(database, self._transport, self._analysers, self._settings, self._clock)
         await context.load()
         engine = self._engine = Engine(context, only_when_asked=self.only_when_asked)
@@ -91,11 +96,15 @@ class Replica:
             self._listen(self._transport, engine)
         self._forget_loss = database.when_lost(lambda: self._turn_off(engine))
         await engine.open()
+        records = engine.records()
+        items, seconds = sum(record.item_count for record in records), asyncio.get_running_loop().time() - began
+        log.info("the database is open: %d nodes, %d items, in %.2f s", len(records), items, seconds)
 
     def _turn_off(self, engine: Engine) -> None:
         """The database's file is lost: from this moment on, the program's requests go to their services."""
         if self._engine is engine:
             self._engine = None
+            self._why_not_open = engine.context.database.lost or "the database is lost"
             self._ending = asyncio.get_running_loop().create_task(engine.close(), name="turning newsstand off")
 
     def _listen(self, transport: Transport, engine: Engine) -> None:
@@ -114,11 +123,18 @@ class Replica:
 
     @property
     def is_open(self) -> bool:
+        """Whether there is a database to work on."""
         return self._engine is not None
 
+    @property
+    def settings(self) -> Settings:
+        """What was set, and the defaults of the rest."""
+        return self._settings
+
     async def close(self) -> None:
-        """End all work. Copies that were live are stale from now on."""
+        """End all work. Copies that were live are stale from now on. Every verb raises DatabaseError afterwards."""
         self._forget_loss()
+        self._why_not_open = "the replica is closed"
         if self._engine is not None:
             await self._engine.close()
             self._engine = None
@@ -128,7 +144,7 @@ class Replica:
     @property
     def _open(self) -> Engine:
         if self._engine is None:
-            raise DatabaseError("the replica is not open: await plugin.ready(), which also says why it is not")
+            raise DatabaseError(self._why_not_open)
         if self._engine.context.database.is_inherited:
             self._engine.context.database.check_usable()
         return self._engine
@@ -136,6 +152,8 @@ class Replica:
     def register_analyser(self, analyser: Analyser) -> None:
         """Add an analyser, behind those registered before and ahead of the installed packages' and the built-in
         ones. Verdicts on nodes are looked at anew. Raises ConfigurationError when its name is taken."""
+        if not isinstance(analyser, Analyser):
+            raise ConfigurationError(f"an analyser is a newsstand.Analyser, not {arguments.shown(analyser)}")
         self._analysers.register(analyser)
         if self._engine is not None:
             self._engine.selection.reconsider()
@@ -149,13 +167,13 @@ class Replica:
 
     async def get_items(
         self,
-        service: str,
+        service: AnyJid,
         node: str,
         *,
         item_ids: Sequence[str] = (),
         max_items: int | None = None,
         rsm: RsmQuery | None = None,
-        account: str | None = None,
+        account: AnyJid | None = None,
         policy: Policy | None = None,
         max_age: float | None = None,
     ) -> Answer:
@@ -173,16 +191,15 @@ class Replica:
         Timeout or Disconnected where the service was asked, could not answer, and no copy can stand in. Where the
         copy's database cannot be read the service is asked; DatabaseError comes only of Policy.ONLY_COPY.
         """
-        if len([given for given in (item_ids, max_items, rsm) if given]) > 1:
+        ids, rsm = arguments.item_ids(item_ids), arguments.page(rsm)
+        max_items, max_age = arguments.count("max_items", max_items), arguments.seconds("max_age", max_age)
+        policy = arguments.one_of("policy", Policy, policy)
+        if len([given for given in (ids, max_items, rsm) if given]) > 1:
             raise ConfigurationError("give one of item_ids, max_items and rsm")
-        if max_items is not None and max_items < 1:
-            raise ConfigurationError("max_items must be at least 1")
         if rsm is not None and policy is Policy.ONLY_COPY:
             raise ConfigurationError("pages are the service's: read a copy whole, or by max_items")
-        if max_age is not None and not max_age >= 0:
-            raise ConfigurationError("max_age is a number of seconds, not below 0")
         key = self._key(service, node, account)
-        request = ItemsRequest(key, tuple(item_ids), max_items, paged=rsm is not None)
+        request = ItemsRequest(key, ids, max_items, paged=rsm is not None)
         reading = self._open.reading
         while True:
             decision = reading.decide(request, policy, max_age, await reading.look(request))
@@ -206,43 +223,49 @@ class Replica:
                 case Fetch(instead):
                     return await reading.fetch(request, instead, rsm, anew=policy is Policy.ONLY_SERVICE)
 
-    def _key(self, service: str, node: str, account: str | None) -> NodeKey:
-        self.note_spelling(service, account)
-        return NodeKey(self._account(account), canonical_bare(service), node)
+    def _key(self, service: AnyJid, node: str, account: AnyJid | None) -> NodeKey:
+        spelt = arguments.jid_text("service", service)
+        name = arguments.node_name(node)
+        owner = self._account(account)
+        self.note_spelling(spelt, None if account is None else arguments.jid_text("account", account))
+        return NodeKey(owner, canonical_bare(spelt), name)
 
-    def _account(self, account: str | None) -> str:
+    def _account(self, account: AnyJid | None) -> str:
         """The one meant; by default the transport's own, or the only one of a database that is read offline."""
-        if account is None and self._transport is not None:
-            account = self._transport.own_jid
-        if account is None:
-            accounts = {copy.key.account for copy in self._open.context.copies}
-            if len(accounts) != 1:
-                raise ConfigurationError("name the account whose copy is meant")
-            account = accounts.pop()
-        return canonical_bare(account)
+        if account is not None:
+            return arguments.bare_jid("account", account)
+        if self._transport is not None:
+            return canonical_bare(self._transport.own_jid)
+        accounts = sorted({copy.key.account for copy in self._open.context.copies})
+        if len(accounts) != 1:
+            there = f"there are {', '.join(accounts)}" if accounts else "there is none"
+            raise ConfigurationError(f"name the account whose copy is meant: {there}")
+        return canonical_bare(accounts[0])
 
     async def search(
         self,
         text: str | None = None,
         *,
         type: str | None = None,
-        service: str | None = None,
+        service: AnyJid | None = None,
         node: str | None = None,
         where: Mapping[str, str | int | float | bool] | None = None,
         limit: int = 20,
         after: int | None = None,
-        account: str | None = None,
+        account: AnyJid | None = None,
     ) -> Page:
         """Items of an account's copies, newest first: those that hold every word of `text` (case and diacritics do not
         matter), of nodes of this type, service or node, and whose parsed fields equal `where`: `{"author.name":
         "Juliet", "categories": "tea"}`; a list is held to equal each of its elements. `after` is the `next` of the
         page before. What other accounts' copies hold is found only with their JID as `account`, or ALL_ACCOUNTS.
         Raises ConfigurationError for a field that is none."""
+        types = {analyser.type for analyser in self._analysers}
+        types |= {record.type for record in self._open.records() if record.type is not None}
         query = search.Query(
-            text=text,
-            type=type,
-            service=canonical_bare(service) if service is not None else None,
-            node=node,
+            text=arguments.search_text(text),
+            type=arguments.known("type", type, types),
+            service=None if service is None else arguments.bare_jid("service", service),
+            node=None if node is None else arguments.node_name(node),
             account=None if account == ALL_ACCOUNTS else self._account(account),
             where=where,
             limit=limit,
@@ -256,7 +279,8 @@ class Replica:
                 return page  # else something of it may have been closed meanwhile
 
     def nodes(self) -> list[NodeRecord]:
-        """What is known of each node, by account, service and name. Nothing is called live while nobody can tell."""
+        """What is known of each node, by account, service and name. Nothing is called live while nobody can tell. It is
+        not awaited, for all of it is in memory."""
         return sorted(self._open.records(), key=lambda record: record.key)
 
     @asynccontextmanager
@@ -277,24 +301,24 @@ class Replica:
 
     async def synchronise(
         self,
-        service: str,
+        service: AnyJid,
         node: str,
         *,
-        account: str | None = None,
+        account: AnyJid | None = None,
         progress: model.Progress | None = None,
     ) -> NodeRecord:
         """Follow a node, whatever the analysers say of it, and wait until its copy is live. Raises what stopped it:
         StanzaError, Timeout, Disconnected, ListingError."""
         engine = self._open
         key = self._key(service, node, account)
-        return await engine.synchronise(key, progress)
+        return await engine.synchronise(key, arguments.progress(progress))
 
     async def verify(
         self,
-        service: str,
+        service: AnyJid,
         node: str,
         *,
-        account: str | None = None,
+        account: AnyJid | None = None,
         repair: bool = False,
         progress: model.Progress | None = None,
     ) -> Verification:
@@ -304,10 +328,11 @@ class Replica:
 
         Raises NotInCopy where there is no complete copy; StanzaError where the node cannot be read any more; Timeout
         or Disconnected; ListingError where the node never rests."""
+        repair, progress = arguments.flag("repair", repair), arguments.progress(progress)
         return await self._open.verifying.verify(self._key(service, node, account), progress, repair=repair)
 
     def watch(
-        self, service: str, node: str, since: int | None = None, *, account: str | None = None
+        self, service: AnyJid, node: str, since: int | None = None, *, account: AnyJid | None = None
     ) -> AsyncIterator[Change]:
         """The changes of a followed node's copy, each once, in the order of their revisions: from this moment on, or,
         with `since`, first those that came after that revision (of a `Change`, or of a `NodeRecord`; 0: all since the
@@ -318,22 +343,40 @@ class Replica:
         iterating, where something would be left out: the log was pruned, or the copy erased or begun anew. Then read
         the node, and watch from there. A watcher may be slow: it reads the log, nothing waits in memory for it.
         What another worker on this database stores is told within about a second."""
+        since = arguments.count("since", since, least=0)
         return watching.begin(self._open.context, self._key(service, node, account), since)
 
-    async def purge(self, service: str, node: str, *, account: str | None = None) -> None:
+    async def purge(self, service: AnyJid, node: str, *, account: AnyJid | None = None) -> None:
         """Drop one node's copy: at once nothing of it is served or found, then its rows are erased, and, while there is
         a session, it is unsubscribed from (best effort). Work on it that is under way leaves nothing behind. The
         program's next read of it begins anew. Raises NotInCopy where nothing is known of the node."""
         await self._open.dropping.purge(self._key(service, node, account))
 
-    async def reset(self, *, account: str | None = None) -> None:
+    async def reset(self, *, account: AnyJid | None = None) -> None:
         """Drop every copy as `purge` does, and what was learnt of services. Without `account`: all copies that this
         stream's accounts have; without a connection, all in the database. A program's own tables are not touched."""
-        await self._open.dropping.reset(canonical_bare(account) if account is not None else None)
+        await self._open.dropping.reset(None if account is None else arguments.bare_jid("account", account))
 
     async def session_began(self) -> None:
-        """Wait until notifications reach us: the program has a session, and sent its presence in it."""
-        await self._open.context.session_up.wait()
+        """Wait until notifications reach us: the program has a session, and sent its presence in it. Where that takes
+        long, a warning in the log says which of the two is missing."""
+        up = self._open.context.session_up
+        try:
+            async with asyncio.timeout(SESSION_SECONDS):
+                await up.wait()
+        except TimeoutError:
+            log.warning("Newsstand waits for notifications: %s", self._what_is_missing())
+            await up.wait()
+
+    def _what_is_missing(self) -> str:
+        if self._transport is None:
+            return "there are none, for this replica was opened without a client"
+        if self._open.context.online:
+            return (
+                "the program has sent no presence, or one of negative priority, and a server sends none until it has "
+                "(slixmpp: xmpp.send_presence() at session_start)"
+            )
+        return "there is no session with the server (slixmpp: xmpp.connect(), and look for what it logs)"
 
     async def settled(self) -> None:
         """Wait until nothing is under way: every notification stored, every wanted node live or failed, every item

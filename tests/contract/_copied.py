@@ -9,9 +9,9 @@ from sqlalchemy import Column, Connection, insert, select
 from newsstand.model import SyncState, Verdict
 from newsstand.rules.behaviour import Way, Ways
 from newsstand.storage.database import open_database
-from newsstand.storage.maintenance import ids
 from newsstand.storage.mapping import Base
-from newsstand.storage.statements import lasting, nodes
+from newsstand.storage.schema import ids, portable
+from newsstand.storage.statements import nodes
 from tests.contract._storage import NOW, apply, ids_found, make_node, parse, put
 from tests.contract.test_storage_values import NUMBERS
 
@@ -71,8 +71,8 @@ def _some_value(conn: Connection, column: Column[Any]) -> Any:
 
 def _rows(conn: Connection) -> dict[str, list[tuple[Any, ...]]]:
     return {
-        mapped.name: sorted((tuple(row) for row in conn.execute(select(*lasting.columns(mapped)))), key=repr)
-        for mapped in lasting.tables()
+        mapped.name: sorted((tuple(row) for row in conn.execute(select(*portable.columns(mapped)))), key=repr)
+        for mapped in portable.tables()
     }
 
 

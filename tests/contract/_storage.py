@@ -18,7 +18,7 @@ from newsstand.model import NS_PUBSUB, NodeKey, NodeRecord, SeenItem
 from newsstand.rules.reconcile import Applied, Place, Put, Step
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import ItemChange, ItemText, PubsubItem, PubsubNode, table
-from newsstand.storage.schema import dialects
+from newsstand.storage.schema import full_text
 from newsstand.storage.sqlite.database import SqliteDatabase
 from newsstand.storage.statements import items, nodes, search
 from newsstand.storage.statements.items import ParsedItem
@@ -136,7 +136,7 @@ def check_in_step(conn: Connection) -> None:
     """What is stored twice says the same: the full-text index and the words, the words and the items, the nodes'
     counts and their items."""
     if conn.dialect.name == "sqlite":
-        index = dialects.FTS_TABLE
+        index = full_text.FTS_TABLE
         conn.exec_driver_sql(f"INSERT INTO {index}({index}, rank) VALUES ('integrity-check', 1)")
         assert conn.exec_driver_sql("PRAGMA foreign_key_check").all() == []
     stray = select(func.count()).select_from(TEXT).where(TEXT.c.docid.not_in(select(ITEM.c.recency)))
@@ -145,7 +145,7 @@ def check_in_step(conn: Connection) -> None:
         ITEM, ITEM.c.recency == TEXT.c.docid
     )
     for text_node, text_key, item_node, item_key, scope in conn.execute(pairs):
-        assert (text_node, text_key, scope) == (item_node, item_key, dialects.scope_of(item_node))
+        assert (text_node, text_key, scope) == (item_node, item_key, full_text.scope_of(item_node))
     for node_id, item_count, quarantined in conn.execute(select(NODE.c.id, NODE.c.item_count, NODE.c.quarantined)):
         counted = select(func.count(), func.count(ITEM.c.quarantine)).where(ITEM.c.node_id == node_id)
         assert tuple(conn.execute(counted).one()) == (item_count, quarantined)

@@ -272,6 +272,34 @@ async def test_a_node_from_which_no_copy_can_be_made_waits_for_a_change(
         await program.becomes_live()
 
 
+def by_another_name(request: Request, answer: Element) -> None:
+    if request.kind == "items":
+        answer.set("from", "another.example.org")
+
+
+async def test_a_node_whose_answers_bear_another_name_is_paused_and_not_for_long(database: Database) -> None:
+    """Whoever can spoof one answer must not close the node for a day; and one request a pause is all that it costs."""
+    service = HostileService(quirks=frozenset())
+    service.create(NODE, "a", "b", "c")
+    async with working(database, service, retry_first=300.0) as program:
+        await program.follow()
+        service.distort(NODE, by_another_name)
+        asked = service.counted("items")
+        new_session(program)
+        await program.settled()
+        record = program.copy().record
+        assert (record.state, record.failed_by) == (SyncState.FAILED, None)
+        assert record.retry_at is not None
+        assert 0 < record.retry_at - program.replica._open.context.clock() < 2 * 300 * 1_000_000
+        assert service.counted("items") == asked + 1
+        program.replica._open.synchroniser.try_again(program.copy())
+        await program.settled()
+        assert service.counted("items") == asked + 1
+        service.be_good()
+        await program.replica.synchronise(SERVICE, NODE)
+        await program.serves_live()
+
+
 async def test_pages_of_which_one_brings_an_item_again_are_tried_again(database: Database) -> None:
     """It may have moved while they were read."""
     service = HostileService(quirks=frozenset())

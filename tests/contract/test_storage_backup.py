@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
-from newsstand.storage.database import Database, open_database
+from newsstand.storage.database import Database, check_unused, open_database
+from newsstand.storage.maintenance.backing_up import back_up
 from newsstand.storage.maintenance.checking import check
-from newsstand.storage.sqlite.backup import back_up, check_unused
 from tests.contract._storage import apply, make_node, put
 
 
@@ -88,9 +88,9 @@ async def test_whether_a_program_has_it_open_can_be_told(url: str) -> None:
     database = await open_database(url)
     await apply(database, await make_node(database), put("a"))
     with pytest.raises(DatabaseLocked, match="end it first"):
-        check_unused(url)
+        await check_unused(url)
     await database.close()
-    check_unused(url)
+    await check_unused(url)
     database = await open_database(url)  # and it is as usable as before
     await apply(database, await make_node(database), put("b"))
     await database.close()

@@ -18,8 +18,7 @@ from newsstand.storage.database import find_revision, migrate, open_database
 from newsstand.storage.maintenance import copying
 from newsstand.storage.maintenance.checking import check
 from newsstand.storage.maintenance.copying import copy
-from newsstand.storage.schema import versioning
-from newsstand.storage.statements import lasting
+from newsstand.storage.schema import portable, versioning
 from tests.contract._copied import fill, held, next_ids
 from tests.contract._storage import NOW, apply, find_node, make_node, put
 from tests.contract.test_storage_checking import change
@@ -104,8 +103,8 @@ async def test_ids_that_were_given_are_not_given_again(old: str, new: str) -> No
 @ACROSS
 async def test_what_is_of_the_moment_is_not_carried_over(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if it were what was learnt of services, and the nodes' states."""
-    monkeypatch.setattr(lasting, "_TABLES_OF_THE_MOMENT", {"newsstand_service"})
-    monkeypatch.setattr(lasting, "_COLUMNS_OF_THE_MOMENT", {("newsstand_node", "analysed_by")})
+    monkeypatch.setattr(portable, "_TABLES_OF_THE_MOMENT", {"newsstand_service"})
+    monkeypatch.setattr(portable, "_COLUMNS_OF_THE_MOMENT", {("newsstand_node", "analysed_by")})
     assert (await copy(old, new)).differences == ()
     assert contents(new)["newsstand_service"] == []
     analysed = "SELECT count(*) FROM newsstand_node WHERE analysed_by IS NOT NULL"

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from newsstand.errors import DatabaseLocked
-from newsstand.storage.database import open_database
+from newsstand.storage.database import check_unused, open_database
 from newsstand.storage.maintenance.checking import check
-from newsstand.storage.sqlite.backup import check_unused
 from tests.contract._storage import ON_FILES
 from tests.fakes.hold import SECONDS
 
@@ -114,7 +113,7 @@ async def test_a_childs_locks_on_a_file_are_its_own(made: str) -> None:
             lines = {await process.stdout.readline() for _ in range(2)}
             assert lines == {b'["child", "holds", []]\n', b'["parent", "closed", "done"]\n'}
             with pytest.raises(DatabaseLocked, match="end it first"):
-                await asyncio.to_thread(check_unused, made)
+                await check_unused(made)
             process.stdin.write(b"go on\n")
             assert await process.stdout.readline() == b'["child", "ended", 0]\n'
-    check_unused(made)
+    await check_unused(made)

@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import URL
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, DatabaseNewer
 from newsstand.model import NodeRecord
 from newsstand.storage import mapping
 from newsstand.storage.database import Database, find_revision, migrate, open_database
-from newsstand.storage.schema import versioning
+from newsstand.storage.schema import versioning, waiting
 from newsstand.storage.sqlite import connections, opening
 from newsstand.storage.sqlite.database import SqliteDatabase
 from newsstand.storage.statements import items
@@ -300,7 +301,7 @@ async def test_a_new_database_that_another_process_holds_is_locked(
     path = tmp_path / "news.db"
     path.touch()
     monkeypatch.setattr(connections, "BUSY_SECONDS", 0.1)
-    monkeypatch.setattr(opening, "MIGRATION_SECONDS", 0.1)
+    monkeypatch.setattr(waiting, "MIGRATION_SECONDS", 0.1)
     with held_by_another_process(path), pytest.raises(DatabaseLocked, match=r"news\.db"):
         await open_database(url_of(path))
     await make_database(path)
@@ -405,7 +406,7 @@ async def test_who_may_not_migrate_waits_for_one_who_does(tmp_path: Path) -> Non
 
 
 async def test_who_may_not_migrate_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "MIGRATION_SECONDS", 0.2)
+    monkeypatch.setattr(waiting, "MIGRATION_SECONDS", 0.2)
     path = tmp_path / "news.db"
     with pytest.raises(DatabaseError, match="does not exist, and this process may not migrate"):
         await open_database(url_of(path), migrate=False)
@@ -438,12 +439,22 @@ async def test_who_stops_waiting_for_an_opening_leaves_nothing_open(
         close_now(database)
         closed.set()
 
+    begun, go_on = threading.Event(), threading.Event()
+    prepare = opening.prepare
+
+    def preparing(url: URL, *, set_aside: bool) -> None:  # in a thread
+        begun.set()
+        go_on.wait(SECONDS)
+        prepare(url, set_aside=set_aside)
+
     monkeypatch.setattr(SqliteDatabase, "close_now", closing)
-    waiting = asyncio.ensure_future(open_database(url_of(tmp_path / "news.db")))
-    await asyncio.sleep(0)  # it has begun
-    waiting.cancel()
+    monkeypatch.setattr(opening, "prepare", preparing)
+    opened = asyncio.ensure_future(open_database(url_of(tmp_path / "news.db")))
+    assert await asyncio.to_thread(begun.wait, SECONDS)
+    opened.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await waiting
+        await opened
+    go_on.set()
     assert await asyncio.to_thread(closed.wait, SECONDS)
     assert [file.name for file in tmp_path.iterdir()] == ["news.db"]
     assert await find_revision(url_of(tmp_path / "news.db")) == HEAD

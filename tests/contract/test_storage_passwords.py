@@ -95,7 +95,7 @@ async def test_a_program_logs_in_with_each_of_its_connections(
     async with database.session() as session:
         assert (await session.scalars(select(PubsubItem.item_id))).all() == ["a"]
     while told.empty():  # who listens does so in its own time
-        await database.write(lambda conn: dialects.tell(conn, node.id))
+        await database.write(lambda conn: dialects.notify(conn, node.id))
     assert told.get_nowait() == node.id
     await database.close()
 

@@ -17,9 +17,9 @@ from sqlalchemy.util import await_only
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
 from newsstand.model import NodeRecord
 from newsstand.storage.database import Database, check_url, find_revision, migrate, open_database
-from newsstand.storage.mapping import Base
+from newsstand.storage.mapping import VERSION_TABLE, Base
 from newsstand.storage.postgresql import opening
-from newsstand.storage.schema import dialects, versioning
+from newsstand.storage.schema import full_text, versioning
 from newsstand.storage.statements import items, nodes
 from tests.contract._storage import Gate, apply, make_node, put
 
@@ -33,7 +33,7 @@ def backend() -> str:
 
 async def test_the_schema_that_migrations_make_is_that_of_the_mapping(database: Database) -> None:
     def include(name: str | None, kind: str, _: object) -> bool:
-        return name not in (versioning.VERSION_TABLE, dialects.FTS_TABLE)
+        return name not in (VERSION_TABLE, full_text.FTS_TABLE)
 
     def differences(conn: Connection) -> list[object]:
         options = {"compare_type": True, "compare_server_default": True, "include_name": include}

@@ -13,9 +13,9 @@ import pytest
 from newsstand.model import SyncState, Verdict
 from newsstand.storage.database import open_database
 from newsstand.storage.maintenance import copying
+from newsstand.storage.maintenance.backing_up import back_up
 from newsstand.storage.maintenance.checking import check
 from newsstand.storage.maintenance.copying import copy
-from newsstand.storage.sqlite.backup import back_up
 from newsstand.storage.statements import items, nodes
 from tests.contract._copied import held
 from tests.contract._storage import apply, find_node, ids_found, log, make_node, parse, put

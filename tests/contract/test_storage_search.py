@@ -12,7 +12,7 @@ from newsstand.errors import ConfigurationError
 from newsstand.model import NodeRecord, SeenItem
 from newsstand.rules.reconcile import Place, Put
 from newsstand.storage.database import Database
-from newsstand.storage.schema import dialects
+from newsstand.storage.schema import full_text
 from newsstand.storage.statements import search
 from tests.contract._storage import JULIET, NOW, ON_FILES, SECOND, SERVICE, apply, ids_found, make_node, parse, put
 
@@ -212,7 +212,7 @@ async def test_types_services_nodes_and_accounts_narrow_a_search(database: Datab
 
 
 async def test_a_search_over_more_nodes_than_the_index_is_asked_for_finds_the_same(database: Database) -> None:
-    count = dialects.MAX_SCOPES + 10
+    count = full_text.MAX_SCOPES + 10
     for number in range(count):
         place = await make_node(database, f"node-{number}", type="many" if number else "one")
         await apply(database, place, put(f"item-{number}"), now=NOW + number)

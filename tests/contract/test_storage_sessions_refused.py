@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from newsstand.errors import DatabaseError, DatabaseLocked, NotADatabase
 from newsstand.model import NodeRecord
-from newsstand.storage.database import Database, open_database
+from newsstand.storage.database import Database, check_url, open_database
 from newsstand.storage.mapping import PubsubNode
 from newsstand.storage.sqlite import connections
 from tests.contract._storage import ON_FILES, ON_SERVERS, apply, find_node, make_node, path_of, put
@@ -79,7 +79,7 @@ async def test_a_full_disk_is_told_as_such(database: Database, node: NodeRecord,
 
 @ON_FILES
 async def test_damage_that_a_session_meets_is_told_and_noted_as_any_other(url: str) -> None:
-    path = connections.path_of(connections.check_url(url))
+    path = connections.path_of(check_url(url))
     await make_larger(path)
     destroy(path, "newsstand_item")
     database = await open_database(url)

@@ -18,8 +18,8 @@ from newsstand.errors import DatabaseError
 from newsstand.model import NodeKey, NodeRecord
 from newsstand.storage.database import Database, open_database
 from newsstand.storage.sqlite.database import SqliteDatabase
-from newsstand.storage.sqlite.writer import GROUP
 from newsstand.storage.statements import items, nodes
+from newsstand.storage.write_queue import GROUP
 from tests.contract._storage import JULIET, NOW, SERVICE, Gate, apply, find_node, in_step, make_node, put
 
 

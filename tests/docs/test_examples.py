@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import shlex
+import subprocess
+import sys
 import textwrap
 import tomllib
 from collections.abc import AsyncIterator
@@ -153,6 +156,39 @@ async def test_what_docs_using_shows_runs_from_top_to_bottom(
     assert [line.split()[:2] for line in printed[3:]] == [[NODE, "post2"], [NODE, "post1"], [NODE, "post0"]]
 
 
+@pytest.mark.usefixtures("garden")
+@pytest.mark.parametrize("page", ["README.md", "docs/using.md"])
+async def test_the_commands_that_a_page_shows_read_a_post(
+    prosody: Prosody, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "password").write_text(prosody.password)
+    (tmp_path / "password").chmod(0o600)
+    for name, value in {
+        "ACCOUNT": prosody.jid("juliet"),
+        "DATABASE": f"sqlite:///{tmp_path}/news.db",
+        "SERVER": f"{prosody.host}:{prosody.port}",
+        "PLAINTEXT": "1",
+        "PASSWORD_FILE": str(tmp_path / "password"),
+    }.items():
+        monkeypatch.setenv(f"NEWSSTAND_{name}", value)
+    text = (ROOT / page).read_text()
+    shown = next(t.content for t in MarkdownIt().parse(text) if t.type == "fence" and "newsstand ls" in t.content)
+    said: dict[str, str] = {}
+    for line in here(shown, prosody).splitlines():
+        verb, *argv = shlex.split(line, comments=True)
+        if verb == "export":
+            assert argv == [f"NEWSSTAND_ACCOUNT={prosody.jid('juliet')}"]
+            continue
+        assert verb == "newsstand"
+        assert await asyncio.to_thread(main, argv) == 0, capsys.readouterr().err
+        said[argv[0]] = said.get(argv[0], "") + capsys.readouterr().out
+    assert NODE in said["ls"]
+    assert f"{NODE} of {prosody.pubsub}: 3 items, live" in said["sync"]
+    assert "Compost in autumn" in said["search"]
+    assert "Compost in autumn\tpost0" in said["get"]
+    assert NODE in said["nodes"]
+
+
 def test_the_entry_point_that_docs_using_shows_is_that_of_the_example_package() -> None:
     tokens = MarkdownIt().parse((ROOT / "docs/using.md").read_text())
     (shown,) = (tomllib.loads(t.content) for t in tokens if t.type == "fence" and t.info == "toml")
@@ -180,9 +216,22 @@ async def test_the_passwords_and_the_statements_that_docs_using_shows_let_a_data
 
 
 def test_no_page_has_an_example_that_no_test_runs() -> None:
-    run_here = {"README.md": 2, "using.md": 5}
+    run_here = {"README.md": 2, "tutorial.md": 4, "using.md": 5}
     assert {page.name: n for page in PAGES if (n := len(examples(page)))} == run_here
 
 
 def test_the_plugin_is_registered_by_importing_it() -> None:
     assert newsstand.slixmpp.Newsstand.name == "newsstand"
+
+
+def test_the_readme_s_program_passes_a_strict_type_checker(tmp_path: Path) -> None:
+    """As its user would run it: on a file of his own, with Newsstand installed."""
+    (tmp_path / "program.py").write_text(examples(ROOT / "README.md")[0])
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "program.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr

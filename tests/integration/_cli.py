@@ -57,7 +57,8 @@ class Cli:
         self.folder = folder
         self.database = folder / "news.db"
         self._capsys = capsys
-        for name in ("NEWSSTAND_ACCOUNT", "CREDENTIALS_DIRECTORY"):
+        connection = ("SERVER", "CA_FILE", "PASSWORD_FILE", "PLAINTEXT", "TIMEOUT")
+        for name in ("NEWSSTAND_ACCOUNT", "CREDENTIALS_DIRECTORY", *(f"NEWSSTAND_{name}" for name in connection)):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("NEWSSTAND_DATABASE", f"sqlite:///{self.database}")
         monkeypatch.setenv("XDG_DATA_HOME", str(folder / "share"))

@@ -94,7 +94,7 @@ async def main() -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     told = json.loads(await lines.readline())
     # NOTIFY is only a hint: nobody hears any.
-    Database.listen = lambda self, told: None  # type: ignore[method-assign]
+    Database.listen = lambda self, listener: None  # type: ignore[method-assign]
     if told["database"].startswith("sqlite"):
         event.listen(Pool, "connect", lambda conn, _: conn.create_function("worker_name", 0, lambda: told["name"]))
     plain = {"feature_mechanisms": {"unencrypted_plain": True, "use_mech": "PLAIN"}}

@@ -12,7 +12,7 @@ import pytest
 from newsstand.demo.servers.prosody import Prosody
 from newsstand.storage.database import find_revision, is_file, migrate
 from newsstand.storage.postgresql import opening as postgresql_opening
-from newsstand.storage.schema import versioning
+from newsstand.storage.schema import versioning, waiting
 from newsstand.storage.sqlite import opening
 from tests.conftest import Connect
 from tests.databases import BACKENDS, Databases
@@ -62,8 +62,7 @@ async def test_it_waits_until_another_process_did(cli: Cli, url: str, monkeypatc
 async def test_it_ends_with_what_is_missing_and_made_nothing(
     cli: Cli, url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prosody: Prosody
 ) -> None:
-    for module in (opening, postgresql_opening):
-        monkeypatch.setattr(module, "MIGRATION_SECONDS", 0.2)
+    monkeypatch.setattr(waiting, "MIGRATION_SECONDS", 0.2)
     missing = ["nodes"], ["search"], ["get", "pubsub.example.org", "n", "--offline"]
     connecting = ["sync", prosody.pubsub, "n", *cli.login(prosody)], ["watch", prosody.pubsub, "n", *cli.login(prosody)]
     for argv in (*missing, *connecting):

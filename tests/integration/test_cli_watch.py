@@ -100,6 +100,19 @@ async def test_each_change_is_a_line_at_once(cli: Cli, prosody: Prosody, romeo: 
     assert [row[3] for row in (await cli("get", prosody.pubsub, node, "--offline")).rows] == ["b"]
 
 
+async def test_what_was_put_is_shown_whole_where_that_is_wanted(
+    cli: Cli, prosody: Prosody, romeo: ClientXMPP, node: str
+) -> None:
+    async with watching(prosody.pubsub, node, "--full", *cli.login(prosody)) as watch:
+        await publish(romeo, prosody, node, "b", "Nightingale")
+        assert await watch.change() == ["put", "b"]
+        assert await watch.line() == "Nightingale"
+        assert (await watch.line()).endswith("2024-05-01 10:00 UTC")
+        assert await watch.line() == f"{prosody.pubsub} {node} · id b"
+        await romeo.plugin["xep_0060"].retract(prosody.pubsub, node, "a", notify=True)
+        assert await watch.change() == ["retract", "a"]
+
+
 async def test_as_json_each_line_is_a_document(cli: Cli, prosody: Prosody, romeo: ClientXMPP, node: str) -> None:
     async with watching(prosody.pubsub, node, "--json", *cli.login(prosody)) as watch:
         await publish(romeo, prosody, node, "b\N{LATIN SMALL LETTER E WITH ACUTE}")

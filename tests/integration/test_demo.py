@@ -21,7 +21,7 @@ from xml.etree.ElementTree import Element, fromstring
 import pytest
 from rich.console import Console
 
-from newsstand.demo.claims import Claim, ShownItem, all_hold, difference, first, items_of
+from newsstand.demo.claims import ShownItem, StoryClaim, all_hold, difference, first, items_of
 from newsstand.demo.content import Content
 from newsstand.demo.story import explain
 from newsstand.demo.telling import Teller
@@ -242,7 +242,7 @@ def test_two_empty_listings_show_nothing() -> None:
 
 
 def test_claims_hold_only_together() -> None:
-    good, bad = Claim("so"), Claim("so", "not so")
+    good, bad = StoryClaim("so"), StoryClaim("so", "not so")
     assert all_hold([good, good])
     assert not all_hold([good, bad])
     assert not all_hold([])

@@ -12,7 +12,7 @@ from slixmpp import ClientXMPP
 
 import newsstand.slixmpp  # noqa: F401 - makes the plugin known
 from newsstand.errors import ConfigurationError, DatabaseError
-from newsstand.storage.sqlite import opening
+from newsstand.storage.schema import waiting
 from tests.contract.test_storage_damage import destroy, make_larger
 from tests.contract.test_storage_opening import make_database
 
@@ -68,7 +68,7 @@ async def test_a_worker_may_wait_for_another_process_to_make_the_database(
 async def test_a_worker_that_waits_in_vain_is_told(
     plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "MIGRATION_SECONDS", 0.2)
+    monkeypatch.setattr(waiting, "MIGRATION_SECONDS", 0.2)
     with pytest.raises(DatabaseError, match="may not migrate"):
         await plugin(migrate=False).ready()
     assert list(tmp_path.iterdir()) == []

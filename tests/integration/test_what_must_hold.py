@@ -14,9 +14,9 @@ import sqlalchemy
 from sqlalchemy import select
 
 from newsstand import Analyser
+from newsstand.default_place import default_database
 from newsstand.demo.servers.prosody import Prosody
 from newsstand.model import SyncState, Verdict
-from newsstand.slixmpp.plugin import DEFAULT_DATABASE
 from newsstand.storage import mapping
 from newsstand.storage.mapping import PubsubItem, PubsubNode
 from newsstand.storage.schema import versioning
@@ -55,7 +55,7 @@ async def test_point_01_what_was_read_is_kept_by_the_orm_in_sqlite_whose_schema_
     await program.follow(node)
     await program.newsstand.close()
 
-    assert DEFAULT_DATABASE.startswith("sqlite:///")
+    assert default_database().startswith("sqlite:///")
     assert revision_of(tmp_path / "news.db") == versioning.revisions()[-1]
     engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/news.db")
     with sqlalchemy.orm.Session(engine) as session:

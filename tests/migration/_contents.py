@@ -18,7 +18,7 @@ from newsstand.rules.behaviour import Way, Ways
 from newsstand.rules.reconcile import Place, Put, Remove
 from newsstand.storage.database import open_database
 from newsstand.storage.mapping import ParsingNote, table
-from newsstand.storage.schema import dialects
+from newsstand.storage.schema import full_text
 from newsstand.storage.statements import doubt_rows, items, nodes, owners
 from newsstand.storage.statements.items import ParsedItem
 
@@ -124,14 +124,14 @@ def contents(where: Where, prefix: str = "newsstand_") -> dict[str, list[tuple[A
     names = [
         name
         for (name,) in execute(where, tables)
-        if name.startswith(prefix) and not name.startswith(dialects.FTS_TABLE)
+        if name.startswith(prefix) and not name.startswith(full_text.FTS_TABLE)
     ]
     held = results(where, *(f"SELECT * FROM {name}" for name in names))
     return {name: sorted(rows, key=repr) for name, rows in zip(names, held, strict=True)}
 
 
 def words_found(where: Where, word: str) -> list[int]:
-    index = dialects.FTS_TABLE
+    index = full_text.FTS_TABLE
     if not is_file(where):
         words = "string_to_array('@' || scope || ' ' || terms, ' ')"
         found = f"SELECT docid FROM newsstand_item_text WHERE {words} @> ARRAY['{word}']"

@@ -30,7 +30,7 @@ from newsstand.storage import database
 from newsstand.storage.postgresql import opening as postgresql_opening
 from newsstand.storage.schema import versioning
 from newsstand.storage.sqlite import opening
-from newsstand.storage.sqlite.connections import check_url, make_engine
+from newsstand.storage.sqlite.connections import make_engine
 from newsstand.storage.statements import nodes
 from tests.migration._contents import contents, execute, fill, is_file, schema_of
 
@@ -57,7 +57,7 @@ class Files:
         self.start = f"sqlite:///{folder}/start.db"
 
     def move(self, url: str, do: Callable[[Connection], None]) -> None:
-        with make_engine(check_url(url), "IMMEDIATE", look_only=True).begin() as conn:
+        with make_engine(database.check_url(url), "IMMEDIATE", look_only=True).begin() as conn:
             do(conn)
 
     def new(self, *, empty: bool) -> str:

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, inspect, text
 
 from newsstand.errors import DatabaseError
 from newsstand.storage.database import check_url
-from newsstand.storage.mapping import Base
+from newsstand.storage.mapping import VERSION_TABLE, Base
 from newsstand.storage.postgresql import opening
-from newsstand.storage.schema import dialects, versioning
+from newsstand.storage.schema import full_text, versioning
 from newsstand.storage.sqlite.connections import make_engine, make_file, path_of
 from tests.contract._storage import ON_FILES
 from tests.databases import Databases
@@ -208,7 +208,7 @@ def described(conn: Connection) -> dict[str, Any]:
     inspector = inspect(conn)
     tables: dict[str, Any] = {}
     for name in inspector.get_table_names():
-        if not name.startswith("newsstand_") or name == versioning.VERSION_TABLE or name.startswith(dialects.FTS_TABLE):
+        if not name.startswith("newsstand_") or name == VERSION_TABLE or name.startswith(full_text.FTS_TABLE):
             continue
         tables[name] = {
             "columns": {
@@ -221,7 +221,7 @@ def described(conn: Connection) -> dict[str, Any]:
             "indexes": sorted(
                 (index["name"], index["column_names"], index["unique"], _condition(index))
                 for index in inspector.get_indexes(name)
-                if index["name"] != dialects.FTS_TABLE  # on PostgreSQL, of expressions, and in no mapping
+                if index["name"] != full_text.FTS_TABLE  # on PostgreSQL, of expressions, and in no mapping
             ),
         }
     return tables

@@ -14,9 +14,9 @@ from sqlalchemy import JSON, Boolean, Connection, MetaData, insert, null
 from sqlalchemy.types import TypeEngine
 
 from newsstand.storage.database import find_revision, open_database
-from newsstand.storage.maintenance import ids
 from newsstand.storage.maintenance.checking import check
-from newsstand.storage.schema import versioning
+from newsstand.storage.mapping import VERSION_TABLE
+from newsstand.storage.schema import ids, versioning
 from tests.contract._storage import ON_SERVERS
 from tests.databases import Databases
 from tests.migration._contents import schema_of
@@ -60,7 +60,7 @@ def load(conn: Connection, frozen: Path, revision: str) -> None:
     """What a file held, into a server's tables of the same revision."""
     versioning.move(conn, revision)
     there = MetaData()
-    there.reflect(conn, only=lambda name, _: name.startswith("newsstand_") and name != versioning.VERSION_TABLE)
+    there.reflect(conn, only=lambda name, _: name.startswith("newsstand_") and name != VERSION_TABLE)
     with closing(sqlite3.connect(frozen)) as file:
         file.row_factory = sqlite3.Row
         for table in there.sorted_tables:

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event
 
 from newsstand.errors import DatabaseError, DatabaseLocked
 from newsstand.storage.database import find_revision, migrate, open_database
-from newsstand.storage.schema import versioning
+from newsstand.storage.schema import versioning, waiting
 from newsstand.storage.sqlite import connections, opening
 from tests.contract.test_storage_opening import as_nobody, held_by_another_process, open_folder, url_of
 from tests.migration._contents import contents, fill, schema_of
@@ -164,7 +164,7 @@ async def test_an_older_database_that_another_process_holds_is_locked(
 ) -> None:
     before = state(older)
     monkeypatch.setattr(connections, "BUSY_SECONDS", 0.1)
-    monkeypatch.setattr(opening, "MIGRATION_SECONDS", 0.3)
+    monkeypatch.setattr(waiting, "MIGRATION_SECONDS", 0.3)
     with held_by_another_process(older), pytest.raises(DatabaseLocked, match=r"news\.db"):
         await open_and_close(older)
     assert state(older) == before

@@ -31,7 +31,6 @@ from newsstand.rules.reconcile import (
     Remove,
     Step,
     doubts_after,
-    ids_differ,
     plan_listing,
     plan_news,
 )
@@ -170,13 +169,6 @@ def test_items_that_only_went_or_came_at_the_end_move_no_other(held: list[HeldIt
     ]
     assert not any(isinstance(step, Move) for step in plan_listing(held, [*same, *added]))
     assert not any(isinstance(step, Move) for step in plan_listing(held, [*added, *same]))
-
-
-@given(listings, listings)
-def test_ids_differ_exactly_when_other_items_are_named(one: list[SeenItem], other: list[SeenItem]) -> None:
-    names, others = [item.id for item in one], [item.id for item in other]
-    assert ids_differ(names, others) is (set(names) != set(others))
-    assert not ids_differ(names, reversed(names))
 
 
 # News ------------------------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ from sqlalchemy import Connection
 
 from newsstand.model import ChangeKind, NodeKey, NodeRecord, SeenItem, digest
 from newsstand.rules.reconcile import Applied, Clear, Move, Place, Put, Remove, Step, plan_listing
-from newsstand.storage.database import open_database
+from newsstand.storage.database import check_url, open_database
 from newsstand.storage.mapping import Base
-from newsstand.storage.sqlite.connections import check_url, make_engine
+from newsstand.storage.sqlite.connections import make_engine
 from newsstand.storage.statements import items, nodes, search
 from newsstand.storage.statements.items import ParsedItem
 from tests.contract._storage import CHANGE, ITEM, JULIET, NOW, SERVICE, check_in_step

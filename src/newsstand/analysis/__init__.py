@@ -1,1 +1,1 @@
-"""Which nodes are wanted, and what their payloads say."""
+"""Analysers: they choose the nodes that are copied, and parse the payloads of their items."""

@@ -1,4 +1,5 @@
-"""Analysers: which nodes are copied, and how their payloads are read. First match wins."""
+"""Analysers choose the nodes that are copied, and say how payloads are parsed. The first that matches a node
+decides."""
 
 from __future__ import annotations
 
@@ -66,13 +67,13 @@ class Analyser:
     `<item/>` and returns a dict that JSON can hold; give `version` a higher number when its result, or `words`,
     changes, and stored items are parsed and indexed again. `match` and `parser` may be coroutine functions; plain ones
     run in a thread. Both have 30 seconds. What they raise is logged or kept on the item, and goes no further. An item
-    with which the process ended twice is put aside until its contents or `version` change.
+    with which the process ended twice is set aside until its contents or `version` change.
 
     `words` are the parsed fields that people read, by dotted path: a full-text search finds an item by these only.
     Fields for programs (ids, addresses, dates, media types) are better left out: their words would be found in every
-    item. A list on the way stands for its elements (`authors.name`); of a field that holds an object or a list, all
-    texts in it count. None: all texts that the parser returns, but those at keys that end in `_xhtml` or `_html`. With
-    a parser there is nothing else that is found; without one, it is the texts of the payload's elements.
+    item. A list within the path stands for its elements (`authors.name`); of a field that holds an object or a list,
+    all texts in it count. None: all texts that the parser returns, but those at keys that end in `_xhtml` or `_html`.
+    With a parser there is nothing else that is found; without one, it is the texts of the payload's elements.
 
     `policy` and `max_age` (seconds) say how the program's reads of such nodes are answered, where a request does not
     say otherwise: see `Replica.get_items`. Where there is no copy to serve, the service is asked, whatever they say.
@@ -141,7 +142,8 @@ class Analysers:
         self._fingerprint = None
 
     def bring(self, analysers: Iterable[Analyser], *, complete: bool = True) -> None:
-        """Those of installed packages, in their order. Not `complete`: there are more, which could not be loaded."""
+        """Take the analysers of installed packages, in their order. Not `complete`: there are more, which could not be
+        loaded."""
         self._brought = {analyser.name: analyser for analyser in analysers}
         self._complete = complete
         self._fingerprint = None
@@ -202,7 +204,8 @@ def _source(function: MatchFunction | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The first analyser that matched (None: none did, the node is not wanted)."""
+    """What the analysers said of a node: which was the first that matched, and the analysis that it returned. Where
+    none matched, `analyser` is None, and the node is not wanted."""
 
     analyser: Analyser | None
     analysis: Analysis

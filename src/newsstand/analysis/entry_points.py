@@ -25,7 +25,8 @@ GROUP = "newsstand.analysers"
 
 @dataclass(frozen=True, slots=True)
 class LoadProblem:
-    """What is wrong with an entry point; with the error, where it could not be loaded."""
+    """An entry point that cannot be used: what is wrong with it in words, and the error where it could not be
+    loaded."""
 
     text: str
     error: Exception | None = None
@@ -33,8 +34,8 @@ class LoadProblem:
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What the entry points came to: analysers of different names, in the order of the distributions' names, then of
-    the entry points' names."""
+    """All that the entry points brought: analysers of different names, in the order of the distributions' names, then
+    of the entry points' names."""
 
     analysers: tuple[Analyser, ...] = ()
     problems: tuple[LoadProblem, ...] = ()

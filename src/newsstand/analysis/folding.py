@@ -15,8 +15,8 @@ _REMEMBERED = 20_000
 
 
 class Folded(dict[int, str]):
-    """By code point, what a character gives to the words: itself, folded; nothing; or a space, which ends a word.
-    Filled as characters are met; a text of all there are does not make it large."""
+    """A table of folded characters, by code point: the character itself, folded; nothing; or a space, which ends a
+    word. It is filled as characters are met; a text of all there are does not make it large."""
 
     def __missing__(self, code: int) -> str:
         folded = _fold(chr(code))

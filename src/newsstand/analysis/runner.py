@@ -13,9 +13,9 @@ from newsstand.errors import ParseError
 
 
 class Runner:
-    """Coroutine functions run in the loop, plain ones one at a time in a daemon thread, each for at most
-    `seconds`. A plain function that hangs cannot be ended: its thread is left behind, a new one takes over, and
-    that function is not called again by this runner."""
+    """Runs the functions of analysers: coroutine functions in the loop, plain ones one at a time in a daemon thread,
+    each for at most `seconds`. A plain function that hangs cannot be ended: its thread is left behind, a new one takes
+    its place, and that function is not called again by this runner."""
 
     def __init__(self, seconds: float = 30.0) -> None:
         self.seconds = seconds
@@ -70,12 +70,14 @@ async def _without_exit(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 class _Worker:
+    """The thread in which plain functions are called, one after the other."""
+
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="newsstand-analysers", daemon=True).start()
 
     def run(self, function: Callable[..., Any], args: Any, kwargs: Any) -> asyncio.Future[Any]:
-        job = _Job(function, args, kwargs)
+        job = _Call(function, args, kwargs)
         self._jobs.put(job)
         return job.future
 
@@ -87,7 +89,9 @@ class _Worker:
             job.run()
 
 
-class _Job:
+class _Call:
+    """One call of a plain function, and the future that gets what it returned or raised."""
+
     def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         self.call = (function, args, kwargs)
         self.loop = asyncio.get_running_loop()

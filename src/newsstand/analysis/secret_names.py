@@ -39,7 +39,7 @@ _NAMING_ATTRIBUTES = ("name", "var", "key", "type", "field")
 _PART = re.compile(r"[^\W\d_]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LONGEST = 200
-"""Characters that are looked at of a name, from its start and from its end."""
+"""Characters that are examined of a name, from its start and from its end."""
 
 
 def is_secret_name(name: str) -> bool:
@@ -56,7 +56,7 @@ def _has_secret_part(name: str) -> bool:
 
 
 class Naming:
-    """What the elements of one payload are named like. Each name is looked at once."""
+    """Finds the elements of one payload that are named like secrets. Each name is examined once."""
 
     def __init__(self) -> None:
         self._known: dict[str, bool] = {}

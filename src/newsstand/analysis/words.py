@@ -67,8 +67,8 @@ def terms_of(parsed: Mapping[str, Any], fields: Sequence[str] | None = None) -> 
     """The words of parsed data, joined by spaces: of the texts in these fields, or, None, in any; but not of markup
     (`…_xhtml`, `…_html`), which stands there as plain text too.
 
-    A field is a dotted path, such as `author.name`. A list on the way stands for each of its elements, and what a
-    field holds is looked through as a whole."""
+    A field is a dotted path, such as `author.name`. A list within the path stands for each of its elements, and what a
+    field holds is searched as a whole."""
     return cut_terms(texts_of(parsed, fields)).text
 
 
@@ -135,6 +135,8 @@ def _texts(values: Iterable[Any]) -> Iterator[str]:
 
 
 class Terms(NamedTuple):
+    """The words of an item, as the full-text index stores them."""
+
     text: str
     """The words, joined by spaces."""
     whole: bool

@@ -5,26 +5,63 @@ from __future__ import annotations
 import argparse
 import importlib
 import math
+import sys
+from collections.abc import Iterable
 from typing import Any, NoReturn
+
+from newsstand.cli.conditions import Spelt, condition, joined
+from newsstand.cli.output import plain
+from newsstand.suggesting import did_you_mean
 
 DESCRIPTION = "A live, local, queryable copy of the XMPP PubSub nodes that a program reads."
 EPILOG = """\
 The database is --database, else $NEWSSTAND_DATABASE, else newsstand/newsstand.db in $XDG_DATA_HOME (~/.local/share).
 The account is --account, else $NEWSSTAND_ACCOUNT; commands that only read take the only one in the database.
-The password comes from --password-file, else from newsstand-password.JID or newsstand-password in
+Options of a connection that are not given come from $NEWSSTAND_SERVER, $NEWSSTAND_CA_FILE, $NEWSSTAND_PASSWORD_FILE, \
+$NEWSSTAND_TIMEOUT and $NEWSSTAND_PLAINTEXT (1 or 0).
+The password comes from the password file, else from newsstand-password.JID or newsstand-password in \
 $CREDENTIALS_DIRECTORY, else from the keyring (`keyring set newsstand JID`), else it is asked for.
 That of a PostgreSQL server comes from ~/.pgpass, $PGPASSFILE or $PGPASSWORD, never from an argument.
 """
+"""A paragraph a line."""
+
+
+class Paragraphs(argparse.HelpFormatter):
+    """Wraps each paragraph of a text to the terminal's width."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        return "\n".join(fill(line, width, indent) for line in text.splitlines())
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells of wrong usage in one line."""
+    """Tells of wrong usage in one line, and what was perhaps meant."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        super().__init__(allow_abbrev=False, formatter_class=Paragraphs, **options)
+
+    def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
+        """Each command refuses what is not known to it itself: the parser above it knows none of its options."""
+        given = list(sys.argv[1:] if args is None else args)
+        known, unknown = super().parse_known_args(
+            joined(given) if "--where" in self._option_string_actions else given, namespace
+        )
+        if unknown:
+            first = next((word for word in unknown if word.startswith("-")), unknown[0])
+            option, _, _ = first.partition("=")
+            hint = did_you_mean(option, self._option_string_actions) if first.startswith("-") else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return known, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            names = [str(choice) for choice in action.choices]
+            what = str(action.metavar or action.dest).lower()
+            hint = did_you_mean(str(value), names) or f": there are {', '.join(names)}"
+            self.error(f"there is no {what} {value!r}{hint}")
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"newsstand: {message}; see {self.prog} --help\n")
+        self.exit(2, f"newsstand: {plain(message)}; see {self.prog} --help\n")
 
 
 class Version(argparse.Action):
@@ -45,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     _add_get(commands)
     _add_sync(commands)
     _add_nodes(commands)
+    _add_ls(commands)
     _add_search(commands)
     _add_verify(commands)
     _add_watch(commands)
@@ -99,9 +137,7 @@ def _connecting() -> Parser:
     group.add_argument("--server", metavar="HOST:PORT", help="the server, where the account's domain does not tell")
     group.add_argument("--ca-file", metavar="FILE", help="certificates (PEM) to trust besides the system's")
     group.add_argument("--plaintext", action="store_true", help="do not encrypt; only for a server on loopback")
-    group.add_argument(
-        "--timeout", metavar="SECONDS", type=_seconds, default=30.0, help="for connecting and logging in (30)"
-    )
+    group.add_argument("--timeout", metavar="SECONDS", type=_seconds, help="for connecting and logging in (30)")
     return options
 
 
@@ -116,9 +152,17 @@ def _add_demo(commands: Any) -> None:
     command.set_defaults(find=_does("demo:demo"))
 
 
-def _add_node(command: argparse.ArgumentParser) -> None:
+def _add_service(command: argparse.ArgumentParser) -> None:
     command.add_argument("service", metavar="SERVICE", help="the JID of the service; for PEP, of the account")
+
+
+def _add_node(command: argparse.ArgumentParser) -> None:
+    _add_service(command)
     command.add_argument("node", metavar="NODE", help="the name of the node")
+
+
+def _add_full(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--full", action="store_true", help="all of each item's text, tags and links, as for reading")
 
 
 def _add_get(commands: Any) -> None:
@@ -136,6 +180,7 @@ def _add_get(commands: Any) -> None:
     whom.add_argument("--offline", action="store_true", help="only from the copy; nothing is connected")
     whom.add_argument("--refresh", action="store_true", help="only from the service")
     command.add_argument("--json", action="store_true", help="one JSON document, with the XML of each item")
+    _add_full(command)
     command.add_argument("--secrets", action="store_true", help="with the passwords of bookmarks in that XML")
     command.set_defaults(find=_does("items:get"))
 
@@ -144,11 +189,26 @@ def _add_sync(commands: Any) -> None:
     command = commands.add_parser(
         "sync",
         parents=[_connecting()],
-        help="bring the copy of a node up to its service",
-        description="Subscribes to the node, lists it completely, and stores what is new.",
+        help="bring the copies of nodes up to their service",
+        description="Subscribes to each node, lists it completely, and stores what is new. Where that fails for one of "
+        "several, the others are brought up all the same, and it ends with 1.",
     )
-    _add_node(command)
+    _add_service(command)
+    command.add_argument("nodes", metavar="NODE", nargs="+", help="the name of a node; may be several")
     command.set_defaults(find=_does("nodes:sync"))
+
+
+def _add_ls(commands: Any) -> None:
+    command = commands.add_parser(
+        "ls",
+        parents=[_connecting()],
+        help="the nodes of a service",
+        description="Asks a service for its nodes, and tells what of each is copied. A service may leave out nodes "
+        "that the account may not see.",
+    )
+    _add_service(command)
+    command.add_argument("--json", action="store_true", help="one JSON document")
+    command.set_defaults(find=_does("services:ls"))
 
 
 class NodeOrAll(argparse.Action):
@@ -182,11 +242,12 @@ def _add_watch(commands: Any) -> None:
         parents=[_connecting()],
         help="each change of a node, as it happens",
         description="Brings the copy of the node up to its service, keeps it so, and tells each change, one line each: "
-        "revision, put or retract, and the item's id.",
+        "revision, put or retract, and the item's id. At a terminal, what was put is shown below.",
     )
     _add_node(command)
     command.add_argument("--since", metavar="REVISION", type=int, help="first what came after this revision")
     command.add_argument("--json", action="store_true", help="one JSON document a line")
+    _add_full(command)
     command.set_defaults(find=_does("watching:watch"))
 
 
@@ -238,16 +299,17 @@ def _add_search(commands: Any) -> None:
     command.add_argument("--node", metavar="N", help="of nodes of this name")
     command.add_argument(
         "--where",
-        metavar=("FIELD", "OP", "VALUE"),
-        nargs=3,
+        metavar="FIELD=VALUE",
+        type=_condition,
         action="append",
         default=[],
-        help="a parsed field equals a value: author.name = Juliet, autojoin = true, year = 1597, year = '\"1597\"' "
-        "(as text); may be given again",
+        help="a parsed field equals a value: author.name=Juliet, autojoin=true, year=1597, year='\"1597\"' (as text); "
+        "may be given again",
     )
     command.add_argument("--limit", metavar="N", type=_positive, default=20, help="at most so many, up to 1000 (20)")
     command.add_argument("--after", metavar="CURSOR", type=int, help="the page after the one that named this cursor")
     command.add_argument("--json", action="store_true", help="one JSON document")
+    _add_full(command)
     command.set_defaults(find=_does("items:search"))
 
 
@@ -304,6 +366,13 @@ def _add_with_refused(command: argparse.ArgumentParser) -> None:
         help="with the items of nodes that the account may not read any more, which are kept for a while, and left out "
         "otherwise",
     )
+
+
+def _condition(text: str | Spelt) -> tuple[str, str, str]:
+    try:
+        return condition(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _positive(text: str) -> int:

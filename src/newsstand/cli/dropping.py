@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from newsstand.cli import output
 from newsstand.cli.addresses import bare_jid
 from newsstand.cli.places import database_url, existing, reading
 from newsstand.errors import ConfigurationError, Disconnected
 from newsstand.model import NodeRecord, Subscription
-from newsstand.replica import Replica
-from newsstand.storage.database import is_file
-from newsstand.storage.sqlite.backup import check_unused
+
+if TYPE_CHECKING:
+    from newsstand.replica import Replica
 
 
 def purge(args: Any) -> int:
@@ -37,8 +37,11 @@ def reset(args: Any) -> int:
 
 def _run(args: Any, wanted: Any, drop: Any) -> list[NodeRecord]:
     url = existing(database_url(args))
+
+    from newsstand.storage.database import check_unused, is_file
+
     if is_file(url):
-        check_unused(url)
+        asyncio.run(check_unused(url))
     login = None
     if not args.offline:
         from newsstand.cli.session import Login

@@ -8,25 +8,43 @@ from typing import Any
 
 from newsstand.cli import output
 from newsstand.cli.addresses import bare_jid
-from newsstand.cli.places import reading
+from newsstand.cli.places import chosen_account, database_url, existing, named_account, reading
 from newsstand.cli.progress import bar
-from newsstand.cli.wording import explained
-from newsstand.errors import NewsstandError
+from newsstand.errors import DatabaseError, Disconnected, NewsstandError
 from newsstand.model import NodeRecord
+from newsstand.storage.sqlite.glance import find_nodes, path_of_plain_url
+from newsstand.workers.processes import has_ended, this_process
 
 _TITLES = ("service", "node", "type", "state", "items", "verified", "reason")
 
 
 def nodes(args: Any) -> int:
-    found = asyncio.run(_nodes(args))
+    found = _glance(args)
+    if found is None:
+        found = asyncio.run(_nodes(args))
     if args.json:
         output.print_json({"nodes": [_facts(record) for record in found]})
         return 0
     now = time.time_ns() // 1000 if output.at_terminal() else None
-    output.print_table(_TITLES, [_row(record, now) for record in found])
+    output.print_table(_TITLES, [_row(record, now) for record in found], names=2)
     if not found:
         output.say("the database holds no node yet: `newsstand sync SERVICE NODE` makes a copy")
     return 0
+
+
+def _glance(args: Any) -> list[NodeRecord] | None:
+    """The nodes of a file that is in order, at once; None where it takes more to read them."""
+    named = named_account(args)
+    path = path_of_plain_url(database_url(args))
+    if path is None:
+        return None
+    if args.migrate:
+        existing(database_url(args))
+    found = find_nodes(path, lambda process: process == this_process() or not has_ended(process))
+    if found is None:
+        return None
+    account = chosen_account(named, (record.key.account for record in found))
+    return [record for record in found if account in (None, record.key.account)]
 
 
 async def _nodes(args: Any) -> list[NodeRecord]:
@@ -74,25 +92,42 @@ def sync(args: Any) -> int:
 
     service = bare_jid(args.service)
     login = Login.of(args)
-    began = time.monotonic()
-    record = asyncio.run(_sync(args, login, service))
-    took = time.monotonic() - began
-    items = "1 item" if record.item_count == 1 else f"{record.item_count} items"
-    print(output.plain(f"{record.key.node} of {service}: {items}, {record.state.value}, in {took:.1f} s"))
-    if record.quarantined:
-        output.say(f"{record.quarantined} of them could not be kept (too deep or too large); the service is asked")
-    return 0
+    return asyncio.run(_sync(args, login, service))
 
 
-async def _sync(args: Any, login: Any, service: str) -> NodeRecord:
+async def _sync(args: Any, login: Any, service: str) -> int:
+    """One node after the other; what goes wrong with one of several keeps the others from nothing, but for the end of
+    the session."""
     from newsstand.cli.session import opened
 
+    nodes, failed = list(dict.fromkeys(args.nodes)), 0
     async with opened(login, args) as client:
         await client.begin()
-        try:
-            with bar(args.node) as progress:
-                record = await client.replica.synchronise(service, args.node, account=login.account, progress=progress)
-            await client.replica.settled()  # what is stored is parsed, so that it can be searched
-            return record
-        except NewsstandError as error:
-            raise explained(error, login.account, service, args.node) from error
+        for node in nodes:
+            try:
+                await _sync_one(client, service, node)
+            except (Disconnected, DatabaseError):
+                raise  # of the others nothing else would be told
+            except NewsstandError as error:
+                if len(nodes) == 1:
+                    raise
+                output.say(str(error))
+                failed += 1
+    return 1 if failed else 0
+
+
+async def _sync_one(client: Any, service: str, node: str) -> None:
+    from newsstand.cli.services import perhaps_meant
+
+    account, began = client.login.account, time.monotonic()
+    try:
+        with bar(node) as progress:
+            record = await client.replica.synchronise(service, node, account=account, progress=progress)
+        await client.replica.settled()  # what is stored is parsed, so that it can be searched
+    except NewsstandError as error:
+        raise await perhaps_meant(client, error, service, node) from error
+    took = time.monotonic() - began
+    items = "1 item" if record.item_count == 1 else f"{record.item_count} items"
+    print(output.plain(f"{node} of {service}: {items}, {record.state.value}, in {took:.1f} s"), flush=True)
+    if record.quarantined:
+        output.say(f"{record.quarantined} of them could not be kept (too deep or too large); the service is asked")

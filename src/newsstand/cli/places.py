@@ -1,17 +1,26 @@
-"""Which database and which account a command means."""
+"""Which database, which account and which server a command means: by its options, else by the environment."""
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from newsstand.cli.addresses import account_jid
+from newsstand.default_place import default_database
 from newsstand.errors import ConfigurationError, DatabaseError
-from newsstand.replica import Replica
-from newsstand.storage.database import check_url, holds_password, is_file, open_database
+from newsstand.storage.sqlite.glance import path_of_plain_url
+
+if TYPE_CHECKING:
+    from newsstand.replica import Replica  # with it comes SQLAlchemy, whose import costs half a second
+
+TIMEOUT = 30.0
+"""Seconds for connecting and logging in, where nothing else was said."""
 
 
 def database_url(args: Any, *, make_folder: bool = False) -> str:
@@ -19,23 +28,12 @@ def database_url(args: Any, *, make_folder: bool = False) -> str:
     ConfigurationError for an argument with a password."""
     if args.database:
         return named_url(args.database)
-    if given := os.environ.get("NEWSSTAND_DATABASE"):
-        return given
-    folder = data_folder()
-    if make_folder:
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            folder.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise DatabaseError(
-                f"cannot make {folder}: {error.strerror}; name another place with --database"
-            ) from error
-    return f"sqlite:///{folder / 'newsstand.db'}"
+    return default_database(make_folder=make_folder)
 
 
 def named_url(argument: str) -> str:
     """A URL that was given as an argument. Raises ConfigurationError where a password is in it."""
-    if holds_password(argument):
+    if path_of_plain_url(argument) is None and _holds_password(argument):
         raise ConfigurationError(
             "other users of this machine can read the password in the URL, because they see a command's arguments: "
             "leave it to ~/.pgpass, $PGPASSFILE or $PGPASSWORD, or the whole URL to $NEWSSTAND_DATABASE"
@@ -43,20 +41,55 @@ def named_url(argument: str) -> str:
     return argument
 
 
-def data_folder() -> Path:
-    """XDG Base Directory: a relative path counts as none."""
-    given = os.environ.get("XDG_DATA_HOME", "")
-    try:
-        base = Path(given) if os.path.isabs(given) else Path.home() / ".local" / "share"
-    except RuntimeError as error:
-        raise ConfigurationError("there is no home folder: name the database with --database") from error
-    return base / "newsstand"
+def _holds_password(url: str) -> bool:
+    from newsstand.storage.database import holds_password
+
+    return holds_password(url)
 
 
 def named_account(args: Any) -> str | None:
     """The account that was named, by option or by environment. Raises ConfigurationError where it is none."""
     given: str | None = args.account or os.environ.get("NEWSSTAND_ACCOUNT")
     return account_jid(given) if given else None
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The options of a connection. None of them is a secret."""
+
+    server: str | None
+    ca_file: str | None
+    password_file: str | None
+    plaintext: bool
+    timeout: float
+
+
+def connection(args: Any) -> Connection:
+    """Each option as it was given, else as its variable says, else as usual. Raises ConfigurationError for a variable
+    that says nothing of the kind."""
+    return Connection(
+        args.server or os.environ.get("NEWSSTAND_SERVER") or None,
+        args.ca_file or os.environ.get("NEWSSTAND_CA_FILE") or None,
+        args.password_file or os.environ.get("NEWSSTAND_PASSWORD_FILE") or None,
+        args.plaintext or _said_yes("NEWSSTAND_PLAINTEXT"),
+        args.timeout or _seconds("NEWSSTAND_TIMEOUT") or TIMEOUT,
+    )
+
+
+def _said_yes(variable: str) -> bool:
+    given = os.environ.get(variable, "")
+    if given not in ("", "0", "1"):
+        raise ConfigurationError(f"${variable} is {given!r}: it may be 1 or 0")
+    return given == "1"
+
+
+def _seconds(variable: str) -> float | None:
+    if not (given := os.environ.get(variable)):
+        return None
+    with contextlib.suppress(ValueError):
+        if 0 < (seconds := float(given)) < math.inf:
+            return seconds
+    raise ConfigurationError(f"${variable} is {given!r}: it must be a number of seconds, more than 0")
 
 
 def chosen_account(named: str | None, known: Iterable[str]) -> str | None:
@@ -75,6 +108,10 @@ async def reading(args: Any, *, any_account: bool = False) -> AsyncIterator[tupl
     waited for where only others may migrate. With `any_account`, None stands for all accounts unless one is named."""
     named = named_account(args)
     url = existing(database_url(args)) if args.migrate else database_url(args)
+
+    from newsstand.replica import Replica
+    from newsstand.storage.database import open_database
+
     # Where nothing can be fetched, a damaged copy is better told of than begun anew.
     database = await open_database(url, migrate=args.migrate, set_aside=False)
     replica = Replica()
@@ -89,7 +126,14 @@ async def reading(args: Any, *, any_account: bool = False) -> AsyncIterator[tupl
 
 def existing(url: str) -> str:
     """The URL, of a database that is there. Raises DatabaseError where there is none."""
-    path = Path(check_url(url).database or "")
-    if is_file(url) and not os.path.lexists(path):
+    path = path_of_plain_url(url) or _file_of(url)
+    if path is not None and not os.path.lexists(path):
         raise DatabaseError(f"there is no database at {path} yet: `newsstand sync` makes one, --database names another")
     return url
+
+
+def _file_of(url: str) -> Path | None:
+    """Raises ConfigurationError for a URL that cannot be opened."""
+    from newsstand.storage.database import check_url, is_file
+
+    return Path(check_url(url).database or "") if is_file(url) else None

@@ -10,15 +10,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import Element
 
 import slixmpp
 
 import newsstand.slixmpp  # noqa: F401 - makes the plugin known
+from newsstand.cli import places
 from newsstand.cli.addresses import is_loopback, server_address
 from newsstand.cli.password import find_password
 from newsstand.cli.places import database_url, named_account
 from newsstand.errors import ConfigurationError, Disconnected, ServiceError
 from newsstand.replica import Replica
+from newsstand.xmpp.transport import Transport
 
 GRACE = 0.2
 
@@ -41,15 +44,16 @@ class Login:
         account = named_account(args)
         if account is None:
             raise ConfigurationError("no account: give --account JID, or set NEWSSTAND_ACCOUNT")
-        server = server_address(args.server) if args.server else None
-        if args.plaintext and (server is None or not is_loopback(server[0])):
+        given = places.connection(args)
+        server = server_address(given.server) if given.server else None
+        if given.plaintext and (server is None or not is_loopback(server[0])):
             raise ConfigurationError(
                 "--plaintext would show the password to the network: it is only for --server 127.0.0.1:PORT and the "
                 "like; leave it out to encrypt"
             )
-        ca_file = _checked_certificates(args.ca_file)
-        password = find_password(account, args.password_file)
-        return cls(account, password, server, args.plaintext, ca_file, args.timeout)
+        ca_file = _checked_certificates(given.ca_file)
+        password = find_password(account, given.password_file)
+        return cls(account, password, server, given.plaintext, ca_file, given.timeout)
 
     @property
     def where(self) -> str:
@@ -78,6 +82,11 @@ class Client:
         self.xmpp = xmpp
         self.login = login
         self.replica: Replica = xmpp.plugin["newsstand"].replica
+
+    async def ask(self, service: str, payload: Element) -> Element:
+        """A request of ours, and the whole answer. Raises StanzaError, Timeout or Disconnected."""
+        transport: Transport = self.xmpp.plugin["newsstand"].transport
+        return await transport.iq("get", service, payload, timeout=self.login.timeout)
 
     async def begin(self) -> None:
         """Log in, and wait until notifications reach us. Raises Disconnected where the server cannot be reached, and

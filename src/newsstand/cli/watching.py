@@ -15,9 +15,8 @@ from typing import Any
 from newsstand.cli import output
 from newsstand.cli.addresses import bare_jid
 from newsstand.cli.streams import OutputEnded
-from newsstand.cli.wording import explained
 from newsstand.errors import Disconnected, NewsstandError
-from newsstand.model import Change
+from newsstand.model import Change, ChangeKind, Policy
 
 
 def watch(args: Any) -> int:
@@ -93,6 +92,7 @@ class _Watching:
         self._revision = 0
 
     async def run(self, ending: asyncio.Future[int]) -> None:
+        from newsstand.cli.services import perhaps_meant
         from newsstand.cli.session import opened
 
         async with opened(self._login, self._args) as client:
@@ -100,7 +100,7 @@ class _Watching:
             try:
                 await self._watch(client, ending)
             except NewsstandError as error:
-                raise explained(error, self._login.account, self._service, self._args.node) from error
+                raise await perhaps_meant(client, error, self._service, self._args.node) from error
 
     async def _watch(self, client: Any, ending: asyncio.Future[int]) -> None:
         def lost(_: object) -> None:
@@ -120,25 +120,42 @@ class _Watching:
             changes = client.replica.watch(self._service, args.node, self._revision, account=account)
             output.say(f"watching {args.node} of {self._service} from revision {self._revision}")
             async for change in changes:
-                _show(change, as_json=args.json)
+                await self._show(client.replica, change)
                 self._revision = change.revision
         finally:
             client.xmpp.del_event_handler("disconnected", lost)
 
+    async def _show(self, replica: Any, change: Change) -> None:
+        """At once: one line each in a pipe; at a terminal, or where all of it is wanted, the item is shown below."""
+        if self._args.json:
+            output.print_json_line(_facts(change))
+        else:
+            output.print_row((str(change.revision), change.kind.value, change.item_id))
+            if change.kind is ChangeKind.PUT and (self._args.full or output.at_terminal()):
+                await self._show_item(replica, change)
+        sys.stdout.flush()
 
-def _show(change: Change, *, as_json: bool) -> None:
-    """One line each, at once."""
-    if as_json:
-        output.print_json_line(
-            {
-                "account": change.key.account,
-                "service": change.key.service,
-                "node": change.key.node,
-                "revision": change.revision,
-                "kind": change.kind.value,
-                "id": change.item_id,
-            }
-        )
-    else:
-        output.print_row((str(change.revision), change.kind.value, change.item_id))
-    sys.stdout.flush()
+    async def _show_item(self, replica: Any, change: Change) -> None:
+        """As it is by now, in the copy. One that is gone again, or that the copy cannot tell of, is not shown."""
+        from newsstand.cli import items
+
+        account, service, node = change.key
+        try:
+            answer = await replica.get_items(
+                service, node, item_ids=[change.item_id], account=account, policy=Policy.ONLY_COPY
+            )
+        except NewsstandError:
+            return
+        found = items.Found.of(answer, replica)
+        items.show([items.as_shown(item, found) for item in answer.items], whole=self._args.full)
+
+
+def _facts(change: Change) -> dict[str, Any]:
+    return {
+        "account": change.key.account,
+        "service": change.key.service,
+        "node": change.key.node,
+        "revision": change.revision,
+        "kind": change.kind.value,
+        "id": change.item_id,
+    }

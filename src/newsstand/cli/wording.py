@@ -15,6 +15,11 @@ _REFUSED = {
 }
 
 
+def is_missing(error: StanzaError) -> bool:
+    """Whether it says that there is no such node."""
+    return error.condition in _MISSING
+
+
 def explained(error: NewsstandError, account: str, service: str, node: str) -> NewsstandError:
     """The error of a request for this node, with what can be done about it. Others come back as they are."""
     match error:
@@ -32,5 +37,22 @@ def explained(error: NewsstandError, account: str, service: str, node: str) -> N
             return ServiceError(f"{node!r} of {service} was not synchronised: {error}")
         case NotInCopy():
             return NotInCopy(f"{error}; get it from the service without --offline, or `newsstand sync` it first")
+        case _:
+            return error
+
+
+def explained_service(error: NewsstandError, account: str, service: str) -> NewsstandError:
+    """The error of a question about the service itself, with what can be done. Others come back as they are."""
+    match error:
+        case StanzaError(condition=condition) if condition in _REFUSED:
+            return ServiceError(f"{service} does not tell {account} of its nodes ({error})")
+        case StanzaError(condition=condition) if condition in _MISSING:
+            return ServiceError(f"{service} is not there ({error}): check its address")
+        case StanzaError(unreachable=True):
+            return ServiceError(f"{service} cannot be reached, or has no nodes to tell of ({error}): check its address")
+        case StanzaError():
+            return ServiceError(f"{service} answered with an error: {error}")
+        case Timeout():
+            return ServiceError(f"{service} did not answer ({error}): try again later")
         case _:
             return error

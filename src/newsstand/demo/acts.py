@@ -1,4 +1,4 @@
-"""The acts of the demo while the server runs: each does something, shows it, and claims what should hold of it."""
+"""The acts of the demo while the server runs: each does something, shows it, and claims something that must hold."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def compare(stage: Stage) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """When another account's deed was in the copy, and when the copy vouched for its whole node again: in
+    """How soon the write of another account was in the copy, and how soon the copy answered reads of its node again: in
     milliseconds since the request was sent. `but`: what went wrong."""
 
     visible: float
@@ -90,8 +90,8 @@ async def follow(stage: Stage) -> None:
             f"{name}: in the copy {ms:.0f} ms after it was sent", first(each[name].but for each in rounds)
         )
     stage.teller.say(
-        f"Medians of {ROUNDS}. After a new post the copy checks whether an old one was evicted, which nobody tells;"
-        f" for so long, {vouched['new post']:.0f} ms, the service answers."
+        f"Medians of {ROUNDS}. After a new post the copy checks whether an old one was evicted, of which nobody is"
+        f" notified; for so long, {vouched['new post']:.0f} ms, the service answers."
     )
     stage.teller.figures["live"] = {
         name.replace(" ", "_"): {"visible_ms": round(visible[name], 2), "vouched_ms": round(vouched[name], 2)}
@@ -117,17 +117,17 @@ async def _publish_and_retract(stage: Stage, author: LoopbackClient, old: Public
 async def _arrival(
     stage: Stage, item_id: str, deed: Callable[[], Awaitable[Any]], expected: Publication | None
 ) -> Arrival:
-    """slixmpp's own event tells the program when to look."""
-    told: asyncio.Queue[Any] = asyncio.Queue()
+    """slixmpp's own event tells the program when to read."""
+    received: asyncio.Queue[Any] = asyncio.Queue()
     events = ("pubsub_publish", "pubsub_retract")
     for event in events:
-        stage.program.add_event_handler(event, told.put_nowait)
+        stage.program.add_event_handler(event, received.put_nowait)
     began = time.perf_counter()
     sending = asyncio.ensure_future(deed())
     try:
         async with asyncio.timeout(ARRIVAL_SECONDS):
             while not shows(await _in_copy(stage, item_id), expected):
-                await told.get()
+                await received.get()
             visible = time.perf_counter() - began
             read = [await _read(stage, item_id)]
             while answer_of(read[-1]) is None:
@@ -138,7 +138,7 @@ async def _arrival(
         return Arrival(ARRIVAL_SECONDS * 1000, ARRIVAL_SECONDS * 1000, f"not within {ARRIVAL_SECONDS:g} s")
     finally:
         for event in events:
-            stage.program.del_event_handler(event, told.put_nowait)
+            stage.program.del_event_handler(event, received.put_nowait)
         await sending
     right = all(shows(elements(answer), expected) for answer in read)
     return Arrival(visible * 1000, vouched * 1000, "" if right else "the program read something else")

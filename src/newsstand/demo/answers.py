@@ -1,4 +1,4 @@
-"""What the demo looks at in answers: where they came from, whether they are equal, what their posts say."""
+"""Examines answers for the demo: where they came from, whether they are equal, what their posts say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo claims, and whether it holds. Pure."""
+"""The claims of the demo, and whether they hold. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """`but`: what speaks against it, empty where nothing does."""
+class StoryClaim:
+    """Something that the demo claims of what it showed. `but`: what speaks against it, empty where nothing does."""
 
     text: str
     but: str = ""
@@ -23,14 +23,14 @@ class Claim:
         return not self.but
 
 
-def all_hold(claims: Sequence[Claim]) -> bool:
+def all_hold(claims: Sequence[StoryClaim]) -> bool:
     """Nothing claimed is nothing shown."""
     return bool(claims) and all(claim.holds for claim in claims)
 
 
 @dataclass(frozen=True, slots=True)
 class ShownItem:
-    """An item as canonical XML (C14N 2.0): the same for every way to write the same."""
+    """An item as canonical XML (C14N 2.0), so that two are equal where they say the same, however they are written."""
 
     id: str
     xml: str

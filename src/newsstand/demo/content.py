@@ -36,7 +36,7 @@ SEED = 1597
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One item on its way: who publishes it, and where. `service` is a bare JID."""
+    """An item that is to be published: who publishes it, and where. `service` is a bare JID."""
 
     account: str
     service: str
@@ -46,7 +46,7 @@ class Publication:
 
 
 class Content:
-    """Everything that the demo publishes, and posts to come."""
+    """Everything that the demo publishes: what is there at its beginning, and posts for later."""
 
     def __init__(self, domain: str, pubsub: str, now: datetime) -> None:
         self.domain = domain

@@ -9,8 +9,8 @@ from newsstand.demo.clients import LoopbackClient
 from newsstand.demo.content import BOOKMARKS, COMMUNITY, Content, Publication
 
 AT_ONCE = 16
-"""Publishes on their way on one connection."""
-ROOM = "1000"
+"""Publishes of one connection that wait for their answers at a time."""
+MAX_ITEMS = "1000"
 """Items that a node keeps. A PEP node keeps one unless its owner says otherwise (XEP-0060, 16.4.4)."""
 
 
@@ -24,13 +24,13 @@ async def create_nodes(content: Content, clients: Mapping[str, LoopbackClient]) 
         title="The market square",
         access_model="open",
         publish_model="open",
-        max_items=ROOM,
+        max_items=MAX_ITEMS,
         persist_items="true",
     )
     own = {(each.account, each.node): None for each in [*content.blog, *content.profiles]}
     for account, node in own:
         access = "whitelist" if node == BOOKMARKS else "open"
-        await clients[account].create_node(None, node, access_model=access, max_items=ROOM, persist_items="true")
+        await clients[account].create_node(None, node, access_model=access, max_items=MAX_ITEMS, persist_items="true")
 
 
 async def publish_all(

@@ -1,4 +1,4 @@
-"""The acts of the demo in which the server goes, and comes back."""
+"""The acts of the demo in which the server is killed, and started again."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def _change_behind_its_back(stage: Stage) -> dict[str, int]:
             (None, MICROBLOG, content.blog[-3]),
         ]
         for to, node, post in retracted:
-            await clients[ROMEO.account].plugin["xep_0060"].retract(to, node, post.item_id)  # nobody is told of it
+            await clients[ROMEO.account].plugin["xep_0060"].retract(to, node, post.item_id)  # nobody is notified of it
     return {"new": len(new), "overwritten": len(overwritten), "retracted without notice": len(retracted)}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody with an account. `rooms` are the places in ROOMS that they keep a bookmark of."""
+    """A person of the demo, who has an account. `rooms` are the places in ROOMS that they keep a bookmark of."""
 
     account: str
     name: str

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from slixmpp import JID
 from slixmpp.stanza import Iq
 
+import newsstand.slixmpp  # noqa: F401 - makes the plugin known
 from newsstand.demo.clients import LoopbackClient
 from newsstand.demo.servers.prosody import Prosody
 
@@ -20,7 +21,7 @@ LAST = 20
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What the user follows. Services and people are bare JIDs."""
+    """The nodes that the user of the program follows. Services and people are bare JIDs."""
 
     service: str
     community: str
@@ -32,14 +33,14 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class TimedRead:
-    """What one look at one place brought, and how long it took, in seconds."""
+    """The answers that one read of the program got, and how long it took, in seconds."""
 
     answers: Sequence[Iq]
     seconds: float
 
 
 class Newsreader(LoopbackClient):
-    """With `database` it runs with Newsstand, otherwise without."""
+    """The program of the demo: a client that reads news. With `database` it runs with Newsstand, otherwise without."""
 
     def __init__(self, server: Prosody, account: str, places: Places, database: str | None = None) -> None:
         super().__init__(server, account, "newsreader" if database is None else "newsreader-with-newsstand")

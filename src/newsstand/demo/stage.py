@@ -1,4 +1,4 @@
-"""Where the demo plays: the server and what it holds, the program, and what it is compared with."""
+"""What the acts of the demo share: the server and what it holds, the program, and what it is compared with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from newsstand.replica import Replica
 
 
 class Stage:
-    """One server, one program, one database. What is begun here ends with `stack`."""
+    """One server, one program and one database, for all acts. What is begun here ends with `stack`."""
 
     def __init__(self, teller: Teller, server: Prosody, content: Content, database: str, stack: AsyncExitStack) -> None:
         self.teller = teller
@@ -34,6 +34,7 @@ class Stage:
         )
         self.plain = Newsreader(server, JULIET.account, self.places)
         self.program = Newsreader(server, JULIET.account, self.places, database)
+        stack.push_async_callback(self._end_program)  # its database is being opened from now on
 
     def client(self, person: Person, resource: str) -> LoopbackClient:
         """Another client of somebody, without Newsstand."""
@@ -77,7 +78,6 @@ class Stage:
 
     async def begin_program(self) -> None:
         """The first look goes to the service; what it shows is followed from then on."""
-        self.stack.push_async_callback(self._end_program)
         await self.plugin.ready()
         await self.program.begin()
         began = time.perf_counter()

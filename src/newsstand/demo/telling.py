@@ -1,4 +1,4 @@
-"""What the demo says, as it happens, and what it remembers for `--json`."""
+"""The output of the demo: on the console while it plays, and as JSON at its end (`--json`)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from newsstand.demo.claims import Claim, all_hold
+from newsstand.demo.claims import StoryClaim, all_hold
 
 
 class Teller:
-    """Says each thing on the console and keeps the claims and the figures."""
+    """Writes what the demo says to the console, and keeps the claims and the figures."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.claims: list[Claim] = []
+        self.claims: list[StoryClaim] = []
         self.figures: dict[str, Any] = {}
         self._steps = 0
         unicode = console.encoding.lower().startswith("utf")
@@ -39,7 +39,7 @@ class Teller:
 
     def claim(self, text: str, but: str = "") -> None:
         """`but`: what speaks against it."""
-        claim = Claim(text, but)
+        claim = StoryClaim(text, but)
         self.claims.append(claim)
         if claim.holds:
             line = Text.assemble((self._marks[0], "bold green"), " ", text)

@@ -1,1 +1,1 @@
-"""What is decided, by values alone: these modules know no clock, network or database."""
+"""The rules by which Newsstand decides, as pure functions and values: they know no clock, network or database."""

@@ -1,5 +1,5 @@
-"""How much a service is asked for at a time, so that its answers arrive: what is too large for a server on the way is
-dropped there, and whoever asked never hears of it (docs/decisions/005-listings-and-doubts.md)."""
+"""How much a service is asked for at a time. An answer that is too large for a server between the two is dropped there,
+and whoever asked is never notified (docs/decisions/005-listings-and-doubts.md)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ AT_ONCE = 2_000_000
 FEWER = 20
 """By how much fewer items are asked for when an answer did not arrive: each try takes as long as a request may."""
 SURELY = 4
-"""What would have been so many times smaller than LARGE was not lost because of its size."""
+"""An answer at most 1/SURELY as large as LARGE was not lost because of its size."""
 ID_BATCH = 20
 """Ids in a request, at most."""
 
 
 class BatchSize:
-    """How many items of a node to ask for next (`size`): as many as wanted, until something is lost; from then on as
+    """How many items of a node are asked for next (`size`): as many as wanted, until something is lost; from then on as
     many as fit by the size of what came last, and never more than half of what was lost. So in a copy's life only a
     few answers are lost, however its items differ. All listings of the copy share it."""
 
@@ -63,7 +63,7 @@ class BatchSize:
 
 
 class BatchSizes:
-    """Of a node."""
+    """The batch sizes of one node: of pages, and of requests by ids."""
 
     def __init__(self, page_size: int) -> None:
         self.pages = BatchSize(page_size)

@@ -1,8 +1,8 @@
-"""What a service was seen to do where the XEPs leave it open, and how that is learnt. Pure.
+"""The behaviour of a service where the XEPs leave it open, and how that is learnt. Pure.
 
 An answer from the copy must be the one that the service would have given. Which one that is differs from service
-to service and is announced nowhere, so each way is UNKNOWN until seen, and what depends on an unknown way is
-answered by the service. See docs/decisions/003-ways-are-learnt.md.
+to service and is announced nowhere. So each behaviour is UNKNOWN until it was seen, and the service answers whatever
+depends on an unknown one. See docs/decisions/003-ways-are-learnt.md.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from newsstand.model import ItemsRequest, Rsm
 
 
 class Way(enum.StrEnum):
+    """One behaviour of a service: what it does about one of the questions of `Ways`."""
+
     UNKNOWN = "unknown"
     VARIES = "varies"
     """Seen to contradict itself: never to be predicted."""
@@ -39,7 +41,7 @@ class Way(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """The ways of one service. Each field names a question that XEP-0060 or XEP-0059 leaves to the service."""
+    """The behaviour of one service. Each field is a question that XEP-0060 or XEP-0059 leaves to the service."""
 
     new: Way = Way.UNKNOWN
     """Where a new item goes in a full listing: LAST or FIRST."""
@@ -64,7 +66,8 @@ class Ways:
     """The `from` of the answers to one's own bare JID: SHOWN or LEFT_OUT (RFC 6120, 10.3.3 allows both)."""
 
     def learn(self, **seen: Way) -> Ways:
-        """Also these. A way seen two ways varies, and stays so."""
+        """The behaviour with what was seen now. A question that was answered differently before varies, and stays
+        so."""
         known = {name: way if getattr(self, name) in (Way.UNKNOWN, way) else Way.VARIES for name, way in seen.items()}
         return dataclasses.replace(self, **known)
 
@@ -96,7 +99,7 @@ class Take(enum.Enum):
 def foresee(
     ways: Ways, request: ItemsRequest, count: int, *, holds_all: bool = False, knows_cursors: bool = False
 ) -> Take | None:
-    """How the service would answer about a node of `count` items; None where its ways are not known well enough.
+    """How the service would answer about a node of `count` items; None where its behaviour is not known well enough.
     `holds_all`: every item that is asked for by id is there. `knows_cursors`: those that the service would send along
     with what `max_items` brings are known."""
     if request.paged and ways.paging is not Way.IGNORED:

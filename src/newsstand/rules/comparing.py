@@ -1,4 +1,4 @@
-"""Lays a copy beside a listing of its service, and says what differs. Pure: decides nothing, and changes nothing."""
+"""Compares a copy with a listing of its service, and says what differs. Pure: decides nothing, and changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the orders of listings say of a service's behaviour, until it is believed
+"""Evidence of a service's behaviour in the orders of its listings: collected until it is believed
 (docs/decisions/003-ways-are-learnt.md). Pure."""
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from newsstand.model import News, NodeKey, Published, Purged, Retracted
 from newsstand.rules.behaviour import Way, Ways, place
 
 ORDER_WAYS = ("new", "overwritten")
-"""What only orders tell."""
+"""The questions that only orders answer."""
 TOLD_TOGETHER = 4
 """News above which an order teaches nothing: in too many orders could they have happened."""
 _HYPOTHESES = tuple(itertools.product((Way.LAST, Way.FIRST), (Way.LAST, Way.FIRST, Way.STAYS)))
 
 
 def said_by_order(ways: Ways, before: Sequence[str], news: Iterable[News], after: Sequence[str]) -> dict[str, Way]:
-    """What the order of a listing says of ways, when exactly `news` happened since the order `before`, in whatever
-    order: services may tell in another one than they store. It says what every explanation of what was seen agrees on;
-    and VARIES of what is known, where no explanation agrees with that."""
+    """What the order of a listing says of the behaviour, when exactly `news` happened since the order `before`, in
+    whatever order: services may notify in another one than they store. It says what every explanation of what was seen
+    agrees on; and VARIES of what is known, where no explanation agrees with that."""
     happened = list(news)
     if len(happened) > TOLD_TOGETHER:
         return {}
@@ -76,9 +76,10 @@ def _replay(ways: Ways, before: Sequence[str], news: Iterable[News]) -> list[str
 
 
 class Evidence:
-    """Of one service. No single order is believed: an item that was retracted untold and published again looks
-    overwritten and moved, and one that was published again untold, as it was, looks as if the others had moved. So a
-    way is learnt from two in a row that say the same of different items, and contradicted by two as well."""
+    """The evidence of one service's behaviour that is not believed yet. No single order is believed: an item that was
+    retracted and published again, without a notification of the former, looks overwritten and moved; and one that was
+    published again as it was, without a notification, looks as if the others had moved. So a behaviour is learnt from
+    two orders in a row that say the same of different items, and contradicted by two as well."""
 
     def __init__(self) -> None:
         self._given: dict[str, tuple[Way, frozenset[Hashable]]] = {}
@@ -86,7 +87,7 @@ class Evidence:
     def weigh(self, ways: Ways, said: Mapping[str, Way], key: NodeKey, news: Iterable[News]) -> Ways:
         """What is known once an order of this node, after these news, `said` so."""
         published = [what for what in news if isinstance(what, Published)]
-        # Not by whose account it was seen: two that see the same are one hint.
+        # Not by whose account it was seen: two that see the same are one piece of evidence.
         items = frozenset((key.service, key.node, item.id) for what in published for item in what.items)
         learnt: dict[str, Way] = {}
         for name, way in said.items():

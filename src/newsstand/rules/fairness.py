@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 
 
 class Standing(enum.Enum):
-    """Of a claim."""
+    """How a claim stands: whether it waits for a slot, or has one."""
 
     WAITING = enum.auto()
-    """For a slot."""
+    """It waits for a slot."""
     HOLDING = enum.auto()
     """It has one."""
     LENDING = enum.auto()
@@ -78,8 +78,9 @@ class _Queue:
 
 
 class Shares:
-    """`slots` in all. Of one service at most `of_service` pieces of work are begun, or one while `is_silent` says so of
-    it; of all services at most `most`. Of large work at most one piece has a slot."""
+    """Shares the slots among the services. There are `slots` in all. Of one service at most `of_service` pieces of work
+    are begun, or one while `is_silent` says so of it; of all services at most `most`. Of large work at most one piece
+    has a slot."""
 
     def __init__(
         self, slots: int, of_service: int, most: int, is_silent: Callable[[str], bool] = lambda service: False
@@ -149,7 +150,7 @@ class Shares:
 
     def find_stuck(self) -> Claim | None:
         """Where there is a slot, and nothing new may begin because too much has begun: the piece of work that has
-        waited for an answer for the longest time. It is to be given up."""
+        waited for an answer for the longest time. It is to be cancelled."""
         if sum(self._begun.values()) < self._most or self._find_next(new=True) is None:
             return None
         return next(iter(self._lending), None)

@@ -22,9 +22,9 @@ MOST_DOUBLINGS = 30
 
 def fingerprint(settings: Settings, about: str = "") -> bytes:
     """Of what a node may have failed by. Every setting counts: to try once too often costs little. `about` tells
-    failures apart that end in different ways."""
-    told = repr((about, VERSION, dataclasses.astuple(settings)))
-    return hashlib.blake2b(told.encode(), digest_size=16).digest()
+    failures apart that end differently."""
+    text = repr((about, VERSION, dataclasses.astuple(settings)))
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def waits_for_change(error: NewsstandError, state: SyncState) -> bool:

@@ -1,4 +1,4 @@
-"""Serve, fetch or refuse: what a read of a node comes to. Pure."""
+"""The decision whether a read of a node is served from the copy, fetched from the service, or refused. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INCOMPLETE = "the copy holds no complete listing of this node"
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What is known about a node and the way to its service, at one moment."""
+    """What is known about a node, its copy, and the connection to its service, at one moment."""
 
     state: SyncState
     complete: bool
@@ -38,7 +38,7 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Answer from the copy; `wait` until what is arriving is stored."""
+    """The decision to answer from the copy; `wait` until what is arriving is stored."""
 
     take: Take
     stale: bool
@@ -47,14 +47,15 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Ask the service; if it cannot answer, the copy answers `instead`, marked stale."""
+    """The decision to ask the service. If it cannot answer, the read falls back on `instead`: the copy, marked
+    stale."""
 
     instead: Serve | None
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The copy alone was asked, and cannot answer."""
+    """The decision to refuse: the copy alone was asked, and cannot answer."""
 
     reason: str
 
@@ -90,7 +91,7 @@ def decide(
     if situation.quarantined:
         return Fetch(None)
     if take is None:
-        # The service's way is not known, so this might not equal its own answer. When the service cannot be
+        # The service's behaviour is not known, so this might not equal its own answer. When the service cannot be
         # reached at all, the same items in the copy's order are worth more than none; but a page of somebody
         # else's cursor cannot be made up.
         return Fetch(None if request.paged else Serve(_nearest(request), stale=True))

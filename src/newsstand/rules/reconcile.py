@@ -1,4 +1,4 @@
-"""What changes when a listing or a notification is laid beside the copy. Pure: decides, and does nothing."""
+"""Plans: the steps that bring a copy up to date with a listing or a notification. Pure: decides, and does nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from newsstand.model import (
     SeenItem,
     StorableItem,
     SubscriptionChanged,
-    digest,
 )
 from newsstand.rules.behaviour import Way, Ways
 from newsstand.rules.doubts import CLEAR, Doubts
@@ -44,7 +43,7 @@ class Place(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Store an item. `new` is its place if it is not there yet, `overwritten` if it is: an exact position, or a
+    """A step: store an item. `new` is its place if it is not there yet, `overwritten` if it is: an exact position, or a
     place relative to the others. One that is not `exact` moves, and does not replace what is there."""
 
     item: StorableItem
@@ -54,20 +53,22 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Move:
+    """A step: give an item another position, and leave its contents as they are."""
+
     digest: bytes
     position: int
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Take items out; those that are not there are reported, not an error."""
+    """A step: take items out. Those that are not there are reported, and no error."""
 
     item_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """Take all items out."""
+    """A step: take all items out."""
 
 
 Step = Put | Move | Remove | Clear
@@ -116,7 +117,8 @@ def _positions(ours: Sequence[int | None]) -> Iterator[int]:
 
 
 class Stock(NamedTuple):
-    """What a list of a node's ids tells of a copy that was not kept up."""
+    """The comparison of a copy that was not kept up with the list of its node's ids: which items are gone, and which
+    must be fetched."""
 
     gone: tuple[str, ...]
     suspects: tuple[str, ...]
@@ -148,12 +150,13 @@ def is_much_shorter(held: int, gone: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class NewsPlan:
-    """What to do about news. The steps are applied first; what follows cannot be known from the news alone."""
+    """The plan for the news of a notification. The steps are applied first; the rest says what must be asked for
+    then."""
 
     steps: tuple[Step, ...] = ()
     doubts: Doubts = CLEAR
-    """Items whose contents did not come along; a listing, where the node may have changed in ways that were not told;
-    a check of the ids after a purge: one service was seen to tell it and keep some items."""
+    """Items whose contents did not come along; a listing, where the node may have changed by more than was notified; a
+    check of the ids after a purge: one service was seen to send its notification and keep some items."""
     deleted: bool = False
     """Whatever came after: a node of the same name is another one, to which nobody is subscribed."""
     subscription: str | None = None
@@ -192,8 +195,8 @@ def plan_news(news: Iterable[News], ways: Ways, shows_publisher: bool | None) ->
                 deleted = True
             case Configured():
                 relist = True
-            case SubscriptionChanged(told):
-                subscription = told
+            case SubscriptionChanged(changed):
+                subscription = changed
     doubts = Doubts(relist=relist, refetch=frozenset(refetch), check_ids=check_ids)
     return NewsPlan(tuple(steps), doubts, deleted, subscription)
 
@@ -215,11 +218,11 @@ def _place(way: Way) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What the steps really did."""
+    """What the steps of a plan really did to the copy."""
 
     revision: int
     count: int
-    """Of the node's items, afterwards."""
+    """How many items the node has afterwards."""
     inserted: tuple[str, ...] = ()
     overwritten: tuple[str, ...] = ()
     """Items that were there before, changed or not."""
@@ -228,7 +231,7 @@ class Applied:
     """Items to be removed that were not there."""
     quarantined: int = 0
     payload_bytes: int = 0
-    """Of the node's items, afterwards."""
+    """How many bytes the node's items take afterwards."""
     grew: bool = False
     """An item was inserted, even if it is gone again: meanwhile another may have been evicted for it."""
     kept_in_place: bool = False
@@ -257,8 +260,3 @@ def doubts_after(applied: Applied, ways: Ways, known_gone: Collection[str] = (),
         relist=bool(applied.count > 1 and (unplaced or unmoved or perhaps_new)) or unexplained,
         check_ids=applied.grew,
     )
-
-
-def ids_differ(held_ids: Iterable[str], listed: Iterable[str]) -> bool:
-    """Whether two listings name different items, whatever their order."""
-    return {digest(id_) for id_ in held_ids} != {digest(id_) for id_ in listed}

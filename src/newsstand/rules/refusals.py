@@ -1,6 +1,6 @@
-"""Errors that services answered: those of a node, remembered briefly, so that a program that polls a node which is
-missing, or closed to it, does not flood the service; and domains at which no PEP service answers, for long, so that not
-each contact's is tried."""
+"""Remembers which errors services answered. Those of a node are remembered briefly, so that a program that polls a node
+which is missing, or closed to it, does not flood the service. Domains without a PEP service are remembered for long, so
+that not each contact's is tried."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ have no PEP service for us."""
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error, and how long it stands for the service's next answer."""
+    """An error that a service answered, and how long it is given for the service's next answer."""
 
     error: StanzaError
     stanza: Element | None
@@ -42,7 +42,7 @@ class Refusal:
 
 
 class Refusals:
-    """By request. Times are in seconds, by one clock that only goes forward."""
+    """The errors that are remembered, by request. Times are in seconds, by one clock that only goes forward."""
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
@@ -115,7 +115,7 @@ class Domains:
                 self._closed[host] = until
 
     def answered(self, service: str) -> bool:
-        """An account's service answered, or told something: the domain has PEP. Returns whether it was closed."""
+        """An account's service answered, or sent a notification: the domain has PEP. Returns whether it was closed."""
         host = host_of(service)
         if host == service:
             return False

@@ -11,39 +11,39 @@ from newsstand.rules.doubts import Chores, Doubts
 
 @dataclass(frozen=True, slots=True)
 class TakeStock:
-    """See which items came and which went, by the ids alone."""
+    """The job of finding out which items came and which went, by the ids alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListAll:
-    """List the whole node."""
+    """The job of listing the whole node."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refetch:
-    """Ask for the contents of these items."""
+    """The job of asking for the contents of these items."""
 
     item_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CheckIds:
-    """See whether something was evicted."""
+    """The job of finding out, by the ids, whether something was evicted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """See whether the subscription is still there."""
+    """The job of asking whether the subscription is still there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revalidate:
-    """See whether the account may still read the node, and whether the copy says the same."""
+    """The job of asking whether the account may still read the node, and whether the copy says the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearnCursors:
-    """Ask for the service's own cursors that the next answer needs."""
+    """The job of asking for the service's own cursors that the next answer needs."""
 
 
 Job = TakeStock | ListAll | Refetch | CheckIds | Confirm | Revalidate | LearnCursors

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import os
 from typing import Any, ClassVar
 
+from slixmpp import BaseXMPP
 from slixmpp.plugins.base import BasePlugin
 
 from newsstand.config import Settings
+from newsstand.default_place import default_database
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLost, NewsstandError, NotADatabase
 from newsstand.replica import Replica
 from newsstand.slixmpp.transport import SlixmppTransport
 from newsstand.slixmpp.trigger import Trigger
 from newsstand.storage import shared
 from newsstand.storage.database import Database, check_url
+from newsstand.xmpp.transport import Transport
 
 log = logging.getLogger(__name__)
-
-DEFAULT_DATABASE = "sqlite:///newsstand.db"
 
 
 class Newsstand(BasePlugin):
     """`xmpp.register_plugin("newsstand", {"database": "sqlite:///news.db"})`.
 
+    Without `database` it is where the command line has it: see `newsstand.default_place`.
     `entry_points` false leaves out the analysers of installed packages. With `migrate` false, this process waits for
     another one to make or migrate the database. Further keys are the fields of `newsstand.config.Settings`. A setting
     that cannot be right raises ConfigurationError at once. The database is opened in the background: until it is, and
@@ -37,7 +40,7 @@ class Newsstand(BasePlugin):
     description = "Newsstand: a live local copy of PubSub nodes"
     dependencies: ClassVar[set[str]] = set()
     default_config: ClassVar[dict[str, Any]] = {
-        "database": DEFAULT_DATABASE,
+        "database": None,
         "entry_points": True,
         "migrate": True,
     } | {field.name: field.default for field in dataclasses.fields(Settings)}
@@ -47,6 +50,8 @@ class Newsstand(BasePlugin):
     def plugin_init(self) -> None:
         given = dict(self.config)
         self._url = given.pop("database")
+        if self._url is None:
+            self._url = default_database(make_folder=True)
         if not isinstance(self._url, str):
             raise ConfigurationError("database must be a URL, such as sqlite:///news.db")
         check_url(self._url)
@@ -65,6 +70,11 @@ class Newsstand(BasePlugin):
         self._process = 0
         """And in which process."""
         self._begin()
+
+    @property
+    def transport(self) -> Transport:
+        """Requests of our own, to which the trigger does not answer."""
+        return self._transport
 
     def _begin(self) -> None:
         """Open as soon as the loop runs: a program may register plugins before it starts one."""
@@ -108,6 +118,31 @@ class Newsstand(BasePlugin):
         """The database's file is not there any more, and that was logged."""
         if not self._ended:
             self._end()
+
+    @classmethod
+    def of(cls, xmpp: BaseXMPP, **config: Any) -> Newsstand:
+        """The plugin of this client or component, with its type; where it is not registered yet, it is, with this
+        configuration. Raises ConfigurationError as registering does, and for a configuration that comes too late."""
+        if "newsstand" not in xmpp.plugin:
+            xmpp.register_plugin("newsstand", config)
+        elif config:
+            raise ConfigurationError("the plugin is registered already: give its configuration to register_plugin")
+        plugin: Newsstand = xmpp.plugin["newsstand"]
+        return plugin
+
+    async def __aenter__(self) -> Replica:
+        """Wait until the copy is usable: the database is open, and, where the client is connecting, notifications
+        reach us. A server that cannot be reached is waited for as long as `patience` says; then the program begins
+        offline. Raises as `ready`."""
+        await self.ready()
+        if self._transport.is_coming:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.replica.settings.patience):
+                    await self.replica.session_began()
+        return self.replica
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def ready(self) -> None:
         """Wait until the database is open. Raises what kept it from opening (`newsstand.errors.DatabaseError`), what

@@ -79,6 +79,12 @@ class SlixmppTransport:
     def session(self) -> Session:
         return self._session
 
+    @property
+    def is_coming(self) -> bool:
+        """Whether the client has a connection, or is about to: `connect` was called."""
+        # slixmpp says nothing in public of an attempt that is under way.
+        return bool(self.xmpp.is_connected() or getattr(self.xmpp, "_current_connection_attempt", None) is not None)
+
     async def iq(
         self,
         type: Literal["get", "set"],

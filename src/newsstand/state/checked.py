@@ -9,7 +9,7 @@ COVERED = 1_000
 
 
 class Checked:
-    """Of one copy."""
+    """When the service was last seen to say what one copy says."""
 
     __slots__ = ("_covered", "answered_at")
 

@@ -16,7 +16,7 @@ class Awaited(NamedTuple):
 
 
 class Elsewhere:
-    """Of one copy. While any of it stands, and another worker follows the node, the service answers."""
+    """What stands against one copy: while any does, and another worker follows the node, the service answers."""
 
     __slots__ = ("_awaited", "_handing_over", "doubted")
 

@@ -14,7 +14,7 @@ ORDER = 10_000
 
 
 class Order:
-    """Of one copy: the order in which it was last listed, and what was told since."""
+    """The order in which one copy was last listed, and the news since."""
 
     __slots__ = ("_payloads", "history", "ids")
 

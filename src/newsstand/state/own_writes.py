@@ -16,7 +16,7 @@ class Told(NamedTuple):
 
 
 class OwnWrites:
-    """Of one copy, in one session of the stream."""
+    """The program's own writes to one node that are under way, in one session of the stream."""
 
     __slots__ = ("_told", "under_way")
 

@@ -21,7 +21,7 @@ class ServiceState:
 
 
 class Services:
-    """All of them, by the host that `newsstand.jid.host_of` names."""
+    """The states of all services, by the host that `newsstand.jid.host_of` names."""
 
     def __init__(self) -> None:
         self._states: dict[str, ServiceState] = {}

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 
 class NodeSession:
-    """Of one copy. A new session has a new one: what the service said in the one before holds no more."""
+    """What one session of the stream knows of one node. A new session has a new one: what the service said in the
+    session before holds no more."""
 
     __slots__ = ("_ends", "confirmed_at", "skips_missing", "stocked", "subscribed")
 

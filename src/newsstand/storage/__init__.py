@@ -1,1 +1,2 @@
-"""The database: the mapped classes, opening and migrating, and the statements. The only package that knows SQL."""
+"""The database of the copies: its classes and tables, opening and migrating it, and all statements. No other package
+knows SQL."""

@@ -1,7 +1,9 @@
-"""Databases by their URLs: `sqlite:///path/to/news.db`, `postgresql://user@host/name`."""
+"""Opens databases, migrates them and more, by their URLs: `sqlite:///path/to/news.db`,
+`postgresql://user@host/name`."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Hashable
 
 from sqlalchemy.engine import URL, make_url
@@ -16,13 +18,14 @@ from newsstand.storage.sqlite import opening
 __all__ = [
     "Database",
     "Keeper",
+    "check_unused",
     "check_url",
     "find_revision",
     "holds_password",
     "is_file",
-    "key_of",
     "migrate",
     "open_database",
+    "sharing_key",
 ]
 
 _EXAMPLES = "write sqlite:///path/to/news.db, or postgresql://user@host/name"
@@ -32,18 +35,18 @@ def check_url(url: str) -> URL:
     """The URL, in one spelling. Raises ConfigurationError, saying what would be right, for one that cannot be
     opened; the message does not repeat it, for it may hold a password."""
     try:
-        backend = make_url(url).get_backend_name()
+        parsed = make_url(url)
     except (ArgumentError, ValueError):
         raise ConfigurationError(f"the database URL is none; {_EXAMPLES}") from None
-    match backend:
+    match backend := parsed.get_backend_name():
         case "sqlite":
-            return sqlite.check_url(url)
+            return sqlite.check_url(parsed)
         case "postgresql":
             from newsstand.storage.postgresql import (
                 connections as postgresql,  # costs 100 ms to import: only programs that use it pay
             )
 
-            return postgresql.check_url(url)
+            return postgresql.check_url(parsed)
     raise ConfigurationError(f"{backend} databases are not supported; {_EXAMPLES}")
 
 
@@ -61,7 +64,7 @@ def is_file(url: str) -> bool:
     return check_url(url).get_backend_name() == "sqlite"
 
 
-def key_of(url: str) -> Hashable:
+def sharing_key(url: str) -> Hashable:
     """The same for URLs that name the same database. Raises as `check_url`."""
     parsed = check_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -88,11 +91,23 @@ async def open_database(url: str, *, migrate: bool = True, set_aside: bool = Tru
     return await postgresql_database.open_server(parsed, migrate=migrate)
 
 
+async def check_unused(url: str) -> None:
+    """Raises DatabaseLocked where another program has the database open: it would not notice what is taken out of its
+    copy, and go on as if it were there. Raises as `check_url`, and DatabaseError."""
+    parsed = check_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        await asyncio.to_thread(sqlite.check_unused, parsed)
+        return
+    from newsstand.storage.postgresql import opening as postgresql_opening
+
+    await postgresql_opening.check_unused(parsed)
+
+
 async def find_revision(url: str) -> str | None:
-    """The revision that a database is at; None where it holds nothing of ours. Only looks: nothing is created,
+    """The revision that a database is at; None where it holds nothing of ours. Only reads: nothing is created,
     locked or migrated. Raises ConfigurationError where there is no such file, and as `open_database`."""
     if is_file(url):
-        return await opening.find_revision(url)
+        return await opening.find_revision(check_url(url))
     from newsstand.storage.postgresql import opening as postgresql_opening
 
     return await postgresql_opening.find_revision(check_url(url))
@@ -102,7 +117,7 @@ async def migrate(url: str, revision: str) -> None:
     """Upgrade or downgrade to `revision` ("head", "base" or a number), in one transaction, making the file if there
     is none. Raises ConfigurationError for a revision that does not exist, and as `open_database`."""
     if is_file(url):
-        await opening.migrate(url, revision)
+        await opening.migrate(check_url(url), revision)
         return
     from newsstand.storage.postgresql import opening as postgresql_opening
 

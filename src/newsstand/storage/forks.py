@@ -1,4 +1,4 @@
-"""What a fork does to the connections that this process has open (docs/decisions/013-loops-threads-and-forks.md).
+"""Keeps open connections safe from forks of the process (docs/decisions/013-loops-threads-and-forks.md).
 
 A child has its parent's memory and descriptors, but not its threads and none of its locks. SQLite believes in what it
 remembers of a file, so a child that used, or closed, a connection of its parent could damage the database. Therefore:
@@ -36,7 +36,7 @@ def file_id(there: os.stat_result) -> FileId:
 
 
 class Pausable(Protocol):
-    """What has connections to a file that can be closed for a while."""
+    """An owner of connections to a file that can close them for a while."""
 
     def pause(self, until: float) -> None:
         """Close the connections that are not in use by then (of `time.monotonic`), and let nobody use any before
@@ -57,7 +57,7 @@ class Connection(sqlite3.Connection):
 
 
 class _State:
-    """Of this process. A child begins anew."""
+    """What is known of the connections of this process. A child begins anew."""
 
     def __init__(self) -> None:
         # Reentrant: the garbage collector may close a connection while another one is being made.

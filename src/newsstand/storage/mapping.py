@@ -32,6 +32,8 @@ from sqlalchemy.types import TypeEngine
 from newsstand.model import DIGEST_BYTES, digest
 
 PREFIX = "newsstand_"
+VERSION_TABLE = f"{PREFIX}version"
+"""The table that tells which revision the schema is at. It is Alembic's, and no class is mapped to it."""
 
 # SQLite gives automatic keys to INTEGER only; PostgreSQL wants BIGINT.
 Big = BigInteger().with_variant(Integer, "sqlite")
@@ -39,7 +41,7 @@ Digest = LargeBinary(DIGEST_BYTES)
 
 
 class Json(TypeDecorator[Any]):
-    """JSON, which PostgreSQL keeps as JSONB."""
+    """The type of columns that hold JSON; PostgreSQL keeps it as JSONB."""
 
     impl = JSON
     cache_ok = True
@@ -56,6 +58,8 @@ class Json(TypeDecorator[Any]):
 
 
 class Base(DeclarativeBase):
+    """The base of the mapped classes, with the naming of their indexes and constraints."""
+
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -83,7 +87,8 @@ class Account(Base):
 
 
 class Service(Base):
-    """What was learnt of a service. `jid` is its own, or `@domain` for the PEP services of a domain's users."""
+    """A service, and what was learnt of its behaviour. `jid` is its own, or `@domain` for the PEP services of a
+    domain's users."""
 
     __tablename__ = "newsstand_service"
 
@@ -130,9 +135,9 @@ class PubsubNode(Base):
     revision: Mapped[int] = mapped_column(Big, default=0, server_default="0")
     """Goes up with every change set of its items, never down."""
     generation: Mapped[int] = mapped_column(Big, default=0, server_default="0")
-    """Goes up whenever another worker takes it over: what was begun under an earlier one is not stored any more."""
+    """Goes up whenever another worker acquires the node: what was begun under an earlier one is not stored any more."""
     leader: Mapped[str | None] = mapped_column(String(32))
-    """The worker that follows it, or did; see `Worker`."""
+    """The worker that owns it, or did; see `Worker`."""
     read_at: Mapped[int | None] = mapped_column(Big)
     """When the program last read it."""
     item_count: Mapped[int] = mapped_column(Big, default=0, server_default="0")
@@ -226,8 +231,9 @@ class ItemText(Base):
 
 
 class ParsingNote(Base):
-    """What is being parsed of a node. Written before a batch of items is parsed, and removed together with storing what
-    came of it, so that a note whose process is gone names the items that may have ended it. At most one a node."""
+    """A note of what is being parsed of a node. It is written before a batch of items is parsed, and removed together
+    with storing what came of it, so that a note whose process is gone names the items that may have ended it. At most
+    one a node."""
 
     __tablename__ = "newsstand_parsing"
 
@@ -244,7 +250,7 @@ class ParsingNote(Base):
     parser: Mapped[str | None] = mapped_column(Text)
     parser_version: Mapped[int | None] = mapped_column()
     token: Mapped[str] = mapped_column(String(32))
-    """Of the replica that parses."""
+    """The token of the replica that parses."""
     host: Mapped[str] = mapped_column(Text)
     pid: Mapped[int] = mapped_column(Big)
     started: Mapped[str] = mapped_column(Text)
@@ -252,7 +258,8 @@ class ParsingNote(Base):
 
 
 class ItemChange(Base):
-    """The log of changes, kept for a while for those who watch. `kind` is a `newsstand.model.ChangeKind`."""
+    """An entry of the log of changes, which is kept for a while for those who watch. `kind` is a
+    `newsstand.model.ChangeKind`."""
 
     __tablename__ = "newsstand_change"
 
@@ -265,8 +272,8 @@ class ItemChange(Base):
 
 
 class Worker(Base):
-    """A replica at work in some process, which follows nodes: those whose `leader` it is, until its time is over. Its
-    row is gone when it closed (docs/decisions/010-several-workers.md)."""
+    """A replica at work in some process. It owns the nodes whose `leader` it is, until its lease ends. Its row is gone
+    when it closed (docs/decisions/010-several-workers.md)."""
 
     __tablename__ = "newsstand_worker"
 
@@ -278,16 +285,16 @@ class Worker(Base):
     started: Mapped[str] = mapped_column(Text)
     """With `host` and `pid`, which process: see `newsstand.workers.processes`."""
     until: Mapped[int] = mapped_column(Big)
-    """By the database's clock. It is put off again and again."""
+    """The end of its lease, by the database's clock. It is renewed again and again."""
     hears: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """Notifications reach it: what it follows may be called live."""
+    """Notifications reach it: what it owns may be called live."""
     shares: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """It follows its part of what nobody else follows, not only what it is asked for."""
+    """It acquires its part of what nobody else owns, not only what it is asked for."""
 
 
 class Doubt(Base):
-    """What somebody cannot vouch for of a copy. While there is one, reads of the node ask the service; the worker that
-    follows the node settles it."""
+    """A doubt: an item, or a whole node, that must be checked before the copy may answer. While there is one, reads of
+    the node ask the service; the worker that owns the node settles it."""
 
     __tablename__ = "newsstand_doubt"
 

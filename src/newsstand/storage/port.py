@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Turn(enum.IntEnum):
-    """When a write is done, of those that wait."""
+    """The turn of a write: when it is done, of those that wait."""
 
     FIRST = 0
     IN_ORDER = 1
@@ -28,14 +28,14 @@ class Turn(enum.IntEnum):
 
 
 class Keeper(Protocol):
-    """One that keeps an account's copies up. While it is not `online`, another may take over."""
+    """A replica that keeps an account's copies up to date. While it is not `online`, another may take its place."""
 
     @property
     def online(self) -> bool: ...
 
 
 class Instant(Protocol):
-    """Reads that take microseconds, in the event loop."""
+    """A database whose short reads take microseconds, and run in the event loop."""
 
     def read_now(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a short read, at once. Raises as `Database.read`."""
@@ -91,21 +91,22 @@ class Database(ABC):
         written then."""
         return None
 
-    def when_lost(self, told: Callable[[], None]) -> Callable[[], None]:
-        """Have `told` called in the event loop, once, should the file be lost. Returns what takes that back."""
+    def when_lost(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have `listener` called in the event loop, once, should the file be lost. Returns a function that takes
+        that back."""
         if self.lost is not None and self.loop is not None:
-            self.loop.call_soon(told)
-        self._when_lost.add(told)
-        return lambda: self._when_lost.discard(told)
+            self.loop.call_soon(listener)
+        self._when_lost.add(listener)
+        return lambda: self._when_lost.discard(listener)
 
     @property
     def instant(self) -> Instant | None:
-        """Where a short read takes microseconds, what runs it at once; None where each is a journey, and awaited."""
+        """What runs a short read at once, where it takes microseconds; None where each is a round trip, and awaited."""
         return None
 
     @property
     def folder(self) -> Path | None:
-        """Where what is on its way into the database may lie meanwhile: there is the room that it needs anyway, and
+        """A folder for what will be stored in the database, until it is: there is the space that it needs anyway, and
         nobody else may read it. None: wherever temporary files go on this machine."""
         return None
 
@@ -129,7 +130,7 @@ class Database(ABC):
     async def write_first(
         self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """As `write`, before all that wait for their turn: what says that we are at work must not wait for the work."""
+        """As `write`, before all that wait for their turn: a heartbeat must not wait for other work."""
 
     @abstractmethod
     def session(self) -> AbstractAsyncContextManager[Any]:
@@ -137,14 +138,14 @@ class Database(ABC):
         themselves. What it holds is committed when the program says so; from its first flush until then nobody
         else can write."""
 
-    def listen(self, told: Callable[[int], None]) -> None:
-        """Have `told` called with the id of a node that somebody, perhaps in another process, changed: as far as the
-        database tells. Nothing may depend on it. Called in the event loop."""
-        self._listeners.add(told)
+    def listen(self, listener: Callable[[int], None]) -> None:
+        """Have `listener` called with the id of a node that somebody, perhaps in another process, changed: as far as
+        the database notifies us. Nothing may depend on it. Called in the event loop."""
+        self._listeners.add(listener)
 
-    def unlisten(self, told: Callable[[int], None]) -> None:
-        """No more."""
-        self._listeners.discard(told)
+    def unlisten(self, listener: Callable[[int], None]) -> None:
+        """Do not call `listener` any more."""
+        self._listeners.discard(listener)
 
     @abstractmethod
     async def close(self) -> None:

@@ -9,11 +9,11 @@ import threading
 from collections.abc import Hashable
 
 from newsstand.errors import DatabaseError
-from newsstand.storage.database import Database, key_of, open_database
+from newsstand.storage.database import Database, open_database, sharing_key
 
 
 class _Place:
-    """A database that some in one loop use, or are about to."""
+    """A database that one or several clients in one loop use, or are about to."""
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
@@ -29,14 +29,14 @@ class _Place:
 
 
 class _Loops:
-    """The places of each loop of this process."""
+    """All databases that are used in this process, by event loop."""
 
     def __init__(self) -> None:
         self._places: dict[asyncio.AbstractEventLoop, list[_Place]] = {}
         self._turn = threading.Lock()  # loops run in several threads
 
     def here(self) -> list[_Place]:
-        """Those of the running loop. What loops left that were closed without closing it is let go of."""
+        """The databases of the running loop. What loops left that were closed without closing it is let go of."""
         with self._turn:
             ended = [place for loop in list(self._places) if loop.is_closed() for place in self._places.pop(loop)]
             places = self._places.setdefault(asyncio.get_running_loop(), [])
@@ -69,7 +69,7 @@ os.register_at_fork(after_in_child=_begin_anew)
 
 async def acquire(url: str, *, migrate: bool = True) -> Database:
     """Open the database, or take part in one that is open in this loop. As `open_database`."""
-    key, places = key_of(url), _loops.here()
+    key, places = sharing_key(url), _loops.here()
     # Those who use a lost one leave it by themselves.
     place = next((place for place in places if place.key == key and not place.is_lost), None)
     if place is None:

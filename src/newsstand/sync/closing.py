@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Closings:
-    """Those of one replica's copies."""
+    """Closes the nodes of one replica, and opens them again."""
 
     def __init__(self, context: Context, leading: Leading, retrying: Retrying) -> None:
         self._context = context

@@ -1,1 +1,1 @@
-"""XEP-0060 as XML, and the port: what Newsstand needs of an XMPP library."""
+"""XEP-0060 as XML (requests, answers, notifications, items), and the port that an XMPP library is adapted to."""

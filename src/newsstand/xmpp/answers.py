@@ -1,4 +1,5 @@
-"""Answers to XEP-0060 requests as XML, read. Pure. For notifications, see there.
+"""Reads the answers to XEP-0060 requests from their XML. Pure. Notifications are read in
+`newsstand.xmpp.notifications`.
 
 The semantic layers of XMPP libraries lose data, so this works on elements."""
 
@@ -28,7 +29,7 @@ from newsstand.xmpp.tags import ITEM, ITEMS, PUBSUB, SET
 from newsstand.xmpp.weight import dismantle, is_heavy
 
 MOST_PARTS = 10
-"""Elements of a `<pubsub/>` that are looked at; there are two at most."""
+"""Elements of a `<pubsub/>` that are read; there are two at most."""
 
 
 # Answers ---------------------------------------------------------------------------------------------------
@@ -36,13 +37,15 @@ MOST_PARTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Listing:
+    """The items of one answer, and its `<set/>` (XEP-0059)."""
+
     items: tuple[SeenItem, ...]
     rsm: Rsm | None
 
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """What disco#info says of a node (XEP-0060, 5.4). None where it does not."""
+    """What disco#info says of a node (XEP-0060, 5.4). A field is None where it does not say."""
 
     access_model: str | None = None
     pubsub_type: str | None = None
@@ -88,7 +91,7 @@ def read_set(iq: Element) -> Rsm | None:
 
 
 def iter_items(iq: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Iterator[SeenItem]:
-    """The same one after the other, of a tree that nobody else needs: what was read of it is freed on the way."""
+    """The same one after the other, of a tree that nobody else needs: what was read of it is freed meanwhile."""
     items = find_items(iq)
     children: list[Element | None] = [] if items is None else [child for child in items if child.tag == ITEM]
     if items is not None:
@@ -160,6 +163,28 @@ def disco_is_cut(iq: Element) -> bool:
     """True where the listing says of itself that it is only a page (XEP-0059)."""
     rsm = iq.find(f"{{{NS_DISCO_ITEMS}}}query/{SET}")
     return rsm is not None and (_read_rsm(rsm).count or 0) > len(read_disco_item_ids(iq))
+
+
+def read_disco_nodes(iq: Element, service: str) -> tuple[list[tuple[str, str]], Rsm | None]:
+    """The nodes that disco#items of a service lists, each with what the service calls it, in the service's order
+    (XEP-0060, 5.2); and the `<set/>` beside them, if there is one. Other entities that it lists are left out."""
+    query = iq.find(f"{{{NS_DISCO_ITEMS}}}query")
+    if query is None:
+        return [], None
+    found = [
+        (node, item.get("name") or "")
+        for item in query.iterfind(f"{{{NS_DISCO_ITEMS}}}item")
+        if (node := item.get("node")) and canonical_bare(item.get("jid") or "") == service
+    ]
+    rsm = query.find(SET)
+    return found, None if rsm is None else _read_rsm(rsm)
+
+
+def read_disco_services(iq: Element, asked: str) -> list[str]:
+    """The other entities that disco#items of a domain lists: its services (XEP-0030, 4.1)."""
+    listed = iq.iterfind(f"{{{NS_DISCO_ITEMS}}}query/{{{NS_DISCO_ITEMS}}}item")
+    jids = (canonical_bare(item.get("jid") or "") for item in listed if item.get("node") is None)
+    return [jid for jid in jids if jid and jid != asked]
 
 
 def read_disco_info(iq: Element) -> NodeInfo:

@@ -1,4 +1,4 @@
-"""Notifications as XML (XEP-0060, 7.1.2 and 12.7): what a message says of nodes. Pure."""
+"""Reads notifications from their XML (XEP-0060, 7.1.2 and 12.7): what a message says of nodes. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from newsstand.xmpp.xmltext import LIMITS, Limits
 
 NS_DELAY = "urn:xmpp:delay"
 MOST = 500
-"""Items of an event above which it is not taken apart: its node is looked at instead."""
+"""Items of an event above which it is not taken apart: its node is listed."""
 MOST_HEAVY = 20
 """The same of an event that is heavy."""
 LONGEST_ID = 8_000
@@ -46,8 +46,8 @@ def read_message(message: Element, own_jid: str, limits: Limits = LIMITS) -> lis
     found = []
     for event in message:
         if event.tag == f"{{{NS_EVENT}}}event":
-            told = _read_event(event, limits)
-            found += [Notification(NodeKey(account, service, node), news, delayed) for node, news in told]
+            read = _read_event(event, limits)
+            found += [Notification(NodeKey(account, service, node), news, delayed) for node, news in read]
     return found
 
 
@@ -61,8 +61,8 @@ def _read_event(event: Element, limits: Limits) -> list[tuple[str, tuple[News, .
         if namespace == NS_EVENT:
             by_node.setdefault(node, []).append(_read_news(name, child, limits))
     # An event says one thing (XEP-0060, 7.1.2). One that says several of a node contradicts itself: believe
-    # none of them, and look.
-    return [(node, told[0] if len(told) == 1 else (Configured(),)) for node, told in by_node.items() if any(told)]
+    # none of them, and have the node listed.
+    return [(node, said[0] if len(said) == 1 else (Configured(),)) for node, said in by_node.items() if any(said)]
 
 
 def _read_news(name: str, child: Element, limits: Limits) -> tuple[News, ...]:

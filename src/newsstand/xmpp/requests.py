@@ -1,4 +1,4 @@
-"""XEP-0060 requests as XML: those of a program are recognised here, and ours built. Pure."""
+"""Recognises the XEP-0060 requests of a program by their XML, and builds the requests of Newsstand. Pure."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from newsstand.xmpp.tags import ITEM, ITEMS, OWNER, PUBSUB, SET
 def read_request(
     iq: Element, own_jid: str, limits: xmltext.Limits = xmltext.LIMITS
 ) -> ItemsRequest | WriteRequest | None:
-    """What a program's IQ asks of a pubsub node, or None where it is none of our business, or holds anything
-    that we do not know the meaning of. `own_jid` stands in for a missing `from` and `to`. The JIDs of its key are in
+    """What a program's IQ asks of a pubsub node, or None where it is none of our business, or holds anything that we do
+    not know the meaning of. `own_jid` takes the place of a missing `from` and `to`. The JIDs of its key are in
     canonical spelling, however the program spelt them."""
     account = canonical_bare(iq.get("from") or own_jid)
     to = iq.get("to") or account
@@ -90,7 +90,7 @@ def _read_write(pubsub: Element, account: str, service: str, limits: xmltext.Lim
             case "unsubscribe":
                 return WriteRequest(key, WriteKind.UNSUBSCRIBE)
             case "subscribe" if len(pubsub) == 1:
-                return None  # changes nothing that the node holds, nor what we hear; with options it may
+                return None  # changes nothing that the node holds, nor what we receive; with options it may
             case _:
                 return WriteRequest(key, WriteKind.OTHER)
     return None
@@ -114,11 +114,15 @@ def items_request(
     if max_items is not None:
         items.set("max_items", str(max_items))
     if rsm is not None:
-        wanted = SubElement(pubsub, SET)
-        for name in ("max", "after", "before", "index"):
-            if (value := getattr(rsm, name)) is not None:
-                SubElement(wanted, f"{{{NS_RSM}}}{name}").text = str(value)
+        _add_rsm(pubsub, rsm)
     return pubsub
+
+
+def _add_rsm(parent: Element, rsm: RsmQuery) -> None:
+    wanted = SubElement(parent, SET)
+    for name in ("max", "after", "before", "index"):
+        if (value := getattr(rsm, name)) is not None:
+            SubElement(wanted, f"{{{NS_RSM}}}{name}").text = str(value)
 
 
 def subscribe_request(node: str, jid: str) -> Element:
@@ -145,6 +149,14 @@ def subscriptions_request(node: str) -> Element:
 def disco_items_request(node: str) -> Element:
     """XEP-0060, 5.5: the ids of a node."""
     return Element(f"{{{NS_DISCO_ITEMS}}}query", {"node": node})
+
+
+def disco_nodes_request(rsm: RsmQuery | None = None) -> Element:
+    """XEP-0060, 5.2: the nodes of a service."""
+    query = Element(f"{{{NS_DISCO_ITEMS}}}query")
+    if rsm is not None:
+        _add_rsm(query, rsm)
+    return query
 
 
 def disco_info_request(node: str) -> Element:

@@ -1,4 +1,4 @@
-"""One `<item/>` of a node, as XML: read, and as the service would list it. Pure."""
+"""Reads an `<item/>` of a node, and foresees how the service would list it. Pure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def as_listed(item: SeenItem, shows_publisher: bool | None) -> SeenItem:
     foreseen, the item is not `exact`:
 
     - some services store elements of no namespace in their parent's;
-    - some tell a payload in the namespace of pubsub in that of events;
+    - some send a payload in the namespace of pubsub with that of events in notifications;
     - some store no text beside the payload.
     """
     if item.quarantine is not None or not item.has_payload:
@@ -60,7 +60,7 @@ def as_listed(item: SeenItem, shows_publisher: bool | None) -> SeenItem:
 
 
 def _comes_back(xml: str) -> bool:
-    """Whether every service gives this item as it was told."""
+    """Whether every service gives this item as it was in the notification."""
     payload = _PAYLOAD.match(xml, xml.index(">") + 1)
     if payload is None or payload[1] in (NS_PUBSUB, NS_EVENT) or _BARE in xml:
         return False

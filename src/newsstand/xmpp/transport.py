@@ -1,4 +1,5 @@
-"""The port: what Newsstand needs of an XMPP library. XML-level, because the semantic layers lose data."""
+"""The port that an XMPP library is adapted to: requests, messages and the session, as XML. The layers of a library
+above the XML lose data."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 
 class Session(enum.StrEnum):
-    """What became of the stream."""
+    """The state of the XMPP session, as the adapter reports it."""
 
     FRESH = "fresh"
     """A new session that receives events. Everything since the last one ended is lost."""
@@ -23,7 +24,7 @@ class Session(enum.StrEnum):
 
 
 class Transport(Protocol):
-    """What an adapter promises:
+    """An XMPP library, as Newsstand uses it. An adapter promises:
 
     - `own_jid` is the bare JID of the account (of a component: its own), also before the first session;
     - `iq` sends at once, in the order of calls, among the program's own stanzas; it returns the whole result
@@ -34,7 +35,7 @@ class Transport(Protocol):
     - listeners of `on_message` are called synchronously for every `<message/>`, in the order of arrival, before
       the program's own handlers and before a later IQ's result is delivered; they must not raise;
     - listeners of `on_session` are called for each transition, LOST being where it begins. FRESH and RESUMED say that
-      events reach us; from DEAF only FRESH leads there.
+      events reach us; after DEAF only FRESH may follow.
     """
 
     @property

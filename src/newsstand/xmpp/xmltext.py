@@ -1,4 +1,4 @@
-"""XML trees to text and back: the text that is stored, and the trees that are handed out. Pure.
+"""Writes XML trees as the text that is stored, and reads them from it. Pure.
 
 ElementTree's own writer recurses (a deep tree ends it), and invents prefixes. This one walks, declares each
 element's namespace as XMPP does, puts attributes in one order (servers change theirs from start to start), and
@@ -29,12 +29,12 @@ class Limits:
     """How large one tree may be. What is larger is not kept as text."""
 
     bytes: int = 1 << 20
-    """Of its text, in UTF-8."""
+    """The size of the tree as text, in UTF-8."""
     elements: int = 20_000
     depth: int = 200
     """Levels of nesting."""
     attributes: int = 1_000
-    """Of one element."""
+    """Attributes of one element."""
 
 
 LIMITS = Limits()
@@ -100,8 +100,8 @@ def _check_limits(element: Element, depth: int, elements: int, limits: Limits) -
 
 
 class _Names:
-    """The names in one tree, taken apart once: a namespace may be as long as the tree's text, and each element has it
-    in its tag."""
+    """The names in one tree, each split into namespace and name once: a namespace may be as long as the tree's text,
+    and each element has it in its tag."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, str]] = {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from newsstand.cli.output import SHORT, moment, plain, short, since
+from newsstand.cli.output import SHORT, Line, local, moment, plain, print_block, short, since
 
 SECOND = 1_000_000
 NOW = 1_714_557_600 * SECOND
@@ -57,3 +59,32 @@ def test_how_long_ago_is_told_in_one_unit(seconds: int, words: str) -> None:
 
 def test_what_never_was_is_never() -> None:
     assert since(None, NOW) == "never"
+
+
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [
+        ("UTC", "2026-01-01 11:59 UTC"),
+        ("Europe/Berlin", "2026-01-01 12:59 +01:00"),
+        ("America/St_Johns", "2026-01-01 08:29 -03:30"),
+    ],
+)
+def test_a_date_names_its_zone(zone: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert local("2026-01-01T11:59:59.123Z") == told
+        assert local("2026-01-01T12:59:59+01:00") == told
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_what_is_no_date_that_can_be_told_is_told_as_it_is(text: str) -> None:
+    assert local(text) == text
+
+
+def test_a_block_is_a_line_for_each_paragraph_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    print_block([Line("Title\x1b[2J", "bold"), Line(""), Line("x" * 300, indent=2)])
+    assert capsys.readouterr().out.splitlines() == ["Title\N{REPLACEMENT CHARACTER}[2J", "", "  " + "x" * 300]

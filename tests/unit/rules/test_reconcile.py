@@ -30,7 +30,6 @@ from newsstand.rules.reconcile import (
     Remove,
     Step,
     doubts_after,
-    ids_differ,
     plan_listing,
     plan_news,
 )
@@ -231,10 +230,3 @@ def test_applied_steps_changed_something_when_an_item_came_or_went() -> None:
     assert Applied(1, 3, inserted=("a",), grew=True).changed
     assert Applied(1, 3, overwritten=("a",)).changed
     assert Applied(1, 3, removed=("a",)).changed
-
-
-def test_ids_differ_whatever_their_order() -> None:
-    assert not ids_differ([], [])
-    assert not ids_differ(["a", "b"], ["b", "a"])
-    assert ids_differ(["a"], ["a", "b"])
-    assert ids_differ(["a"], ["A"])

@@ -156,6 +156,28 @@ def test_disco_items_that_counts_more_than_it_lists_is_cut(after: str, cut: bool
     assert answers.disco_is_cut(disco_items(f"<item name='1'/><item name='2'/>{page}")) is cut
 
 
+def test_disco_items_of_a_service_lists_its_nodes_and_not_what_else_it_names() -> None:
+    answer = iq(
+        f"<query xmlns='http://jabber.org/protocol/disco#items'>"
+        f"<item jid='{SERVICE}' node='blog' name='A blog'/><item jid='{SERVICE.upper()}' node='news'/>"
+        f"<item jid='other.example.org' node='theirs'/><item jid='{SERVICE}'/><item node='nobody'/>"
+        f"<set xmlns='http://jabber.org/protocol/rsm'><last>news</last><count>3</count></set></query>"
+    )
+    nodes, rsm = answers.read_disco_nodes(answer, SERVICE)
+    assert nodes == [("blog", "A blog"), ("news", "")]
+    assert rsm is not None
+    assert (rsm.last, rsm.count) == ("news", 3)
+    assert answers.read_disco_nodes(iq(""), SERVICE) == ([], None)
+
+
+def test_disco_items_of_a_domain_lists_its_services() -> None:
+    answer = iq(
+        f"<query xmlns='http://jabber.org/protocol/disco#items'><item jid='{SERVICE}'/><item jid='Muc.example.org'/>"
+        f"<item jid='pep.example.org' node='news'/><item jid='example.org'/><item/></query>"
+    )
+    assert answers.read_disco_services(answer, "example.org") == [SERVICE, "muc.example.org"]
+
+
 def test_disco_info_tells_access_model_and_type_where_it_does() -> None:
     form = (
         "<x xmlns='jabber:x:data'><field var='pubsub#type'><value>urn:type</value></field>"

@@ -23,7 +23,7 @@ _LONGEST_TYPE = 200
 
 @dataclass(frozen=True, slots=True)
 class Construct:
-    """What one or several elements of the same name say: publishers of XHTML add a plain text twin (XEP-0277,
+    """The text of one or several elements of the same name: publishers of XHTML add a plain text twin (XEP-0277,
     2.3). `plain` is the text's own where there is one, else what is seen of the HTML or XHTML. `rest` is what else a
     person wrote there: the other texts, and what is not seen of them."""
 
@@ -85,7 +85,7 @@ def _lone_div(element: Element) -> Element | None:
 
 
 def _xhtml(element: Element) -> str | None:
-    """The `<div/>` that belongs there, or one put around what is there instead."""
+    """The `<div/>` that belongs there, or one put around what is there."""
     div = _lone_div(element)
     if div is None:
         div = Element(_DIV)

@@ -49,7 +49,7 @@ def texts_in(elements: Iterable[Element], skip: Collection[str] = ()) -> Iterato
 
 
 def texts_around(item: Element, payload: Element) -> Iterator[str]:
-    """What stands in an item beside its payload."""
+    """The texts in an item beside its payload."""
     yield own_text(item)
     yield from texts_in(child for child in children(item) if child is not payload)
 

@@ -1,4 +1,4 @@
-"""Throw-away servers: what those of the demo and of the tests share. A process, a folder, a port; none outlives us."""
+"""What all throw-away servers of the demo and of the tests share: a process, a folder, a port. None outlives us."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class PortTaken(Exception):
 
 
 class User(NamedTuple):
-    """Whom a process belongs to."""
+    """The user of the operating system that a process belongs to."""
 
     uid: int
     gid: int
@@ -141,7 +141,7 @@ class Server(ABC):
             raise
 
     async def stop(self) -> None:
-        """Ends the server as an administrator would: its clients are told. Its data stay."""
+        """Ends the server as an administrator would: its clients are notified. Its data stay."""
         await self._end(self.stop_signal)
 
     async def kill(self) -> None:

@@ -15,7 +15,7 @@ from newsstand.errors import NewsstandError
 __all__ = ["Prosody", "ServerFailed", "ServerMissing"]
 
 PACKAGES = "prosody lua-dbi-sqlite3"
-"""Of Debian, which hold what is started here."""
+"""Folders of Debian, which hold what is started here."""
 
 _NOT_LOADED = re.compile(r"Error initializing module|Unable to load module")
 _NO_DRIVER = re.compile(r"Cannot load driver SQLite3|module 'DBI' not found")

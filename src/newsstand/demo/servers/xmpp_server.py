@@ -1,4 +1,4 @@
-"""What every throw-away XMPP server has: accounts, a pubsub service, and addresses for components."""
+"""What all throw-away XMPP servers share: accounts, a pubsub service, and addresses for components."""
 
 from __future__ import annotations
 

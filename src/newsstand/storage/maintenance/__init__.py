@@ -1,1 +1,1 @@
-"""Work on a database as a whole: checking, repairing, copying."""
+"""Work on a database as a whole: checking, repairing, copying and backing up."""

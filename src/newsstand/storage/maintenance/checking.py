@@ -1,4 +1,4 @@
-"""Looks for what is wrong in a database: damage, and what is stored twice and says two things. Changes nothing."""
+"""Checks a database: finds damage, and values that contradict each other. Changes nothing."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, exists, func, literal, select, true, type_coerce
+from sqlalchemy import Connection, Text, and_, exists, func, literal, select, type_coerce
 from sqlalchemy.exc import DatabaseError as DriverError
 
 from newsstand.analysis.words import XML_VERSION, terms_of, terms_of_xml
 from newsstand.model import digest
-from newsstand.storage.maintenance import ids
 from newsstand.storage.maintenance.whole import WholeDatabase, work
 from newsstand.storage.mapping import Base, ItemChange, ItemText, PubsubItem, PubsubNode, table
-from newsstand.storage.schema import dialects
+from newsstand.storage.schema import dialects, full_text, ids
 from newsstand.storage.statements import nodes
 from newsstand.xmpp import xmltext
 
 MOST = 100
-"""Problems told of one kind: a file that is damaged throughout must not fill the memory."""
+"""Problems reported of one kind: a file that is damaged throughout must not fill the memory."""
 BATCH = 500
 
 _item = table(PubsubItem)
@@ -31,13 +30,14 @@ _change = table(ItemChange)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, in words. `table` is where; None for the file as a whole."""
+    """One thing that is wrong in a database, in words. `table` is where; None for the file as a whole."""
 
     table: str | None
     text: str
 
 
-Look = Callable[[Connection], Iterator[Problem]]
+Check = Callable[[Connection], Iterator[Problem]]
+"""Looks for problems of one kind."""
 
 
 async def check(url: str) -> list[Problem]:
@@ -53,42 +53,34 @@ async def check(url: str) -> list[Problem]:
     def run() -> list[Problem]:
         with place.translated():
             with place.snapshot() as conn:
-                found = look(place, conn)
+                found = check_snapshot(place, conn)
             if place.is_file:
                 # What asks FTS5 for its opinion is a statement that writes: so it is rolled back.
                 with place.connection(foreign_keys=False) as conn, conn.begin() as transaction:
-                    found += _look(conn, _full_text)
+                    found += _run(conn, _full_text)
                     transaction.rollback()
         return found
 
     return await work(run)
 
 
-def look(place: WholeDatabase, conn: Connection) -> list[Problem]:
+def check_snapshot(place: WholeDatabase, conn: Connection) -> list[Problem]:
     """The same, but for the full-text index of a file, on a snapshot that somebody has already."""
-    read_anything(conn)
+    dialects.read_any_text(conn)
     place.check_revision(conn)
-    return _look(conn, *_LOOKS)
+    return _run(conn, *_CHECKS)
 
 
-def _look(conn: Connection, *looks: Look) -> list[Problem]:
+def _run(conn: Connection, *checks: Check) -> list[Problem]:
     found: list[Problem] = []
-    for look in looks:
+    for check_kind in checks:
         try:
-            found += islice(look(conn), MOST)
+            found += islice(check_kind(conn), MOST)
         except DriverError:
             if not found:
                 raise
-            break  # a damaged file: what is wrong with it is told already, and the rest cannot be read
+            break  # a damaged file: what is wrong with it is reported already, and the rest cannot be read
     return found
-
-
-def read_anything(conn: Connection) -> None:
-    """What is no UTF-8 in a file, because bits of it flipped, is read as what no text of ours can hold, half surrogate
-    pairs, rather than refused: its digest tells."""
-    if conn.dialect.name == "sqlite":
-        driver: Any = conn.connection.driver_connection
-        driver.text_factory = lambda raw: raw.decode(errors="surrogateescape")
 
 
 def is_readable(text: str | None) -> bool:
@@ -97,15 +89,12 @@ def is_readable(text: str | None) -> bool:
 
 
 def _file(conn: Connection) -> Iterator[Problem]:
-    if conn.dialect.name != "sqlite":
-        return  # a server watches over its own files
-    for (text,) in conn.exec_driver_sql(f"PRAGMA integrity_check({MOST})"):
-        if text != "ok":
-            yield Problem(None, str(text))
+    for text in dialects.problems_of_file(conn, MOST):
+        yield Problem(None, text)
 
 
 def _foreign_keys(conn: Connection) -> Iterator[Problem]:
-    """A database that watches them may have been told not to, as restoring a dump does."""
+    """A database that watches them may have been made not to, as by restoring a dump."""
     for mapped in Base.metadata.sorted_tables:
         for key in mapped.foreign_key_constraints:
             parent = key.referred_table
@@ -230,7 +219,7 @@ def _words(conn: Connection) -> Iterator[Problem]:
     for docid, node_id, scope, recency, item_id in conn.execute(pairs):
         if recency is None:
             yield Problem("newsstand_item_text", f"the words under {docid} belong to no item of node {node_id}")
-        elif docid != recency or scope != dialects.scope_of(node_id):
+        elif docid != recency or scope != full_text.scope_of(node_id):
             yield Problem("newsstand_item_text", f"the words of item {item_id!r} of node {node_id} are misfiled")
 
 
@@ -250,7 +239,7 @@ def each_without_words(conn: Connection) -> Iterator[tuple[int, bytes, str]]:
             _item.c.to_parse.is_(False),
             _item.c.parse_error.is_(None),
             _item.c.xml != "",
-            readable(conn),
+            dialects.is_json(conn),
         )
         .execution_options(yield_per=BATCH)
     )
@@ -267,30 +256,23 @@ def _has_words(xml: str, parsed: dict[str, Any] | None, version: int | None) -> 
         return False  # another version cut it, which may have found none
     try:
         return bool(terms_of_xml(xmltext.parse([xml])))
-    except SyntaxError:  # damaged, and told as such by its digest
+    except SyntaxError:  # damaged, as its digest shows
         return False
 
 
 def _full_text(conn: Connection) -> Iterator[Problem]:
-    if not dialects.index_is_right(conn):
-        yield Problem(dialects.FTS_TABLE, "the full-text index does not agree with the words that it is made of")
-
-
-def readable(conn: Connection) -> ColumnElement[bool]:
-    """Whether the parsed data of an item is JSON."""
-    if conn.dialect.name != "sqlite":
-        return true()  # JSONB holds nothing else
-    return _item.c.parsed.is_(None) | (func.json_valid(_item.c.parsed) == 1)
+    if not full_text.index_is_right(conn):
+        yield Problem(full_text.FTS_TABLE, "the full-text index does not agree with the words that it is made of")
 
 
 def _json_readable(conn: Connection) -> Iterator[Problem]:
     """Parsed data that is no JSON: reading the item would fail."""
-    broken = select(_item.c.node_id, _item.c.item_id).where(~readable(conn))
+    broken = select(_item.c.node_id, _item.c.item_id).where(~dialects.is_json(conn))
     for node_id, item_id in conn.execute(broken):
         yield Problem("newsstand_item", f"the parsed data of item {item_id!r} of node {node_id} is no JSON")
 
 
-_LOOKS: tuple[Look, ...] = (
+_CHECKS: tuple[Check, ...] = (
     _file,
     _foreign_keys,
     _words_of_nodes,

@@ -1,4 +1,4 @@
-"""Moves a database from one place to another, of whichever kinds (docs/decisions/011-moving-a-database.md).
+"""Copies a database to another place, of whichever kinds the two are (docs/decisions/011-moving-a-database.md).
 
 Rows go table by table, those that others point at first, in the order of their keys, a batch in each transaction. So
 how far a copy came that was interrupted is seen from what is there. Until the new database was found equal to the old
@@ -17,14 +17,14 @@ from sqlalchemy import Connection, Table, insert, literal, select
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked
 from newsstand.storage import database
-from newsstand.storage.maintenance import checking, digests, ids
+from newsstand.storage.maintenance import checking, digests
 from newsstand.storage.maintenance.digests import Sum, each_row
 from newsstand.storage.maintenance.whole import WholeDatabase, work
 from newsstand.storage.mapping import ItemText, PubsubNode, table
-from newsstand.storage.schema import dialects, versioning
-from newsstand.storage.sqlite import backup, connections
-from newsstand.storage.statements import lasting, refused
-from newsstand.storage.statements.lasting import Row
+from newsstand.storage.schema import full_text, ids, portable, versioning
+from newsstand.storage.schema.portable import Row
+from newsstand.storage.sqlite import connections
+from newsstand.storage.statements import refused
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,8 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class CopiedTable:
-    """`digest`, in hexadecimal, is of the values, whatever the database. Of the old one."""
+    """A table of the old database: how many rows were copied, and a digest of their values, in hexadecimal, which is
+    the same whatever the database."""
 
     name: str
     rows: int
@@ -49,7 +50,7 @@ class CopiedTable:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What came of it. `found`: how many rows were there already, of a copy that was interrupted. `differences`, in
+    """What a copy came to. `found`: how many rows were there already, of a copy that was interrupted. `differences`, in
     words: if there are any, no program opens the new database, and copying again mends it."""
 
     source: str
@@ -75,6 +76,8 @@ async def copy(source_url: str, target_url: str, *, report: Report | None = None
     copying = _Copying(source, target, report or (lambda come, total: None), with_refused)
     if await work(copying.must_be_made, copying.stop):
         await database.migrate(target_url, "head")
+    if target.is_file:
+        await database.check_unused(target_url)
     done = await work(copying.run, copying.stop)
     if copying.went_on and target.is_file and not done.differences:
         await work(lambda: _clean(target))  # of what was copied before, and taken out again, nothing is left
@@ -87,11 +90,11 @@ def _clean(target: WholeDatabase) -> None:
 
 
 class _Stopped(Exception):
-    """Whoever waited was cancelled."""
+    """The copy is to stop, for whoever waits for it was cancelled."""
 
 
 class _Copying:
-    """One piece of work. All of it blocks, and is run by `work`. What a driver raises is translated where it comes
+    """One run of a copy. All of it blocks, and is run by `work`. What a driver raises is translated where it comes
     from, so that its message names the right one of the two databases."""
 
     def __init__(self, source: WholeDatabase, target: WholeDatabase, report: Report, with_refused: bool) -> None:
@@ -110,7 +113,7 @@ class _Copying:
     def must_be_made(self) -> bool:
         """Whether the new database has no tables yet. Changes nothing; raises where one of the two will not do."""
         with self.source.translated(), self.source.snapshot() as conn:
-            problems = checking.look(self.source, conn)
+            problems = checking.check_snapshot(self.source, conn)
         if problems:
             raise DatabaseError(
                 f"{self.source.name} is damaged ({problems[0].text}). Nothing was copied: `newsstand db check` tells "
@@ -134,7 +137,7 @@ class _Copying:
 
     def _check_empty(self, conn: Connection) -> None:
         there = versioning.tables(conn)
-        for mapped in lasting.tables():
+        for mapped in portable.tables():
             if mapped.name in there and conn.execute(select(literal(1)).select_from(mapped).limit(1)).first():
                 raise DatabaseError(
                     f"{self.target.name} holds copies already. It was not touched: name an empty database, or drop "
@@ -143,8 +146,6 @@ class _Copying:
 
     def run(self) -> Copied:
         """The tables are there."""
-        if self.target.is_file:
-            backup.check_unused(self.target.url.render_as_string())
         source, target = self.source, self.target
         with ExitStack() as stack:
             with source.translated():
@@ -152,7 +153,7 @@ class _Copying:
                 source.check_revision(old)
                 if not self._with_refused:
                     self._left_out = frozenset(refused.nodes_with_rows(old))
-                counts = [digests.count(old, mapped, self._left_out) for mapped in lasting.tables()]
+                counts = [digests.count(old, mapped, self._left_out) for mapped in portable.tables()]
             with target.translated():
                 new = stack.enter_context(target.connection())
             self._total = 2 * sum(counts)
@@ -167,7 +168,7 @@ class _Copying:
 
     def _copy_tables(self, old: Connection, new: Connection) -> tuple[int, list[Sum]]:
         found, sums = 0, []
-        for mapped in lasting.tables():
+        for mapped in portable.tables():
             so_far = self._held(old, new, mapped)
             found += so_far.rows
             self._advance(so_far.rows)
@@ -190,7 +191,7 @@ class _Copying:
         if same.digest == held.digest:
             return same
         log.info("%s of %s is copied anew: what was there is something else", mapped.name, self.source.name)
-        whole = lasting.tables()
+        whole = portable.tables()
         for later in reversed(whole[whole.index(mapped) :]):
             with self.target.translated(), self._change(new):
                 new.execute(later.delete())
@@ -204,13 +205,13 @@ class _Copying:
         return (refused.without_rows(row, self._left_out) for row in rows) if mapped is _node else rows
 
     def _add(self, new: Connection, last: Row | None, mapped: Table, batch: Sequence[Row]) -> None:
-        names = [column.name for column in lasting.columns(mapped)]
+        names = [column.name for column in portable.columns(mapped)]
         rows = [dict(zip(names, row, strict=True)) for row in batch]
         with self.target.translated(), self._change(new):
             if digests.last_key(new, mapped) != last:
                 raise self._meddled()
             if mapped is _text:
-                dialects.add_words(new, rows)
+                full_text.add_words(new, rows)
             else:
                 new.execute(insert(mapped), rows)
 
@@ -235,8 +236,8 @@ class _Copying:
                 first = digests.first_difference(mapped, *rows)
             yield f"{mapped.name}: {there.rows} rows, of {copied.rows}; {first}"
         with self.target.translated(), self._change(new):
-            if not dialects.index_is_right(new):
-                yield f"{dialects.FTS_TABLE}: the full-text index does not agree with the words"
+            if not full_text.index_is_right(new):
+                yield f"{full_text.FTS_TABLE}: the full-text index does not agree with the words"
 
     # The mark ---------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
-"""The rows of a table in the order of its key, and digests of them: of their values, so that every database gives the
-same."""
+"""Reads the rows of a table in the order of its key, and makes digests of their values, which are the same on every
+database."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, Select, String, Table, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal, select, tuple_
 
 from newsstand.storage.maintenance.whole import WholeDatabase
-from newsstand.storage.statements.lasting import Row, columns, key_of
+from newsstand.storage.schema import dialects
+from newsstand.storage.schema.portable import Row, columns, key_of
 
 AT_A_TIME = 100
 """Rows that are read ahead."""
@@ -63,11 +64,7 @@ def last_key(conn: Connection, mapped: Table) -> Row | None:
 
 
 def _ordered_key(conn: Connection, mapped: Table) -> list[ColumnElement[Any]]:
-    """On PostgreSQL, texts are otherwise sorted as its locale has it."""
-    return [
-        column.collate("C") if conn.dialect.name != "sqlite" and isinstance(column.type, String) else column
-        for column in mapped.primary_key.columns
-    ]
+    return [dialects.in_code_points(conn, column) for column in mapped.primary_key.columns]
 
 
 def _compared(key: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
@@ -80,7 +77,7 @@ def _given(mapped: Table, key: Row) -> ColumnElement[Any]:
 
 
 class Sum:
-    """A digest of the rows so far, and what the last of them was."""
+    """A digest of the rows of a table so far, with their number and the key of the last."""
 
     def __init__(self, mapped: Table) -> None:
         self.mapped = mapped

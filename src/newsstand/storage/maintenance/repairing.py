@@ -1,10 +1,10 @@
-"""Mends what `checking` finds. What was damaged is taken out, so that its service is asked for it; what follows from
-the rest is made anew."""
+"""Repairs what `checking` finds wrong in a database. What was damaged is taken out, so that its service is asked for
+it; what follows from the rest is made anew."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, Text, cast, exists, func, literal, null, or_, select, true, update
@@ -12,7 +12,8 @@ from sqlalchemy.sql import Delete
 
 from newsstand.errors import NotADatabase
 from newsstand.model import SyncState, digest
-from newsstand.storage.maintenance import checking, ids
+from newsstand.storage.database import check_unused
+from newsstand.storage.maintenance import checking
 from newsstand.storage.maintenance.whole import WholeDatabase, work
 from newsstand.storage.mapping import (
     Account,
@@ -25,8 +26,7 @@ from newsstand.storage.mapping import (
     PubsubNode,
     table,
 )
-from newsstand.storage.schema import dialects
-from newsstand.storage.sqlite import backup
+from newsstand.storage.schema import dialects, full_text, ids
 from newsstand.storage.sqlite.connections import doubt_of, path_of
 from newsstand.storage.statements import nodes
 from newsstand.storage.statements.keys import chunks
@@ -55,20 +55,15 @@ async def repair(url: str) -> list[str]:
     place.check_exists()
 
     def run() -> list[str]:
-        if place.is_file:
-            backup.check_unused(url)
         with place.translated(), place.connection(foreign_keys=False) as conn:
             with conn.begin():
                 place.check_revision(conn)
-                if not place.is_file:
-                    from newsstand.storage.postgresql import connections  # costs 100 ms to import
-
-                    connections.check_unused(conn, place.url)
             with place.change(conn):
-                checking.read_anything(conn)
+                dialects.read_any_text(conn)
                 return [f"{words}: {count}" for words, step in _STEPS if (count := step(conn))]
 
     try:
+        await check_unused(url)
         done = await work(run)
         left = await checking.check(url)
     except NotADatabase:
@@ -90,12 +85,10 @@ def _words_of_nodes(conn: Connection) -> int:
 
 def _indexes(conn: Connection) -> int:
     """Those of a file that lack rows, or have too many."""
-    if conn.dialect.name != "sqlite":
-        return 0
-    wrong = [text for (text,) in conn.exec_driver_sql("PRAGMA integrity_check") if "index" in str(text)]
+    wrong = [problem for problem in dialects.problems_of_file(conn, checking.MOST) if "index" in problem]
     if wrong:
         for mapped in Base.metadata.sorted_tables:
-            conn.exec_driver_sql(f'REINDEX "{mapped.name}"')
+            dialects.make_indexes_anew(conn, mapped.name)
     return len(wrong)
 
 
@@ -135,41 +128,24 @@ def _orphans(conn: Connection) -> int:
 
 
 def _parsed(conn: Connection) -> int:
-    broken = ~checking.readable(conn)
+    broken = ~dialects.is_json(conn)
     return conn.execute(update(_item).where(broken).values(parsed=null(), to_parse=true())).rowcount
 
 
 def _words(conn: Connection) -> int:
     """Words are cut anew where they are in doubt: an index that does not agree with them may be the right one."""
-    right = dialects.index_is_right(conn)
+    right = full_text.index_is_right(conn)
     theirs = (_item.c.node_id == _text.c.node_id) & (_item.c.digest == _text.c.digest)
     scope = literal("n").concat(cast(_text.c.node_id, Text))
     filed = exists().where(theirs, _item.c.recency == _text.c.docid, _text.c.scope == scope)
     wrong = list(conn.execute(select(_text.c.docid).where(~filed if right else true())).scalars())
     if wrong or not right:
-        _drop_words(conn, wrong)
+        full_text.delete_words(conn, chunks(wrong))
     without = list(checking.each_without_words(conn))
     for node_id, key, _ in without:
         of_item = _item.c.node_id == node_id, _item.c.digest == key
         conn.execute(update(_item).where(*of_item).values(to_parse=true()))
     return max(len(wrong), len(without), int(not right))
-
-
-def _drop_words(conn: Connection, docids: Sequence[int]) -> None:
-    """On SQLite, the trigger that empties the index must not meet it meanwhile."""
-    if conn.dialect.name != "sqlite":
-        for some in chunks(docids):
-            conn.execute(_text.delete().where(_text.c.docid.in_(some)))
-        return
-    of_words = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
-    triggers = conn.exec_driver_sql(of_words, (_text.name,)).all()
-    for name, _ in triggers:
-        conn.exec_driver_sql(f'DROP TRIGGER "{name}"')
-    for some in chunks(docids):
-        conn.execute(_text.delete().where(_text.c.docid.in_(some)))
-    dialects.rebuild_index(conn)
-    for _, sql in triggers:
-        conn.exec_driver_sql(sql)
 
 
 def _counts(conn: Connection) -> int:

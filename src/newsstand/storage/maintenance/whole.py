@@ -1,4 +1,4 @@
-"""A database as a whole, of whichever kind, for work on all of it: looking for what is wrong, mending, copying.
+"""A database as a whole, of whichever kind, for work on all of it: checking, repairing, copying.
 
 Such work is written once, against Connections, and blocks. It is done in a thread, in an event loop of its own, for the
 driver of PostgreSQL wants one.
@@ -18,15 +18,15 @@ from sqlalchemy.util import greenlet_spawn
 
 from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.storage.database import check_url
-from newsstand.storage.schema import versioning
+from newsstand.storage.schema import dialects, versioning
 from newsstand.storage.sqlite import connections as sqlite
 
 T = TypeVar("T")
 
 
 class WholeDatabase:
-    """Where a database is. What its Connections raise is the driver's, to be `translated` where they are used: so the
-    errors of two databases at once are told apart."""
+    """A database that work is done on as a whole, by its URL. What its Connections raise is the driver's, to be
+    `translated` where they are used: so the errors of two databases at once are told apart."""
 
     def __init__(self, url: str) -> None:
         """Raises ConfigurationError for a URL that cannot be used."""
@@ -52,7 +52,7 @@ class WholeDatabase:
 
     @property
     def exists(self) -> bool:
-        """Of a file. Of a server, connecting tells."""
+        """Whether the file is there. Whether a server's database is, connecting shows."""
         return not self.is_file or sqlite.path_of(self.url).is_file()
 
     def check_exists(self) -> None:
@@ -92,8 +92,7 @@ class WholeDatabase:
     def change(self, conn: Connection) -> Iterator[None]:
         """A transaction on what `connection` gave; meanwhile nobody else writes."""
         with conn.begin():
-            if not self.is_file:
-                conn.exec_driver_sql(versioning.LOCK_WRITING)
+            dialects.lock_writing(conn)
             yield
 
     @contextmanager

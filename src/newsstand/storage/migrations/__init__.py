@@ -1,1 +1,1 @@
-"""Alembic's folder. New revisions: see README.md here."""
+"""The revisions of the schema, which Alembic runs. How to add one: see README.md here."""

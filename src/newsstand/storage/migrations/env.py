@@ -17,9 +17,10 @@ from sqlalchemy import Connection
 
 from newsstand.errors import ConfigurationError
 from newsstand.storage import database
-from newsstand.storage.mapping import PREFIX, Base
-from newsstand.storage.schema import dialects, versioning
-from newsstand.storage.sqlite.connections import check_length, check_url, make_engine, make_file, path_of, translated
+from newsstand.storage.mapping import PREFIX, VERSION_TABLE, Base
+from newsstand.storage.schema import versioning
+from newsstand.storage.schema.full_text import FTS_TABLE
+from newsstand.storage.sqlite.connections import check_length, make_engine, make_file, path_of, translated
 
 HERE = Path(__file__).parent
 
@@ -27,10 +28,10 @@ HERE = Path(__file__).parent
 def include_name(name: str | None, kind: str, _: Any) -> bool:
     """Only our tables: a program's own are none of our business, and those that FTS5 keeps are its own."""
     if kind == "index":
-        return name != dialects.FTS_TABLE
+        return name != FTS_TABLE
     if kind != "table" or name is None:
         return True
-    return name.startswith(PREFIX) and not name.startswith(dialects.FTS_TABLE) and name != versioning.VERSION_TABLE
+    return name.startswith(PREFIX) and not name.startswith(FTS_TABLE) and name != VERSION_TABLE
 
 
 def number_revision(_: Any, __: Any, directives: list[Any]) -> None:
@@ -44,7 +45,7 @@ def run(conn: Connection) -> None:
     context.configure(
         connection=conn,
         target_metadata=Base.metadata,
-        version_table=versioning.VERSION_TABLE,
+        version_table=VERSION_TABLE,
         include_name=include_name,
         process_revision_directives=number_revision,
         render_as_batch=False,
@@ -66,7 +67,7 @@ def run_on(url: str) -> None:
 
         opening.run_under_lock(database.check_url(url), checked)
         return
-    parsed = check_url(url)
+    parsed = database.check_url(url)
     path = path_of(parsed)
     with translated(path):
         check_length(path, make_file(path))

@@ -32,7 +32,7 @@ _change = table(ItemChange)
 
 @dataclass(slots=True)
 class _Standing:
-    """A node's numbers after the flush."""
+    """A node's revision and counts, as they will be after the flush."""
 
     node: PubsubNode
     revision: int
@@ -54,7 +54,8 @@ class _StoredItem:
 
 
 class Flush:
-    """Of one flush. Made before it, which sets what items and nodes need; `finish` does the rest after it."""
+    """Keeps digests, counts, words and the log right for one flush of a session. Made before the flush, it sets what
+    items and nodes need; `finish` does the rest after it."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

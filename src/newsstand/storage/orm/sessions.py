@@ -17,7 +17,7 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from newsstand.errors import ConfigurationError
 from newsstand.storage.mapping import PubsubItem
 from newsstand.storage.orm.flush import WORDS, Flush
-from newsstand.storage.schema import versioning
+from newsstand.storage.schema import dialects
 
 __all__ = ["CHANGED", "COMMITTED", "WORDS", "Sessions"]
 
@@ -57,7 +57,8 @@ class Sessions:
 
 @event.listens_for(_CopySession, "before_flush")
 def _before_flush(session: Session, _: Any, __: Any) -> None:
-    _lock(session)
+    # What the listeners read of revisions and positions stays true until the commit.
+    dialects.lock_writing(session.connection())
     session.info[_FLUSHING] = Flush(session)
 
 
@@ -87,14 +88,3 @@ def _on_statement(state: ORMExecuteState) -> None:
             "change items as objects, not by a statement on many: load them, change or session.delete() each, or "
             "session.add() new ones; so their digests, words and revisions follow"
         )
-
-
-def _lock(session: Session) -> None:
-    """From here to the commit nobody else writes: what the listeners read of revisions and positions stays true."""
-    conn = session.connection()
-    if conn.dialect.name != "sqlite":
-        conn.exec_driver_sql(versioning.LOCK_WRITING)
-        return
-    driver: Any = conn.connection.driver_connection
-    if not driver.in_transaction:
-        conn.exec_driver_sql("BEGIN IMMEDIATE")

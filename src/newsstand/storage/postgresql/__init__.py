@@ -1,1 +1,1 @@
-"""A PostgreSQL server's database."""
+"""The back end for PostgreSQL: connections, reads, the writer, and making a database ready."""

@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, event, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -39,7 +39,7 @@ _NO_TEXT = ("22021", "22P05")
 _NOT_PROVEN = "28P01"
 _NOT_LET_IN = "28000"
 _NO_RIGHT = ("42501", "3F000")
-"""The second is of a role that may not even look into the schema: to it, there is none."""
+"""The second is of a role that may not even see the schema: to it, there is none."""
 _UNUSABLE = ("08", "25006", "28", "3D", "42501", "53", "55P03", "57P", "58", "XX")
 """How those begin that say what is the matter with the database, not with a statement."""
 _WHERE_FROM = (
@@ -49,17 +49,13 @@ _WHERE_FROM = (
 _UNREACHABLE = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
 
 
-def check_url(url: str) -> URL:
-    """The URL, in one spelling. Raises ConfigurationError, saying what would be right, for one that cannot be
-    opened, and where the driver is missing; the message does not repeat the URL, for it may hold a password."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ConfigurationError(f"the database URL is none; {_EXAMPLE}") from None
+def check_url(parsed: URL) -> URL:
+    """As `newsstand.storage.database.check_url`, for a URL of PostgreSQL. Raises ConfigurationError where the driver is
+    missing, too."""
     if parsed.drivername not in DRIVERS:
         raise ConfigurationError(f"the driver of {parsed.drivername}:// is not one of ours; {_EXAMPLE}")
     if parsed.password is not None and "@" in f"{parsed.host}{parsed.database}":
-        # What comes after the first @ was taken for the host, and would be told as such.
+        # What comes after the first @ was taken for the host, and would be named as such.
         raise ConfigurationError("the password in the URL holds an @: write %40 for it, or leave it to ~/.pgpass")
     if not parsed.database:
         raise ConfigurationError(f"the URL names no database; {_EXAMPLE}")
@@ -114,21 +110,20 @@ def make_engine(url: URL, *, pooled: bool, **options: Any) -> AsyncEngine:
 
 
 def application_of(url: URL) -> str:
-    """What the server is told that our connections are for."""
+    """The name under which the server lists our connections."""
     given = url.query.get("application_name")
     return given if isinstance(given, str) else "newsstand"
 
 
 def check_unused(conn: Connection, url: URL) -> None:
-    """Raises DatabaseLocked where another program of ours has the database open, as far as the server tells: it would
-    not notice what is taken out of its copy, and go on as if it were there. Blocks."""
+    """Raises DatabaseLocked where another program of ours has the database open, as far as the server knows. Blocks."""
     others = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = :ours "
         "AND pid <> pg_backend_pid()"
     )
     until = time.monotonic() + LEAVE_SECONDS
     while conn.execute(others, {"ours": application_of(url)}).scalar():
-        conn.exec_driver_sql("SELECT pg_stat_clear_snapshot()")  # within a transaction it tells the same for ever
+        conn.exec_driver_sql("SELECT pg_stat_clear_snapshot()")  # within a transaction it shows the same for ever
         if time.monotonic() > until:
             raise DatabaseLocked(
                 f"a program has {name_of(url)} open, and would go on with what is dropped here: end it first"
@@ -137,8 +132,8 @@ def check_unused(conn: Connection, url: URL) -> None:
 
 
 async def is_pooled(url: URL) -> bool:
-    """Whether something stands between us and the server: then the process that we were told of is not the one that
-    works for us. Raises as `translated`."""
+    """Whether something stands between us and the server: then the process that the server named to us is not the one
+    that works for us. Raises as `translated`."""
     import asyncpg
 
     with translated(url):

@@ -1,4 +1,4 @@
-"""A PostgreSQL database: each read is a journey, and awaited; writes go one after the other.
+"""A PostgreSQL database: each read is a round trip, and awaited; writes go one after the other.
 
 See docs/decisions/009-postgresql.md.
 """
@@ -31,7 +31,7 @@ READS = 8
 SCANS = 4
 """How many of them long reads may take: a search must not keep others waiting."""
 LISTEN_AGAIN = 5.0
-"""Seconds until hints are asked for again, after the connection for them broke."""
+"""Seconds until notifications of changes are asked for again, after the connection for them broke."""
 ATTEMPTS = 5
 """Of a read that fails because of others that run at the same time (at SERIALIZABLE even those can), or because the
 server closed the connection."""
@@ -48,7 +48,8 @@ async def open_server(url: URL, *, migrate: bool) -> PostgresqlDatabase:
 
 
 class PostgresqlDatabase(Database):
-    """See the port. `pooled`: see `newsstand.storage.postgresql.connections.make_engine`."""
+    """A database of a PostgreSQL server that is open: an implementation of the port. `pooled`: see
+    `newsstand.storage.postgresql.connections.make_engine`."""
 
     def __init__(self, url: URL, *, pooled: bool) -> None:
         super().__init__(asyncio.get_running_loop())
@@ -114,9 +115,9 @@ class PostgresqlDatabase(Database):
         async with self._sessions.open() as session:
             yield session
 
-    def listen(self, told: Callable[[int], None]) -> None:
-        super().listen(told)
-        if self._listening is None and not self._pooled:  # behind PgBouncer nobody would hear anything
+    def listen(self, listener: Callable[[int], None]) -> None:
+        super().listen(listener)
+        if self._listening is None and not self._pooled:  # behind PgBouncer no notification arrives
             self._listening = asyncio.get_running_loop().create_task(self._listen(), name="newsstand-listen")
 
     async def _listen(self) -> None:
@@ -131,19 +132,19 @@ class PostgresqlDatabase(Database):
                 forks.keep_in_children(conn)
                 try:
                     conn.add_termination_listener(lambda _, ended=ended: ended.set())
-                    await conn.add_listener(dialects.CHANNEL, self._hinted)
+                    await conn.add_listener(dialects.CHANNEL, self._notified)
                     await ended.wait()
                 finally:
                     conn.terminate()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.debug("no hints of changes: %s", type(error).__name__)
+                log.debug("no notifications of changes: %s", type(error).__name__)
             await asyncio.sleep(LISTEN_AGAIN)
 
-    def _hinted(self, _: object, __: int, ___: str, payload: object) -> None:
+    def _notified(self, _: object, __: int, ___: str, payload: object) -> None:
         text = str(payload)
         if text.isdecimal():
-            for told in list(self._listeners):
-                told(int(text))
+            for listener in list(self._listeners):
+                listener(int(text))
 
     async def close(self) -> None:
         if self.is_inherited:

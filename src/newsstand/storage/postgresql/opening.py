@@ -1,4 +1,4 @@
-"""A PostgreSQL database made ready: its tables created or migrated, or refused.
+"""Makes a PostgreSQL database ready: creates or migrates its tables, or refuses it.
 
 Everything runs in a thread, in an event loop of its own: Alembic is slow to import, and it keeps the migration that is
 under way in module globals, so two databases must not be migrated by turns.
@@ -15,9 +15,10 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
-from newsstand.errors import DatabaseError, DatabaseLocked
+from newsstand.errors import DatabaseLocked
+from newsstand.storage.postgresql import connections
 from newsstand.storage.postgresql.connections import make_single_engine, name_of, translated
-from newsstand.storage.schema import versioning
+from newsstand.storage.schema import versioning, waiting
 
 T = TypeVar("T")
 
@@ -25,9 +26,6 @@ MIGRATION_LOCK = 0x6E657773_7374616E
 """For `pg_advisory_xact_lock`: one that migrates keeps others from it."""
 LOCK_SECONDS = 2
 """How long a migration waits for a lock at a time: whoever comes after it in the queue waits as well."""
-MIGRATION_SECONDS = 120.0
-"""How long a start waits for another process's migration."""
-PAUSE = 0.1
 PATIENCE = 30.0
 """How long it tries."""
 
@@ -44,20 +42,22 @@ async def prepare(url: URL) -> None:
 
 
 async def wait_until_current(url: URL) -> None:
-    """Wait until another process has made the tables, or migrated them. Raises DatabaseNewer; DatabaseError where
-    nobody does in MIGRATION_SECONDS."""
-    until = time.monotonic() + MIGRATION_SECONDS
+    """Wait until another process has made the tables, or migrated them: nothing is changed here. Raises DatabaseNewer,
+    and DatabaseError where nobody does in time."""
 
-    def wait() -> None:
-        while not asyncio.run(_on_connection(url, _is_current, "AUTOCOMMIT")):
-            if time.monotonic() > until:
-                raise DatabaseError(
-                    f"{name_of(url)} is not up to date, and this process may not migrate: start one that may, or run "
-                    f"`newsstand db upgrade` (waited {MIGRATION_SECONDS:g} s)"
-                )
-            time.sleep(PAUSE)
+    def look() -> str | None:
+        return None if asyncio.run(_on_connection(url, _is_current, "AUTOCOMMIT")) else "is not up to date"
 
-    await asyncio.to_thread(wait)
+    await waiting.wait_until_current(name_of(url), look)
+
+
+async def check_unused(url: URL) -> None:
+    """As `newsstand.storage.database.check_unused`."""
+
+    def check(conn: Connection) -> None:
+        connections.check_unused(conn, url)
+
+    await asyncio.to_thread(lambda: asyncio.run(_on_connection(url, check, "AUTOCOMMIT")))
 
 
 async def find_revision(url: URL) -> str | None:
@@ -72,7 +72,7 @@ async def migrate(url: URL, revision: str) -> None:
 
 def _is_current(conn: Connection) -> bool:
     """Each statement sees what is there by then: another process may be migrating. So that tables of ours have no
-    revision is not looked for here, but under the lock. Raises DatabaseNewer."""
+    revision is not checked here, but under the lock. Raises DatabaseNewer."""
     at, known = versioning.current(conn), versioning.revisions()
     if at is not None and at not in known:
         versioning.check_known(conn)

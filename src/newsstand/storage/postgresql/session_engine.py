@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 
 def engine_on_server(url: URL, *, pooled: bool) -> AsyncEngine:
-    """For sessions on PostgreSQL."""
+    """The engine for sessions on a PostgreSQL server."""
     from newsstand.storage.postgresql import (
         connections as postgresql,  # costs 100 ms to import: only programs that use it pay
     )

@@ -1,13 +1,12 @@
-"""Writes to PostgreSQL: in the order of the calls, one at a time."""
+"""The writer for PostgreSQL: it does writes in the order of the calls, one at a time."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
@@ -17,12 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from newsstand.errors import DatabaseError
 from newsstand.storage.port import Turn
 from newsstand.storage.postgresql.connections import should_try_again, translated
-from newsstand.storage.schema import versioning
+from newsstand.storage.schema.dialects import LOCK_WRITING
+from newsstand.storage.write_queue import GROUP, Job, WriteQueue, failure_of
 
 T = TypeVar("T")
 
-GROUP = 64
-"""How many writes that wait together share a transaction."""
 GROUP_SECONDS = 0.1
 """After so long a transaction takes no more in: while it lasts, nobody else can write."""
 ATTEMPTS = 8
@@ -31,44 +29,31 @@ PAUSE = 0.01
 """Seconds before the second attempt; twice as long before each further one."""
 
 
-class _Job(NamedTuple):
-    """In the order in which they are done."""
-
-    turn: Turn
-    number: int
-    run: Callable[[Connection], Any]
-    future: asyncio.Future[Any]
+_Job = Job[asyncio.Future[Any]]
 
 
 class PostgresqlWriter:
-    """Belongs to the event loop in which it was made. What waits together is committed together: where several workers
-    write, each waits for the others once for all that it has, not once for each."""
+    """The task that writes to a server, of the event loop in which it was made. What waits together is committed
+    together: where several workers write, each waits for the others once for all that it has, not once for each."""
 
     def __init__(self, engine: AsyncEngine, url: URL) -> None:
         self._engine = engine
         self._url = url
         self._jobs: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()
-        self._numbers = itertools.count()
-        self._closed = False
-        self._work_task = asyncio.get_running_loop().create_task(self._work(), name="newsstand-write")
+        self._queue = WriteQueue(self._jobs)
+        self._loop = asyncio.get_running_loop()
+        self._work_task = self._loop.create_task(self._work(), name="newsstand-write")
 
     def submit(self, job: Callable[[Connection], T], turn: Turn = Turn.IN_ORDER) -> asyncio.Future[T]:
-        """Its result, once it is committed. A future that is cancelled before is not told; the job runs all the
+        """Its result, once it is committed. A future that is cancelled before gets nothing; the job runs all the
         same. Raises DatabaseError when the writer is closed."""
-        if self._closed:
-            raise DatabaseError("the database is closed")
-        return self._put(job, turn)
-
-    def _put(self, job: Callable[[Connection], T], turn: Turn) -> asyncio.Future[T]:
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put_nowait(_Job(turn, next(self._numbers), job, future))
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(job, turn, future)
         return future
 
     async def close(self) -> None:
         """Do what waits, then end."""
-        if not self._closed:
-            self._closed = True
-            self._put(lambda conn: None, Turn.LAST)
+        self._queue.close(self._loop.create_future())
         await asyncio.wait({self._work_task})
         await self._engine.dispose()
 
@@ -83,16 +68,6 @@ class PostgresqlWriter:
             self._abandon(group, error)
             raise
 
-    def _next_of(self, turn: Turn) -> _Job | None:
-        """One that waits and may be done together with those of this turn."""
-        if self._jobs.empty():
-            return None
-        job = self._jobs.get_nowait()
-        if job.turn is turn:
-            return job
-        self._jobs.put_nowait(job)
-        return None
-
     async def _do_together(self, group: list[_Job]) -> bool:
         """In one transaction, with those that wait or come meanwhile, which join the group. False where something
         was in the way, and nothing was stored: each is to be done alone then, so that only what is wrong fails."""
@@ -101,13 +76,13 @@ class PostgresqlWriter:
         try:
             with translated(self._url):
                 async with self._engine.connect() as conn, conn.begin() as transaction:
-                    await conn.exec_driver_sql(versioning.LOCK_WRITING)
+                    await conn.exec_driver_sql(LOCK_WRITING)
                     began = time.monotonic()
                     for job in group:
                         results.append(await conn.run_sync(job.run))
                         full = len(group) >= GROUP or time.monotonic() - began > GROUP_SECONDS
                         last = len(results) == len(group)
-                        if last and not full and (more := self._next_of(job.turn)) is not None:
+                        if last and not full and (more := self._queue.next_of(job.turn)) is not None:
                             group.append(more)
                     committing = True
                     try:
@@ -124,14 +99,14 @@ class PostgresqlWriter:
                 _fail(job, error)
         else:
             for job, result in zip(group, results, strict=True):
-                _tell(job, result)
+                _settle(job, result)
         return True
 
     async def _do_one_by_one(self, group: list[_Job]) -> None:
         """In their order. What comes first does not wait for all of them, and joins the group."""
         in_order = group[0].turn is not Turn.FIRST
         for job in list(group):
-            while in_order and (first := self._next_of(Turn.FIRST)) is not None:
+            while in_order and (first := self._queue.next_of(Turn.FIRST)) is not None:
                 group.append(first)
                 await self._do(first)
             await self._do(job)
@@ -145,15 +120,15 @@ class PostgresqlWriter:
         except BaseException as error:  # belongs to whoever asked for the write
             _fail(job, error)
         else:
-            _tell(job, result)
+            _settle(job, result)
 
     def _abandon(self, under_way: list[_Job], error: BaseException) -> None:
-        """The event loop is being ended: nobody is left in the dark."""
-        self._closed = True
+        """The event loop is being ended: every caller gets an error."""
+        left = self._queue.clear()
         for job in under_way:
             _fail(job, error)
-        while not self._jobs.empty():
-            _fail(self._jobs.get_nowait(), DatabaseError("the database was closed"))
+        for job in left:
+            _fail(job, DatabaseError("the database was closed"))
 
     async def _run(self, job: Callable[[Connection], Any]) -> Any:
         for attempt in range(1, ATTEMPTS + 1):
@@ -173,17 +148,15 @@ class PostgresqlWriter:
         raise AssertionError("unreachable")
 
     async def _lock_and(self, conn: AsyncConnection, job: Callable[[Connection], Any]) -> Any:
-        await conn.exec_driver_sql(versioning.LOCK_WRITING)
+        await conn.exec_driver_sql(LOCK_WRITING)
         return await conn.run_sync(job)
 
 
-def _tell(job: _Job, result: Any) -> None:
+def _settle(job: _Job, result: Any) -> None:
     if not job.future.done():
         job.future.set_result(result)
 
 
 def _fail(job: _Job, error: BaseException) -> None:
-    """SystemExit and the like must end neither the task nor the event loop."""
-    told = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
     if not job.future.done():
-        job.future.set_exception(told)
+        job.future.set_exception(failure_of(error))

@@ -1,1 +1,1 @@
-"""The tables: which revision a database is at, and what differs between the databases."""
+"""The schema: which revision a database is at, which tables can be copied, and what differs between the databases."""

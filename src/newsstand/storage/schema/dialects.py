@@ -1,16 +1,21 @@
-"""Full text and JSON paths: the one room where the databases differ.
+"""What differs between SQLite and PostgreSQL, as verbs: who calls them need not know which database it has.
 
-On SQLite, `newsstand_item_fts` is an FTS5 table over `newsstand_item_text` (external content: the words are stored
-once), filled here, a batch at a time, which costs half of what triggers would. Emptied it is by a trigger, whatever
-takes an item away. On PostgreSQL it is a GIN index of that table: of the words as an array, not of a tsvector, which
-holds no more than a megabyte and has opinions of its own.
+Beside this module, two more of this package know what each database does: `full_text` (the index) and `ids` (which ids
+were given). Elsewhere only these ask a connection for its dialect:
+
+- `newsstand.storage.mapping.Json`: a type says itself how each database stores it.
+- `newsstand.storage.statements.items`: a statement that was compiled once is run on the driver's own connection, and
+  the two drivers are called differently.
+- The revisions in `newsstand.storage.migrations.versions`, which stay as they are, whatever becomes of these modules.
+
+The packages `newsstand.storage.sqlite` and `newsstand.storage.postgresql` are chosen by the URL, and ask nothing.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -18,46 +23,38 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
-    TableClause,
+    String,
     Text,
     bindparam,
     cast,
-    column,
     exists,
     false,
     func,
-    insert,
     literal_column,
     select,
     text,
+    true,
     type_coerce,
 )
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ClauseList, Grouping
 from sqlalchemy.sql.functions import FunctionElement
 
-from newsstand.storage.mapping import ItemText, PubsubItem, table
+from newsstand.storage.mapping import VERSION_TABLE, PubsubItem, table
 
 CHANNEL = "newsstand"
-"""On which PostgreSQL tells that a node changed, by its id. Only a hint: who needs to know looks as well."""
-FTS_TABLE = "newsstand_item_fts"
-MAX_SCOPES = 50
-"""How many nodes are looked for within the index; more are filtered afterwards."""
+"""The channel on which PostgreSQL notifies that a node changed, by its id. Only a hint: who needs to know polls, too.
+"""
+LOCK_WRITING = f"LOCK TABLE {VERSION_TABLE} IN EXCLUSIVE MODE"
+"""On PostgreSQL, what a transaction begins with that writes items, so that the next one waits: as on SQLite there is
+one writer at a time. Readers do not notice. Before it no snapshot is taken, so that at every isolation level it sees
+what the one before it wrote."""
 
-_NODE = "@"
-"""Before a node's word in the index: no word of a text holds it."""
-
-_text = table(ItemText)
 _item = table(PubsubItem)
 
-_fts = TableClause(FTS_TABLE, column("rowid", BigInteger))
 _NOTIFY = text(f"SELECT pg_notify('{CHANNEL}', :node_id)")
-_FTS_INSERT = text(f"INSERT INTO {FTS_TABLE}(rowid, scope, terms) VALUES (:docid, :scope, :terms)")
 _ARROW: ColumnElement[Any] = literal_column("->")
-_WORDS: ColumnElement[Any] = literal_column(
-    f"string_to_array('{_NODE}' || {_text.name}.scope || ' ' || {_text.name}.terms, ' ')"
-)
 
 
 def now(conn: Connection) -> int:
@@ -74,8 +71,28 @@ def clock(conn: Connection) -> ColumnElement[int]:
     return cast(func.extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
 
 
-def tell(conn: Connection, node_id: int) -> None:
-    """When this transaction is committed, other workers are to look at this node."""
+def given_now(conn: Connection) -> dict[str, int]:
+    """The parameters of a statement that holds `clock`."""
+    return {"b_now": now(conn)} if conn.dialect.name == "sqlite" else {}
+
+
+class MadeOnce:
+    """A statement that differs between the databases, and is made once for each: at its first use."""
+
+    def __init__(self, make: Callable[[Connection], Select[Any]]) -> None:
+        self._make = make
+        self._made: dict[str, Select[Any]] = {}
+
+    def on(self, conn: Connection) -> Select[Any]:
+        """The statement for this database."""
+        made = self._made.get(conn.dialect.name)
+        if made is None:
+            made = self._made[conn.dialect.name] = self._make(conn)
+        return made
+
+
+def notify(conn: Connection, node_id: int) -> None:
+    """When this transaction is committed, other workers are to poll this node."""
     if conn.dialect.name != "sqlite":
         conn.execute(_NOTIFY, {"node_id": str(node_id)})
 
@@ -96,76 +113,6 @@ def _text_bytes_on_sqlite(element: text_bytes, compiler: Any, **options: Any) ->
 @compiles(text_bytes, "postgresql")
 def _text_bytes_on_postgresql(element: text_bytes, compiler: Any, **options: Any) -> str:
     return f"octet_length({compiler.process(element.clauses, **options)})"
-
-
-def scope_of(node_id: int) -> str:
-    return f"n{node_id}"
-
-
-def add_words(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Rows of `newsstand_item_text`, and what makes them found."""
-    conn.execute(insert(_text), rows)
-    if conn.dialect.name == "sqlite":
-        conn.execute(_FTS_INSERT, [{name: row[name] for name in ("docid", "scope", "terms")} for row in rows])
-
-
-def index_is_right(conn: Connection) -> bool:
-    """Whether the full-text index agrees with the words. On SQLite it is asked by a statement that writes, and changes
-    nothing; on PostgreSQL it is an index like any other."""
-    if conn.dialect.name != "sqlite":
-        return True
-    try:
-        conn.exec_driver_sql(f"INSERT INTO {FTS_TABLE}({FTS_TABLE}, rank) VALUES ('integrity-check', 1)")
-    except DatabaseError as error:
-        if "malformed" not in str(error.orig):
-            raise
-        return False
-    return True
-
-
-def rebuild_index(conn: Connection) -> None:
-    """Make the full-text index anew, of the words."""
-    conn.exec_driver_sql(f"INSERT INTO {FTS_TABLE}({FTS_TABLE}) VALUES ('rebuild')")
-
-
-def prepare_search(conn: Connection) -> None:
-    """Within the caller's transaction. A plan made for any word at all suits neither a rare nor a common one."""
-    if conn.dialect.name != "sqlite":
-        conn.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
-
-
-def with_words(
-    conn: Connection, cut: list[str], nodes: list[int] | None, conditions: list[ColumnElement[bool]]
-) -> tuple[Select[Any], Select[Any]]:
-    """The recencies of the items that hold all of the words (there is one at least), and the same to be counted. The
-    index is asked first: so no more is read than a page needs, however common a word is."""
-    found_at: ColumnElement[int]
-    if nodes is not None and len(nodes) > MAX_SCOPES:
-        conditions, nodes = [*conditions, _item.c.node_id.in_(nodes)], None
-    if conn.dialect.name == "sqlite":
-        found_at = _fts.c.rowid
-        in_index = select(found_at).where(literal_column(FTS_TABLE).op("MATCH")(_match(cut, nodes)))
-    else:
-        found_at = _text.c.docid
-        in_index = select(found_at).where(_WORDS.op("@>")(_array(cut)))
-        if nodes is not None:
-            in_index = in_index.where(_WORDS.op("&&")(_array([_NODE + scope_of(node_id) for node_id in nodes])))
-    fitting = [_item.c.recency == found_at, _item.c.quarantine.is_(None), *conditions]
-    found = in_index.where(exists(select(1).select_from(_item).where(*fitting).correlate(found_at.table)))
-    return found, found if conditions else in_index
-
-
-def _match(cut: list[str], nodes: list[int] | None) -> str:
-    # Each word quoted: nothing a person types is syntax.
-    match = " AND ".join(f'terms:"{word}"' for word in cut)
-    if nodes is not None:
-        match += " AND (" + " OR ".join(f'scope:"{scope_of(node_id)}"' for node_id in nodes) + ")"
-    return match
-
-
-def _array(cut: list[str]) -> ColumnElement[Any]:
-    """Words hold no spaces."""
-    return func.string_to_array(cast(" ".join(cut), Text), " ")
 
 
 def field_holds(
@@ -200,3 +147,81 @@ def _json_each_holds(number: int, keys: Sequence[str], value: str | int | float 
     else:
         conditions += [each.c.value == value, each.c.type.not_in(("true", "false"))]
     return exists(select(1).select_from(each).where(*conditions))
+
+
+def is_json(conn: Connection) -> ColumnElement[bool]:
+    """Whether the parsed data of an item is JSON, or is not there."""
+    if conn.dialect.name != "sqlite":
+        return true()  # JSONB holds nothing else
+    return _item.c.parsed.is_(None) | (func.json_valid(_item.c.parsed) == 1)
+
+
+def in_code_points(conn: Connection, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column that is sorted and compared by code points and bytes. On PostgreSQL, texts are otherwise sorted as its
+    locale has it."""
+    return column.collate("C") if conn.dialect.name != "sqlite" and isinstance(column.type, String) else column
+
+
+def read_any_text(conn: Connection) -> None:
+    """What is no UTF-8 in a file, because bits of it flipped, is read as what no text of ours can hold, half surrogate
+    pairs, rather than refused: its digest tells. A server stores nothing of the kind."""
+    if conn.dialect.name == "sqlite":
+        driver: Any = conn.connection.driver_connection
+        driver.text_factory = lambda raw: raw.decode(errors="surrogateescape")
+
+
+def reads_row_by_row(conn: Connection) -> bool:
+    """Whether the driver reads the rows of a select when they are asked for, rather than all at once."""
+    return conn.dialect.name == "sqlite"
+
+
+def lock_writing(conn: Connection) -> None:
+    """From here to the end of the transaction nobody else writes. On SQLite it may have begun so already."""
+    if conn.dialect.name != "sqlite":
+        conn.exec_driver_sql(LOCK_WRITING)
+        return
+    driver: Any = conn.connection.driver_connection
+    if not driver.in_transaction:
+        conn.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def find_version(conn: Connection) -> str | None:
+    """What stands in the table of the schema's revision; None where there is no such table, or nothing in it."""
+    select = f"SELECT version_num FROM {VERSION_TABLE}"
+    if conn.dialect.name != "sqlite":
+        # A statement that fails would end the transaction; and to_regclass, after waiting for another process's
+        # migration, may still know from before that there is no such table.
+        there = conn.exec_driver_sql(
+            f"SELECT oid FROM pg_class WHERE relname = '{VERSION_TABLE}' AND pg_table_is_visible(oid)"
+        ).scalar()
+        return conn.exec_driver_sql(select).scalar() if there is not None else None
+    try:
+        return conn.exec_driver_sql(select).scalar()
+    except OperationalError as error:
+        if "no such table" in str(error):
+            return None
+        raise
+
+
+def unwatched_foreign_keys(conn: Connection, table_name: str) -> str | None:
+    """The table that a row of this one points into, at nothing, where the database did not watch its foreign keys:
+    SQLite does not while a migration runs, PostgreSQL always does."""
+    if conn.dialect.name != "sqlite":
+        return None
+    broken = conn.exec_driver_sql(f'PRAGMA foreign_key_check("{table_name}")').first()
+    return None if broken is None else str(broken[2])
+
+
+def problems_of_file(conn: Connection, most: int) -> list[str]:
+    """What is wrong with the file of the database, in SQLite's words, `most` at most. A server watches over its own
+    files."""
+    if conn.dialect.name != "sqlite":
+        return []
+    found = conn.exec_driver_sql(f"PRAGMA integrity_check({most})").scalars()
+    return [str(problem) for problem in found if problem != "ok"]
+
+
+def make_indexes_anew(conn: Connection, table_name: str) -> None:
+    """Make the indexes of a table anew, of its rows."""
+    kind = "" if conn.dialect.name == "sqlite" else "TABLE "
+    conn.exec_driver_sql(f'REINDEX {kind}"{table_name}"')

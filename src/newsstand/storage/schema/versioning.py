@@ -1,30 +1,27 @@
-"""Which state the schema is in, and how it is brought to the newest. Alembic is imported only when it is not.
+"""The revision that a database is at, and migrations to another one. Alembic is imported only for a migration.
 
 The revisions are numbered files, so the newest is known from their names.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import OperationalError
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseNewer
-from newsstand.storage.mapping import PREFIX
+from newsstand.storage.mapping import PREFIX, VERSION_TABLE
+from newsstand.storage.schema import dialects
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
-VERSION_TABLE = "newsstand_version"
-LOCK_WRITING = f"LOCK TABLE {VERSION_TABLE} IN EXCLUSIVE MODE"
-"""On PostgreSQL, what a transaction begins with that writes items, so that the next one waits: as on SQLite there is
-one writer at a time. Readers do not notice. Before it no snapshot is taken, so that at every isolation level it sees
-what the one before it wrote."""
 _REVISION_FILE = re.compile(r"^(\d{4})_\w+\.py$")
 _UNFINISHED = re.compile(r"^copying-(\d{4})-[0-9a-f]{16}$")
 # Alembic keeps the migration that is under way in module globals: two databases cannot be migrated at once.
@@ -53,20 +50,7 @@ def revisions(*folders: Path) -> list[str]:
 
 def current(conn: Connection) -> str | None:
     """The revision that the database is at; None where it holds nothing of ours."""
-    select = f"SELECT version_num FROM {VERSION_TABLE}"
-    if conn.dialect.name != "sqlite":
-        # A statement that fails would end the transaction; and to_regclass, after waiting for another process's
-        # migration, may still know from before that there is no such table.
-        there = conn.exec_driver_sql(
-            f"SELECT oid FROM pg_class WHERE relname = '{VERSION_TABLE}' AND pg_table_is_visible(oid)"
-        ).scalar()
-        return conn.exec_driver_sql(select).scalar() if there is not None else None
-    try:
-        return conn.exec_driver_sql(select).scalar()
-    except OperationalError as error:
-        if "no such table" in str(error):
-            return None
-        raise
+    return dialects.find_version(conn)
 
 
 def is_current(conn: Connection) -> bool:
@@ -150,22 +134,34 @@ def move(conn: Connection, revision: str, *, more: Sequence[Path] = ()) -> None:
     from alembic import command
 
     config = _config(conn, more)
-    with _alembic:
+    with _alembic, _quietly():
         if (meant or "") > (at or ""):
             command.upgrade(config, revision)
         else:
             command.downgrade(config, revision)
 
 
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without Alembic's lines in the program's log, unless the program said what it wants of them: one line of ours
+    says that a database was migrated."""
+    log = logging.getLogger("alembic")
+    level = log.level
+    if level == logging.NOTSET:
+        log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
 def check_foreign_keys(conn: Connection) -> None:
-    """SQLite does not watch them while a migration runs. A program's own tables are its own affair. Raises
-    DatabaseError where a row of ours points at nothing."""
-    if conn.dialect.name != "sqlite":
-        return
+    """Raises DatabaseError where, after a migration, a row of ours points at nothing. Tables of a program are left to
+    it."""
     for name in tables(conn):
-        broken = conn.exec_driver_sql(f'PRAGMA foreign_key_check("{name}")').first()
-        if broken is not None:
-            raise DatabaseError(f"after the migration {name} would point at what is not in {broken[2]}")
+        lacking = dialects.unwatched_foreign_keys(conn, name)
+        if lacking is not None:
+            raise DatabaseError(f"after the migration {name} would point at what is not in {lacking}")
 
 
 def _config(conn: Connection, more: Sequence[Path]) -> Any:

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Pool, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, NotADatabase
@@ -47,15 +47,8 @@ _DAMAGED = ("not a database", "malformed", "unsupported file format")
 NO_FTS5 = "no such module: fts5"
 
 
-def check_url(url: str) -> URL:
-    """The URL, in one spelling. Raises ConfigurationError, saying what would be right, for one that cannot be
-    opened; the message does not repeat it, for it may hold a password."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise ConfigurationError(f"the database URL is none; {_EXAMPLE}") from error
-    if parsed.get_backend_name() != "sqlite":
-        raise ConfigurationError(f"{parsed.get_backend_name()} databases are not supported yet; {_EXAMPLE}")
+def check_url(parsed: URL) -> URL:
+    """As `newsstand.storage.database.check_url`, for a URL of SQLite."""
     if parsed.drivername not in DRIVERS:
         raise ConfigurationError(f"the driver of {parsed.drivername}:// is not one of ours; {_EXAMPLE}")
     if parsed.host or parsed.username or parsed.password or parsed.port:
@@ -113,7 +106,7 @@ def flush(path: Path) -> None:
 
 
 def doubt_of(path: Path) -> Path:
-    """The file that says that damage was met: the next opening looks closely."""
+    """The file that says that damage was met: the next opening reads the file through."""
     return path.with_name(f"{path.name}.doubted")
 
 
@@ -157,7 +150,7 @@ def existing_file(url: URL) -> URL:
 
 def set_up_sqlite(engine: Engine, begin: str | None, *, look_only: bool = False, cache_kib: int = CACHE_KIB) -> None:
     """The settings of every connection of ours, and how its transactions start: None where each statement is by
-    itself. The driver's own way begins too late: a transaction that reads first and writes then fails when another
+    itself. The driver itself begins too late: a transaction that reads first and writes then fails when another
     process wrote between.
 
     `look_only`: nothing is made or written by connecting, and foreign keys are off, so that a migration may move
@@ -198,6 +191,23 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
+def check_unused(url: URL) -> None:
+    """As `newsstand.storage.database.check_unused`. Blocks."""
+    path = path_of(url)
+    with translated(path), contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as conn:
+        if conn.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            return  # whoever opens it turns to WAL first
+        try:
+            # Only the sole user of a file can leave WAL; opening it turns to it again.
+            conn.execute("PRAGMA journal_mode=DELETE").fetchone()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) and "busy" not in str(error):
+                raise
+            raise DatabaseLocked(
+                f"a program has {path} open, and would go on with what is dropped here: end it first"
+            ) from error
+
+
 def is_unusable(error: BaseException) -> bool:
     """Whether an error of the driver says that the database cannot be read or written, whatever is asked of it."""
     return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNUSABLE
@@ -205,7 +215,7 @@ def is_unusable(error: BaseException) -> bool:
 
 class translated:
     """Turns the driver's errors into ours. A context manager without a generator, because reads are short. `at_work`:
-    damage that is met is noted, so that the next opening looks closely."""
+    damage that is met is noted, so that the next opening reads the file through."""
 
     __slots__ = ("at_work", "path")
 

@@ -1,4 +1,5 @@
-"""A file that is damaged: noted while it is used, set aside when it is next opened. Nothing is ever deleted."""
+"""Damaged files: damage is noted while a file is used, and the file set aside when it is next opened. Nothing is ever
+deleted."""
 
 from __future__ import annotations
 
@@ -151,7 +152,7 @@ def _alone(real: Path, error: NotADatabase) -> Iterator[os.stat_result | None]:
 
 
 def _tables_of_others(real: Path) -> list[str]:
-    """Those that can still be told; a file that nothing can be read of has none."""
+    """Those that can still be read; a file that nothing can be read of has none."""
     try:
         with contextlib.closing(_read_only(real)) as connection:
             connection.execute("PRAGMA writable_schema=ON").close()  # SQLite is content with less then

@@ -1,4 +1,4 @@
-"""A SQLite file: read in the loop, written by one thread.
+"""A SQLite file as the database: it is read in the event loop, and written by one thread.
 
 See docs/decisions/002-storage.md for why reads are synchronous and writes are not.
 """
@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL
 
 from newsstand.errors import DatabaseLost
 from newsstand.storage.port import Database, Instant, P, T, Turn
+from newsstand.storage.schema import waiting
 from newsstand.storage.sqlite import opening
 from newsstand.storage.sqlite.connections import path_of, translated
 from newsstand.storage.sqlite.file import SCANS, OpenFile
@@ -33,7 +34,7 @@ async def open_file(url: URL, *, migrate: bool, set_aside: bool) -> SqliteDataba
     """As `newsstand.storage.database.open_database`."""
     if not migrate:
         await opening.wait_until_current(url)
-    until = time.monotonic() + opening.MIGRATION_SECONDS
+    until = time.monotonic() + waiting.MIGRATION_SECONDS
     while True:
         try:
             return await _Opening(url, set_aside=set_aside and migrate).result()
@@ -80,7 +81,7 @@ class _Opening:
 
 
 class SqliteDatabase(Database):
-    """See the port. Short reads run at once."""
+    """A SQLite file that is open: an implementation of the port. Short reads run at once."""
 
     def __init__(self, url: URL, *, set_aside: bool = True, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Blocks; use `open_file`."""
@@ -186,9 +187,9 @@ class SqliteDatabase(Database):
             what,
         )
         if self.loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-                self.loop.call_soon_threadsafe(self._tell_lost)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be notified
+                self.loop.call_soon_threadsafe(self._notify_lost)
 
-    def _tell_lost(self) -> None:
-        for told in list(self._when_lost):
-            told()
+    def _notify_lost(self) -> None:
+        for listener in list(self._when_lost):
+            listener()

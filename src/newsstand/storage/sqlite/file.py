@@ -17,7 +17,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from newsstand.errors import DatabaseLost
 from newsstand.storage import forks
-from newsstand.storage.schema.dialects import FTS_TABLE
+from newsstand.storage.schema.full_text import FTS_TABLE
 from newsstand.storage.sqlite.connections import NO_FTS5, READ_CACHE_KIB, make_engine
 from newsstand.storage.sqlite.identity import Identity
 
@@ -28,23 +28,23 @@ SCANS = 4
 
 
 class OpenFile:
-    """Three kinds of connections, each used by one thread at a time: one that reads in the event loop, one that writes
-    in the writer's thread, and up to SCANS for long reads. They are closed for a fork, and made again when they are
-    next wanted.
+    """A file that is open, by three kinds of connections, each used by one thread at a time: one that reads in the
+    event loop, one that writes in the writer's thread, and up to SCANS for long reads. They are closed for a fork, and
+    made again when they are next wanted.
 
     All of them are to the file that was at the path first. Once the path leads elsewhere, because the file was moved,
     deleted or replaced, nothing more is read or written: DatabaseLost.
     """
 
-    def __init__(self, url: URL, path: Path, told: Callable[[str], None]) -> None:
-        """`told` is called once when the file is lost, in the thread that noticed it, with what happened in words.
+    def __init__(self, url: URL, path: Path, listener: Callable[[str], None]) -> None:
+        """`listener` is called once when the file is lost, in the thread that noticed it, with what happened in words.
         Raises what the driver raises."""
         self.path = path
         self.lost: str | None = None
         self.reading = threading.Lock()
         """Held while the reader is used."""
         self.write_engine: Engine = make_engine(url, "IMMEDIATE", existing=True)
-        self._told = told
+        self._listener = listener
         self._losing = threading.Lock()
         self._identity = Identity(path)
         self._read_engine = make_engine(url, None, existing=True, pool=StaticPool, cache_kib=READ_CACHE_KIB)
@@ -150,7 +150,7 @@ class OpenFile:
                 self._write()
                 self.reader()
         except (DatabaseLost, SQLAlchemyError):
-            log.debug("%s could not be opened again after a fork", self.path)  # told to whoever uses it next
+            log.debug("%s could not be opened again after a fork", self.path)  # whoever uses it next gets the error
         finally:
             self._is_paused = False
             while self._held:
@@ -176,12 +176,12 @@ class OpenFile:
         self.lost = f"{self.path} {what} while it was used"
         if (aside := self._identity.put_log_aside()) is not None:
             self.lost += f" (its last changes are in {aside})"
-        self._told(self.lost)
+        self._listener(self.lost)
 
 
 def _check_fts5(conn: Connection) -> None:
-    """Where SQLite lacks it, that is told now rather than when the first item is stored. Damage is told by whoever
-    meets it at work."""
+    """Raises where SQLite lacks FTS5: now rather than when the first item is stored. Damage is reported where it is met
+    at work."""
     try:
         conn.exec_driver_sql(f"SELECT rowid FROM {FTS_TABLE} LIMIT 0").close()  # noqa: S608 - the name is a constant
     except DBAPIError as error:

@@ -11,7 +11,8 @@ from newsstand.storage.forks import FileId, file_id
 
 
 class Identity:
-    """Of an open file, and of what SQLite keeps beside it while it is open: the log (-wal) and its index (-shm)."""
+    """The identity of an open file, and of what SQLite keeps beside it while it is open: the log (-wal) and its index
+    (-shm)."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,7 +43,7 @@ class Identity:
         try:
             file, log = _id_of(self._path), _id_of(self._log_path)
         except OSError:
-            return None  # whoever may not look cannot tell
+            return None  # whoever may not read the folder cannot know
         if file is None:
             return "was moved or deleted"
         if file != self._file:

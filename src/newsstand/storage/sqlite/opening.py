@@ -1,5 +1,5 @@
-"""A SQLite file made ready: created where there was none, migrated where it was older, set aside where it is damaged,
-or refused.
+"""Makes a SQLite file ready: creates it where there was none, migrates it where it was older, sets it aside where it is
+damaged, or refuses it.
 
 A migration is one transaction, under the lock that writing takes: whatever ends the process meanwhile, the file is as
 before it or as after it.
@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -24,11 +23,10 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from newsstand.errors import ConfigurationError, DatabaseError, DatabaseLocked, DatabaseNewer, NotADatabase
-from newsstand.storage.schema import versioning
+from newsstand.storage.schema import versioning, waiting
 from newsstand.storage.sqlite import damage
 from newsstand.storage.sqlite.connections import (
     check_length,
-    check_url,
     flush,
     make_engine,
     make_file,
@@ -38,9 +36,6 @@ from newsstand.storage.sqlite.connections import (
 
 log = logging.getLogger(__name__)
 
-MIGRATION_SECONDS = 120.0
-"""How long a start waits for another process's migration."""
-PAUSE = 0.1
 ROOM = 4
 """A migration is begun where so many times the database's size is free: its backup, what is rewritten, and to spare."""
 _BACKUP = ".before-migration-from-"
@@ -114,7 +109,7 @@ def _move(url: URL, path: Path, revision: str) -> None:
         if at is not None and target is not None:  # else there is nothing to lose, or losing it is meant
             _check_room(conn, path)
             _back_up(url, path, at)
-        log.info("%s: from revision %s to %s", path, at or "none", target or "none")
+        log.info("%s is migrated from revision %s to %s", path, at or "none", target or "none")
         versioning.move(conn, revision)
 
 
@@ -170,16 +165,10 @@ def _back_up(url: URL, path: Path, at: str) -> None:
 
 
 async def wait_until_current(url: URL) -> None:
-    """Wait until another process has made the database, or migrated it: nothing is changed here. Raises DatabaseNewer;
-    DatabaseError where nobody does in MIGRATION_SECONDS."""
-    until = time.monotonic() + MIGRATION_SECONDS
-    while (why := await asyncio.to_thread(_what_is_missing, path_of(url))) is not None:
-        if time.monotonic() > until:
-            raise DatabaseError(
-                f"{path_of(url)} {why}, and this process may not migrate: start one that may, or run `newsstand db "
-                f"upgrade` (waited {MIGRATION_SECONDS:g} s)"
-            )
-        await asyncio.sleep(PAUSE)
+    """Wait until another process has made the file, or migrated it: nothing is changed here. Raises DatabaseNewer, and
+    DatabaseError where nobody does in time."""
+    path = path_of(url)
+    await waiting.wait_until_current(str(path), lambda: _what_is_missing(path))
 
 
 def _what_is_missing(path: Path) -> str | None:
@@ -198,10 +187,9 @@ def _look_only(path: Path) -> Engine:
     return create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true", poolclass=NullPool)
 
 
-async def find_revision(url: str) -> str | None:
-    """The revision that a database is at; None where it holds nothing of ours. Only looks: nothing is created,
-    locked or migrated. Raises ConfigurationError where there is no such file, and as `open_database`."""
-    path = path_of(check_url(url))
+async def find_revision(url: URL) -> str | None:
+    """As `newsstand.storage.database.find_revision`."""
+    path = path_of(url)
     if not path.is_file():
         raise ConfigurationError(f"there is no database at {path}")
 
@@ -212,16 +200,14 @@ async def find_revision(url: str) -> str | None:
     return await asyncio.to_thread(look)
 
 
-async def migrate(url: str, revision: str) -> None:
-    """Upgrade or downgrade to `revision` ("head", "base" or a number), in one transaction, making the file if there
-    is none; what is there already is backed up first, except on the way to "base". A damaged file is refused. Raises
-    ConfigurationError for a revision that does not exist, and as `open_database`."""
-    parsed = check_url(url)
-    path = path_of(parsed)
+async def migrate(url: URL, revision: str) -> None:
+    """As `newsstand.storage.database.migrate`. What is there already is backed up first, except on the way to "base".
+    A damaged file is refused."""
+    path = path_of(url)
 
     def run() -> None:
         with translated(path), in_turn(path):
             check_length(path, make_file(path))
-        _move(parsed, path, revision)
+        _move(url, path, revision)
 
     await asyncio.to_thread(run)

@@ -14,7 +14,7 @@ from newsstand.storage.sqlite import connections as sqlite
 
 
 def engine_on_file(url: URL) -> AsyncEngine:
-    """For sessions on a SQLite file, beside the connections of ours."""
+    """The engine for sessions on a SQLite file, beside the connections of ours."""
     # The driver begins a transaction at the first write, so a session that only reads holds nobody up.
     engine = create_async_engine(
         sqlite.existing_file(url).set(drivername="sqlite+aiosqlite"),

@@ -1,1 +1,1 @@
-"""Statements: functions of a connection, which never commit."""
+"""The SQL statements, by what they are about, as functions of a connection. They never commit."""

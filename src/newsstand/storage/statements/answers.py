@@ -1,4 +1,4 @@
-"""The items of an answer: which ones, and in which order, `newsstand.rules.behaviour` says."""
+"""Reads the items of an answer. `newsstand.rules.behaviour` says which ones, and in which order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FULL_BY_KEY = _FULL.add_columns(_item.c.position).where(_item.c.digest.in_(bind
 
 
 class Rows(NamedTuple):
-    """What an answer is made of, as it was at one moment."""
+    """The rows that an answer is made of, as they were at one moment."""
 
     texts: list[str]
     """The `<item/>`s."""

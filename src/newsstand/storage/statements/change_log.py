@@ -1,4 +1,5 @@
-"""The log of changes, as watchers read it, and its end. Functions of a connection; they never commit."""
+"""Statements on the log of changes: watchers read it, and old entries are dropped. Functions of a connection; they
+never commit."""
 
 from __future__ import annotations
 
@@ -22,13 +23,15 @@ class Cursor(NamedTuple):
 
 
 class Entry(NamedTuple):
+    """An entry of the log: one change of one item."""
+
     revision: int
     kind: ChangeKind
     item_id: str
 
 
 class Part(NamedTuple):
-    """What a watcher reads at a time."""
+    """The part of the log that a watcher reads at a time."""
 
     entries: list[Entry]
     cursor: Cursor

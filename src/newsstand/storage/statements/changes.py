@@ -1,4 +1,4 @@
-"""What changes the items of a copy: the steps of a plan, carried out. A function of a connection; it never commits.
+"""Carries out the steps of a plan, which change the items of a copy. A function of a connection; it never commits.
 
 Steps are carried out a batch at a time, so that a listing of any size takes little memory. Each batch that changes
 something has a revision of its own.
@@ -61,7 +61,7 @@ _STANDING = select(_node.c.revision, *(_node.c[name] for name in Counts._fields)
 
 
 class _Stored(NamedTuple):
-    """What the database has of an item."""
+    """The part of an item's row that a change must know, as the database has it."""
 
     content_digest: bytes
     position: int
@@ -71,7 +71,7 @@ class _Stored(NamedTuple):
 
 @dataclass(slots=True)
 class _Row:
-    """An item while steps are applied."""
+    """An item of the copy while steps are applied to it."""
 
     item_id: str
     content_digest: bytes
@@ -91,7 +91,7 @@ class _Row:
 
 @dataclass(slots=True)
 class _Work:
-    """What became of the steps so far; and the rows that the batch at hand is about."""
+    """The work on one plan: what the steps so far did, and the rows that the present batch is about."""
 
     first: int
     last: int

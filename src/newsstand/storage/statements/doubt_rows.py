@@ -1,5 +1,5 @@
-"""Statements on doubts: what somebody cannot vouch for of a copy, as rows. Functions of a connection; they never
-commit."""
+"""Statements on the rows of doubts. A doubt says that an item, or a node, must be checked before the copy may answer.
+Functions of a connection; they never commit."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ WHOLE = ""
 
 
 class RaisedDoubt(NamedTuple):
+    """A doubt that was raised, as its row has it."""
+
     node_id: int
     item_id: str
     number: int
@@ -42,12 +44,12 @@ def raise_doubts(conn: Connection, node_id: int, item_ids: Collection[str]) -> l
         values = {"node_id": node_id, "digest": digest(item_id), "item_id": item_id, "number": number}
         conn.execute(insert(_doubt).values(values) if before is None else update(_doubt).where(*mine).values(values))
         raised.append(RaisedDoubt(node_id, item_id, number))
-    dialects.tell(conn, node_id)
+    dialects.notify(conn, node_id)
     return raised
 
 
 def settle(conn: Connection, doubts: Iterable[RaisedDoubt]) -> None:
-    """They are looked into; those raised again meanwhile stay."""
+    """Remove doubts that were settled; those raised again meanwhile stay."""
     for doubt in doubts:
         conn.execute(
             delete(_doubt).where(
@@ -59,7 +61,7 @@ def settle(conn: Connection, doubts: Iterable[RaisedDoubt]) -> None:
 
 
 def settle_all(conn: Connection, node_id: int) -> None:
-    """The node is closed: there is nothing to look into."""
+    """Remove all doubts of a node that is closed: there is nothing to check."""
     conn.execute(delete(_doubt).where(_doubt.c.node_id == node_id))
 
 

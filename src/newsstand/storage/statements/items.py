@@ -13,6 +13,7 @@ from sqlalchemy.util import await_only
 
 from newsstand.model import Counts, HeldItem, digest
 from newsstand.storage.mapping import PubsubItem, PubsubNode, table
+from newsstand.storage.schema import dialects
 from newsstand.storage.schema.dialects import text_bytes
 from newsstand.storage.statements import parsing_notes, search
 from newsstand.storage.statements.changes import apply
@@ -204,6 +205,8 @@ RECENCY_SLACK = 100_000
 
 @dataclass(frozen=True, slots=True)
 class ToParse:
+    """An item that is to be parsed, as it was when it was read."""
+
     digest: bytes
     item_id: str
     xml: str
@@ -214,7 +217,7 @@ class ToParse:
 
 @dataclass(frozen=True, slots=True)
 class ParsedItem:
-    """What came of parsing one item. `date` is the payload's own, in microseconds, if it has one."""
+    """The result of parsing one item. `date` is the payload's own, in microseconds, if it has one."""
 
     item: ToParse
     parsed: dict[str, Any] | None
@@ -229,7 +232,7 @@ def to_parse(conn: Connection, node_id: int, limit: int, most_bytes: int | None 
     given = {"b_node": node_id, "b_limit": limit}
     if most_bytes is None:
         return [ToParse(*row) for row in conn.execute(_TO_PARSE, given)]
-    if conn.dialect.name != "sqlite":  # its driver reads all rows at once; how long they are it knows without them
+    if not dialects.reads_row_by_row(conn):  # how long they are, the database knows without reading them
         sizes = accumulate(row.size for row in conn.execute(_SIZES, given))
         given["b_limit"] = min(limit, 1 + sum(1 for _ in takewhile(lambda size: size < most_bytes, sizes)))
     found: list[ToParse] = []
@@ -307,6 +310,6 @@ def store_parsed(
     search.index(
         conn,
         node_id,
-        # Without a word, too, where something was parsed: whose words are not there is told from whose are lost.
+        # Without a word, too, where something was parsed: so it differs from one whose words are lost.
         [(rec, r.item.digest, r.terms) for r, rec in zip(results, recencies, strict=True) if r.terms or r.parsed],
     )

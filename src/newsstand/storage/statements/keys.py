@@ -42,7 +42,7 @@ def check_text(what: str, text: str) -> None:
 
 
 def storable(text: str) -> str:
-    """The text with what no database can hold replaced: for what is only told to people."""
+    """The text with what no database can hold replaced: for what only people read."""
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

@@ -152,7 +152,7 @@ def save(conn: Connection, record: NodeRecord) -> NodeRecord:
 
 def first_revision(node_id: int) -> int:
     """Where a copy's revisions begin. Ids are never given twice, so a copy that is dropped and begun anew never has a
-    revision of the one before: a watcher that comes back with such a one can be told."""
+    revision of the one before: a watcher that comes back with such a one gets an error."""
     return (node_id - 1) << 32
 
 
@@ -180,7 +180,7 @@ def remove_idle_accounts(conn: Connection) -> None:
 
 def erase_items(conn: Connection, node_id: int) -> None:
     """Take a node's items out of the copy. The log says nothing of it, for not the service removed them, but we; so it
-    ends here: what it told before leads to nothing that comes after, and the revision that is passed over shows it."""
+    ends here: what it said before leads to nothing that comes after, and the revision that is passed over shows it."""
     conn.execute(delete(_item).where(_item.c.node_id == node_id))
     conn.execute(delete(_change).where(_change.c.node_id == node_id))
     anew = {"revision": _node.c.revision + 1, **Counts()._asdict()}

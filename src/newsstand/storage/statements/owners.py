@@ -1,7 +1,7 @@
-"""Statements on who follows which node, and on doubts. Functions of a connection; they never commit.
+"""Statements on workers and their leases: which worker owns which node. Functions of a connection; they never commit.
 
-See docs/decisions/010-several-workers.md. Every write to a copy names the generation that it builds on; a worker that
-takes a node over raises it, so that whatever the one before it still had in hand is not stored.
+See docs/decisions/010-several-workers.md. Every write to a copy names the generation that it builds on. A worker that
+acquires a node raises it, so that nothing of what the owner before it had begun is stored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _worker = table(Worker)
 
 
 class WorkerRow(NamedTuple):
-    """A worker, and what it said of itself."""
+    """The row of a worker: what it said of itself."""
 
     id: str
     account: str
@@ -31,15 +31,15 @@ class WorkerRow(NamedTuple):
     hears: bool
     shares: bool
     left: int
-    """Microseconds until its time is over; below 0 afterwards."""
+    """Microseconds until its lease ends; below 0 afterwards."""
 
 
 IsAlive = Callable[[WorkerRow], bool]
-"""Whether a worker may still be at work, as far as its row and the machine tell."""
+"""Whether a worker may still be at work, as far as its row and the machine show."""
 
 
 class Held(NamedTuple):
-    """A node's lease."""
+    """The lease of a node: which worker owns it, and in which generation."""
 
     node_id: int
     generation: int
@@ -64,7 +64,7 @@ _WORKERS = select(
 
 
 def check(conn: Connection, node_id: int, generation: int, leader: str | None) -> None:
-    """Raises LeaseLost where a node is not any more what somebody builds on: of this generation, and followed by this
+    """Raises LeaseLost where a node is not any more what somebody builds on: of this generation, and owned by this
     worker, or by nobody."""
     row = conn.execute(LEASE, {"b_node": node_id}).first()
     if row is None:
@@ -74,8 +74,8 @@ def check(conn: Connection, node_id: int, generation: int, leader: str | None) -
 
 
 def tell(conn: Connection, node_id: int) -> None:
-    """When this is committed, other workers are to look at this node."""
-    dialects.tell(conn, node_id)
+    """When this is committed, other workers are to poll this node."""
+    dialects.notify(conn, node_id)
 
 
 def begin_node(conn: Connection, record: NodeRecord) -> tuple[NodeRecord, Held, bool]:
@@ -100,7 +100,8 @@ def workers(conn: Connection) -> list[WorkerRow]:
 def beat(
     conn: Connection, worker: str, account: str, process: Process, *, hears: bool, shares: bool, lease: int
 ) -> None:
-    """The worker goes on, for `lease` microseconds from now. Those whose time is over are forgotten until they do."""
+    """The heartbeat of a worker: its lease is renewed, for `lease` microseconds from now. Workers whose lease has ended
+    are forgotten until they renew it."""
     now = dialects.now(conn)
     conn.execute(delete(_worker).where(_worker.c.until < now))
     values = {
@@ -117,30 +118,30 @@ def beat(
 
 
 def fall_silent(conn: Connection, worker: str) -> None:
-    """Nothing reaches the worker any more: what it follows is not live to anybody. Its time goes on running."""
+    """Nothing reaches the worker any more: what it owns is not live to anybody. Its lease is not renewed by this."""
     conn.execute(update(_worker).where(_worker.c.id == worker).values(hears=False))
-    _tell_all(conn, _led_by(conn, worker))
+    _notify_all(conn, _owned_by(conn, worker))
 
 
 def end(conn: Connection, worker: str) -> None:
-    """The worker is at its end: others may follow what it followed, at once."""
-    left = _led_by(conn, worker)
+    """The worker is at its end: others may acquire what it owned, at once."""
+    left = _owned_by(conn, worker)
     conn.execute(update(_node).where(_node.c.leader == worker).values(leader=None))
     conn.execute(delete(_worker).where(_worker.c.id == worker))
-    _tell_all(conn, left)
+    _notify_all(conn, left)
 
 
-def _led_by(conn: Connection, worker: str) -> list[int]:
+def _owned_by(conn: Connection, worker: str) -> list[int]:
     return list(conn.execute(select(_node.c.id).where(_node.c.leader == worker)).scalars())
 
 
-def _tell_all(conn: Connection, node_ids: Iterable[int]) -> None:
+def _notify_all(conn: Connection, node_ids: Iterable[int]) -> None:
     for node_id in node_ids:
-        dialects.tell(conn, node_id)
+        dialects.notify(conn, node_id)
 
 
 def age(conn: Connection, worker: str, reason: str, node_ids: Collection[int] | None) -> None:
-    """Nothing vouches for these of the nodes that the worker follows, or, None, for any, until it was listed again."""
+    """Nothing vouches for these of the nodes that the worker owns, or, None, for any, until it was listed again."""
     stale = {"state": SyncState.STALE.value, "reason": reason}
     mine = _node.c.leader == worker, _HEARD
     if node_ids is None:
@@ -154,8 +155,8 @@ def age(conn: Connection, worker: str, reason: str, node_ids: Collection[int] | 
 
 
 def take(conn: Connection, worker: str, node_ids: Collection[int], is_alive: IsAlive, most: int | None) -> list[Held]:
-    """Have the worker follow these nodes, `most` of them at most, but for those that another one follows that is
-    alive. Returns what it follows of them now; its own keep their generation. None of them is live."""
+    """Have the worker acquire these nodes, `most` of them at most, but for those that another one owns that is alive.
+    Returns those that it owns now; those that it owned before keep their generation. None of them is live."""
     living = {row.id for row in workers(conn) if is_alive(row)}
     kept: list[Held] = []
     given: list[Held] = []
@@ -171,7 +172,7 @@ def take(conn: Connection, worker: str, node_ids: Collection[int], is_alive: IsA
 
 
 def seize(conn: Connection, worker: str, node_id: int) -> Held | None:
-    """Take a node over whoever follows it; None where it was dropped."""
+    """Acquire a node, whoever owns it; None where it was dropped."""
     row = conn.execute(_HELD.where(_node.c.id == node_id)).first()
     if row is None:
         return None
@@ -184,16 +185,16 @@ def _give(conn: Connection, given: Sequence[Held], worker: str) -> list[Held]:
         those = _node.c.id.in_(chunk)
         conn.execute(update(_node).where(those).values(leader=worker, generation=_node.c.generation + 1))
         conn.execute(update(_node).where(those, _HEARD).values(_UNHEARD))
-    _tell_all(conn, [held.node_id for held in given])
+    _notify_all(conn, [held.node_id for held in given])
     return [Held(held.node_id, held.generation + 1, worker) for held in given]
 
 
 def give_up(conn: Connection, worker: str, node_ids: Collection[int]) -> None:
-    """Leave these nodes to others."""
+    """Release these nodes: others may acquire them."""
     for chunk in chunks(list(node_ids)):
         mine = _node.c.id.in_(chunk), _node.c.leader == worker
         conn.execute(update(_node).where(*mine).values(leader=None))
-    _tell_all(conn, node_ids)
+    _notify_all(conn, node_ids)
 
 
 def held_by_all(conn: Connection) -> list[Held]:

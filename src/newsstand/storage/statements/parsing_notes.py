@@ -20,11 +20,12 @@ _REMOVE = delete(_note).where(_OF_NODE, _note.c.token == bindparam("b_token"))
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The items of a node up to that digest are being parsed; or, with `digest`, this one of them by itself."""
+    """A note that a node is being parsed: its items up to the digest `until`, or, with `digest`, one of them by
+    itself."""
 
     until: bytes
     token: str
-    """Of the replica that parses."""
+    """The token of the replica that parses."""
     process: Process
     parser: str | None
     parser_version: int | None
@@ -42,7 +43,7 @@ def find(conn: Connection, node_id: int) -> Note | None:
 
 
 def keep(conn: Connection, node_id: int, note: Note) -> None:
-    """In the place of whatever was noted of the node."""
+    """Store a note, in the place of whatever was noted of the node."""
     values = {
         "until": note.until,
         "digest": note.digest,
@@ -57,5 +58,5 @@ def keep(conn: Connection, node_id: int, note: Note) -> None:
 
 
 def remove(conn: Connection, node_id: int, token: str) -> None:
-    """That of this replica; another one's stays."""
+    """Remove the note of this replica; another one's stays."""
     conn.execute(_REMOVE, {"b_node": node_id, "b_token": token})

@@ -1,4 +1,5 @@
-"""Statements by which a worker sees what the others did. Functions of a connection; they never commit."""
+"""Statements of a poll: what a worker reads to learn what the others did. Functions of a connection; they never
+commit."""
 
 from __future__ import annotations
 
@@ -23,36 +24,36 @@ _item = table(PubsubItem)
 
 
 class Standing(NamedTuple):
-    """A node that another worker may follow, as it is in the database at one moment."""
+    """A node that another worker may own, as it is in the database at one moment."""
 
     record: NodeRecord
     held: Held
     worker: WorkerRow | None
-    """The one that follows it, where its row is there."""
+    """Its owner, where that one's row is there."""
     doubted: bool
 
 
-Outline = list[tuple[Any, ...]]
-"""Of all nodes, in a few numbers. Where two of them are equal, no node came or went, no lease changed hands, and no
+Summary = list[tuple[Any, ...]]
+"""All nodes in a few numbers. Where two summaries are equal, no node came or went, no lease changed hands, and no
 revision rose between them, for ids are never given again, and generations and revisions never fall."""
 
 
 class Look(NamedTuple):
-    """What a worker needs to know of the others."""
+    """The result of a poll: what a worker needs to know of the others."""
 
-    outline: Outline
+    summary: Summary
     workers: list[WorkerRow]
     held: list[Held]
-    """Of every node."""
+    """The lease of every node."""
     rows: dict[int, tuple[int, str, int | None]]
     """By node, its revision, its state, and when a program read it."""
     doubts: list[RaisedDoubt]
-    """Of the nodes that it follows itself."""
+    """The doubts of the nodes that it owns itself."""
 
 
 _DOUBTED = exists(select(1).select_from(_doubt).where(_doubt.c.node_id == _node.c.id))
 _NODES = select(_node.c.id, _node.c.generation, _node.c.leader, _node.c.revision, _node.c.state, _node.c.read_at)
-_OUTLINE = (
+_SUMMARY = (
     select(
         _node.c.leader,
         _node.c.state,
@@ -77,11 +78,7 @@ _CONTENTS = select(_item.c.digest, _item.c.content_digest).where(
 
 def standing(conn: Connection, node_id: int) -> Standing | None:
     """None where the node was dropped."""
-    statement = _standings.get(conn.dialect.name)
-    if statement is None:
-        statement = _standings[conn.dialect.name] = _standing(conn)
-    given = {"b_node": node_id} | ({"b_now": dialects.now(conn)} if conn.dialect.name == "sqlite" else {})
-    row = conn.execute(statement, given).first()
+    row = conn.execute(_STANDING.on(conn), {"b_node": node_id} | dialects.given_now(conn)).first()
     if row is None:
         return None
     worker = None
@@ -92,11 +89,7 @@ def standing(conn: Connection, node_id: int) -> Standing | None:
     return Standing(nodes.record_of(row), Held(row.id, row.generation, row.leader), worker, row.doubted)
 
 
-_standings: dict[str, Select[Any]] = {}
-
-
 def _standing(conn: Connection) -> Select[Any]:
-    """Made once: it is run with each read of a node that another worker follows."""
     of_worker = [column.label(f"worker_{column.name}") for column in _worker.columns if column.name != "id"]
     return (
         select(_account.c.jid, _node, *of_worker, _DOUBTED.label("doubted"), dialects.clock(conn).label("now"))
@@ -104,6 +97,10 @@ def _standing(conn: Connection) -> Select[Any]:
         .outerjoin(_worker, _worker.c.id == _node.c.leader)
         .where(_node.c.id == bindparam("b_node"))
     )
+
+
+_STANDING = dialects.MadeOnce(_standing)
+"""It is run with each read of a node that another worker owns."""
 
 
 def contents(conn: Connection, node_id: int, item_ids: Collection[str]) -> dict[str, bytes]:
@@ -130,10 +127,10 @@ def contents_of_all(conn: Connection, wanted: Mapping[int, Collection[str]]) -> 
 
 
 def look(conn: Connection, worker: str, before: Look | None = None) -> Look:
-    """Around, on one snapshot. `before`: an earlier look, whose nodes are not read again where nothing happened to any
-    of them: most looks are so, and there may be many nodes."""
-    outline = [tuple(row) for row in conn.execute(_OUTLINE)]
-    if before is not None and outline == before.outline:
+    """Poll, on one snapshot. `before`: an earlier poll, whose nodes are not read again where nothing happened to any of
+    them: most polls are so, and there may be many nodes."""
+    summary = [tuple(row) for row in conn.execute(_SUMMARY)]
+    if before is not None and summary == before.summary:
         held, rows = before.held, before.rows
     else:
         nodes_now = conn.execute(_NODES).all()
@@ -144,4 +141,4 @@ def look(conn: Connection, worker: str, before: Look | None = None) -> Look:
         .join(_node, _node.c.id == _doubt.c.node_id)
         .where(_node.c.leader == worker)
     )
-    return Look(outline, workers(conn), held, rows, [RaisedDoubt(*row) for row in conn.execute(raised)])
+    return Look(summary, workers(conn), held, rows, [RaisedDoubt(*row) for row in conn.execute(raised)])

@@ -1,5 +1,5 @@
-"""Rows of nodes that are closed to their account. A database keeps them for a while, hidden (`refused_days`); a backup,
-or a copy of it, does not take them along unless it is told to.
+"""Statements on the rows of nodes that are closed to their account. A database keeps them for a while, hidden
+(`refused_days`); a backup, or a copy of it, does not take them along unless it is asked to.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sqlalchemy.pool import NullPool
 
 from newsstand.model import Counts, SyncState
 from newsstand.storage.mapping import PubsubItem, PubsubNode, table
-from newsstand.storage.schema import dialects, versioning
+from newsstand.storage.schema import full_text, versioning
+from newsstand.storage.schema.portable import Row, columns
 from newsstand.storage.statements import nodes
-from newsstand.storage.statements.lasting import Row, columns
 
 _node = table(PubsubNode)
 _item = table(PubsubItem)
@@ -68,5 +68,5 @@ def _alone(file: Path) -> Iterator[Connection]:
 
 
 def _write_anew(conn: Connection) -> None:
-    dialects.rebuild_index(conn)  # it remembers words that were taken out, too
+    full_text.rebuild_index(conn)  # it remembers words that were taken out, too
     conn.exec_driver_sql("VACUUM")

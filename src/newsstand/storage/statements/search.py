@@ -1,4 +1,4 @@
-"""Queries: full text, fields of the parsed data, and the nodes they are looked for in."""
+"""Searches: by full text, by fields of the parsed data, and by nodes."""
 
 from __future__ import annotations
 
@@ -15,20 +15,15 @@ from newsstand.analysis.words import words
 from newsstand.errors import ConfigurationError
 from newsstand.model import Item, Page, SyncState
 from newsstand.storage.mapping import Account, ItemText, PubsubItem, PubsubNode, table
-from newsstand.storage.schema import dialects
-from newsstand.storage.schema.dialects import scope_of
+from newsstand.storage.schema import dialects, full_text
 from newsstand.storage.statements.keys import chunks, node_key
 
 MAX_TOTAL = 10_000
 """How far the results of a search are counted."""
 MAX_TEXT = 30_000
 """Characters that are searched for at most: whoever may search may send any text."""
-MAX_WORDS = 200
-"""How many different words a search may hold: FTS5 refuses expressions much longer."""
-
-
 MAX_VALUE = 10_000_000
-"""Characters of a text that is looked for. No payload that is stored is as long, and the databases have limits of
+"""Characters of a text that is searched for. No payload that is stored is as long, and the databases have limits of
 their own, each another one."""
 MAX_CONDITIONS = 200
 """Fields of a query: SQLite nests no more than 1,000 expressions."""
@@ -52,8 +47,8 @@ def index(conn: Connection, node_id: int, rows: Sequence[tuple[int, bytes, str]]
     """Add the words of items that have none in the index: their recency, digest and terms."""
     if not rows:
         return
-    scope = scope_of(node_id)
-    dialects.add_words(
+    scope = full_text.scope_of(node_id)
+    full_text.add_words(
         conn,
         [
             {"docid": docid, "node_id": node_id, "digest": key, "scope": scope, "terms": terms}
@@ -70,7 +65,7 @@ def unindex(conn: Connection, node_id: int, digests: Sequence[bytes]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to look for; everything given must hold.
+    """What is searched for; everything given must hold.
 
     `text`: all of its words, in any order. `where`: fields of the parsed data, by dotted path, each equal to the
     value given, or, where the field is a list, holding it. `after`: the cursor of the page before.
@@ -179,14 +174,14 @@ def find(conn: Connection, query: Query, hidden: Collection[int] = ()) -> Page:
         dialects.field_holds(conn, number, field_keys(path), value)
         for number, (path, value) in enumerate((query.where or {}).items())
     ]
-    dialects.prepare_search(conn)
+    full_text.prepare_search(conn)
     found: Select[Any]
     if cut is None:
         if nodes is not None:
             conditions.append(_item.c.node_id.in_(nodes))
         found = counted = select(_item.c.recency).where(_item.c.quarantine.is_(None), *conditions)
     else:
-        found, counted = dialects.with_words(conn, cut, nodes, conditions)
+        found, counted = full_text.with_words(conn, cut, nodes, conditions)
     if cut is None and not query.where:
         total = _count_items(conn, nodes)
     else:

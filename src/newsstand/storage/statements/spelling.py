@@ -1,4 +1,4 @@
-"""JIDs that are stored in another spelling than the canonical one, and how they get it (decision 014).
+"""Statements that give stored JIDs their canonical spelling (decision 014).
 
 They come from before JIDs were compared by what they mean, or from a program's own SQL. Functions of a connection;
 they never commit.
@@ -43,7 +43,7 @@ def make_canonical(conn: Connection) -> None:
     nodes.remove_idle_accounts(conn)
     for jid in conn.scalars(select(_service.c.jid)).all():
         if jid != _canonical_service(jid):
-            conn.execute(delete(_service).where(_service.c.jid == jid))  # its ways are learnt again
+            conn.execute(delete(_service).where(_service.c.jid == jid))  # its behaviour is learnt again
 
 
 def worth(record: NodeRecord) -> tuple[bool, bool, int, int]:

@@ -1,4 +1,5 @@
-"""Which ids a table gave: one that is gone is not given again, for what is told of it may still be on its way."""
+"""The ids that a table gave, on each database. One that is gone is not given again: something about it may still
+arrive."""
 
 from __future__ import annotations
 
@@ -10,17 +11,17 @@ _SEQUENCE = text("SELECT pg_get_serial_sequence(:table, :column)")
 
 
 def tables() -> list[Table]:
-    """Those that give ids themselves."""
+    """The tables that give ids themselves."""
     return [mapped for mapped in Base.metadata.sorted_tables if _id_of(mapped) is not None]
 
 
 def highest_held(conn: Connection, mapped: Table) -> int:
-    """Of the rows that are there; 0 where there is none."""
+    """The highest id of the rows that are there; 0 where there is none."""
     return int(conn.execute(select(func.max(_id_of(mapped)))).scalar() or 0)
 
 
 def highest_given(conn: Connection, mapped: Table) -> int:
-    """Behind which the next one comes: of a row that is there, or was."""
+    """The id behind which the next one comes: that of a row that is there, or was."""
     if conn.dialect.name == "sqlite":
         # Without AUTOINCREMENT, SQLite counts on from the rows that are there; with it, from the higher of the two.
         remembered = 0
