@@ -209,7 +209,7 @@ class Replica:
                 case Serve(wait=True):
                     copy = self._open.context.copies.find(key)
                     assert copy is not None
-                    await copy.quiet()
+                    await copy.inbox.quiet()
                 case Serve():
                     try:
                         answer = await reading.answer(request, decision)
@@ -419,7 +419,7 @@ class Replica:
     async def quiet(self, key: NodeKey) -> None:
         """Wait until what has arrived of this node is stored."""
         if (copy := self._open.context.copies.find(key)) is not None:
-            await copy.quiet()
+            await copy.inbox.quiet()
 
     def read_xml(self, request: ItemsRequest, take: Take) -> list[str]:
         """The items of an answer, as texts; at once. Raises DatabaseError."""

@@ -63,7 +63,7 @@ def database_of(program: Program) -> Database:
 def leads(program: Program, node: str = NODE) -> bool:
     """Whether it believes that it follows the node."""
     copy = program.replica._open.context.copies.find(NodeKey(JULIET, SERVICE, node))
-    return copy is not None and copy.led
+    return copy is not None and copy.lease.ours
 
 
 def die(program: Program) -> None:

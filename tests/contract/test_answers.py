@@ -10,6 +10,8 @@ import pytest
 
 from newsstand.errors import ListingError, StanzaError
 from newsstand.model import NS_PUBSUB, ItemsRequest, NodeKey, Origin, Policy, SyncState
+from newsstand.rules.doubts import RELIST, Doubts
+from newsstand.state.doubts import doubt
 from newsstand.storage.database import Database
 from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, Program, at_work, contents
@@ -121,7 +123,7 @@ async def test_an_item_that_is_asked_for_again_is_taken_from_the_service_alone(p
 @pytest.mark.parametrize("lie", ["sender", "node"])
 async def test_a_check_of_the_ids_counts_only_what_the_service_says(program: Program, lie: str) -> None:
     program.service.retract(NODE, "i0", told=False)
-    program.copy().check_ids = True
+    doubt(program.copy(), Doubts(check_ids=True))
     _lie(program.service, "ids", lie, times=1)
     program.replica._open.synchroniser.want(program.copy())
     await program.settled()
@@ -133,7 +135,7 @@ async def test_a_check_of_the_ids_counts_only_what_the_service_says(program: Pro
 @pytest.mark.parametrize("lie", ["sender", "node"])
 async def test_the_copy_answers_where_somebody_else_does(program: Program, lie: str) -> None:
     """As where nobody does; without a copy there is nothing to tell."""
-    program.copy().relist = True
+    doubt(program.copy(), RELIST)
     _lie(program.service, "items", lie)
     answer = await program.replica.get_items(SERVICE, NODE)
     assert (answer.origin, answer.stale) == (Origin.COPY, True)

@@ -142,7 +142,7 @@ async def test_large_nodes_are_listed_one_at_a_time_and_small_ones_meanwhile(
             nonlocal most
             copies = [program.copy(name) for name in names]
             under_way.clear()
-            under_way.update(copy.key.node for copy in copies if copy.listing)
+            under_way.update(copy.key.node for copy in copies if copy.listing.under_way)
             most = max(most, len(under_way))
             return 3
 
@@ -212,7 +212,7 @@ async def test_a_listing_that_is_interrupted_goes_on_where_it_was_if_the_session
     async with at_work(database, service, page_size=PAGE) as program:
         await read_until_cut(program, page=3)
         assert not program.copy().record.complete
-        assert program.copy().pages is not None
+        assert program.copy().listing.pages is not None
         if news:  # it came over the resumed stream, between two pages
             service.mischief.hold()
             service.publish(NODE, "i0", "rewritten")

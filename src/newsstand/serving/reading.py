@@ -21,8 +21,10 @@ from newsstand.model import (
     SyncState,
 )
 from newsstand.rules.behaviour import SHOWS_SET, Take, Way, Ways
+from newsstand.rules.doubts import Chores
 from newsstand.rules.policy import Decision, Serve, decide
 from newsstand.rules.refusals import MISSING
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
 from newsstand.storage.statements import answers, items, polls
@@ -122,7 +124,7 @@ class Reading:
         """`policy` and `max_age` default to those of the node's analyser. Where rows decide, and are neither at hand
         nor `looked` at, the best is hoped of them: so what is to be served then, `look` must bear out first."""
         copy = self._context.copies.find(request.key)
-        if copy is not None and not copy.led:
+        if copy is not None and not copy.lease.ours:
             self._look_at_once(copy)
         copy = self._context.copies.find(request.key)
         if copy is None:
@@ -152,15 +154,15 @@ class Reading:
         if instant is None:
             return
         try:
-            if asked := dict(copy.awaited):
-                copy.found(asked, instant.read_now(polls.contents, node_id, list(asked)))
+            if asked := dict(copy.elsewhere.awaited):
+                copy.elsewhere.found(asked, instant.read_now(polls.contents, node_id, list(asked)))
             self._leading.holding.refresh(copy, instant.read_now(polls.standing, node_id), ticket())
         except DatabaseError:
             return  # whoever reads the items is told
 
     async def _look_at(self, copy: Copy) -> None:
         """The same, on any database. Raises DatabaseError."""
-        node_id, asked, at = copy.record.id, dict(copy.awaited), ticket()
+        node_id, asked, at = copy.record.id, dict(copy.elsewhere.awaited), ticket()
 
         def read(conn: Any) -> tuple[dict[str, bytes], Standing | None]:
             # In this order: doubts that came with the contents are seen.
@@ -168,12 +170,12 @@ class Reading:
             return contents, polls.standing(conn, node_id)
 
         contents, standing = await self._context.database.read(read)
-        copy.found(asked, contents)
+        copy.elsewhere.found(asked, contents)
         self._leading.holding.refresh(copy, standing, at)
 
     def _ways_with(self, copy: Copy) -> Ways:
         ways = self._context.ways(copy.key.service)
-        if not copy.skips_missing and ways.missing_id is Way.SKIPPED:
+        if not copy.session.skips_missing and ways.missing_id is Way.SKIPPED:
             # Learnt of another node, perhaps: some services skip a missing id, and refuse it to the node's owners.
             return dataclasses.replace(ways, missing_id=Way.UNKNOWN)
         return ways
@@ -202,8 +204,8 @@ class Reading:
             known = self.find_set(request) is not None
         else:
             known = copy.record.item_count == 0 or bool(copy.cursors.known)
-        if not known and not copy.cursors.lacking:
-            copy.cursors.lacking = True
+        if not known and not copy.chores.cursors:
+            doubts.due(copy, Chores(cursors=True))
             self._synchroniser.want(copy)
         return known
 
@@ -215,7 +217,7 @@ class Reading:
         ways = self._ways_with(copy)
         looked = None
         try:
-            if not copy.led:
+            if not copy.lease.ours:
                 await self._look_at(copy)
                 looked = Looked(False, None)
             if _asks_whether_held(copy, request, ways):
@@ -263,7 +265,7 @@ class Reading:
         assert copy is not None
         assert instant is not None
         texts = instant.read_now(answers.take_xml, copy.record.id, request, take)
-        sure = copy.led and not self._should_hold_more(copy, texts)
+        sure = copy.lease.ours and not self._should_hold_more(copy, texts)
         if not sure and not self._stands_so(copy, instant.read_now(polls.standing, copy.record.id)):
             raise DatabaseError("another worker changed the copy while it was read")
         return texts
@@ -275,12 +277,14 @@ class Reading:
     def _stands_so(self, copy: Copy, now: Standing | None) -> bool:
         """Whether the database says what a read of a copy was decided by."""
         record = copy.record
-        same = now is not None and (now.held.generation, now.held.leader) == (copy.generation, copy.leader)
-        if copy.led:
+        same = now is not None and (now.held.generation, now.held.leader) == (copy.lease.generation, copy.lease.owner)
+        if copy.lease.ours:
             if not same:
-                self._context.lease_lost(copy)
+                self._leading.holding.refused(copy)
             return same
-        return same and now is not None and (now.record.revision, now.doubted) == (record.revision, copy.doubted)
+        return (
+            same and now is not None and (now.record.revision, now.doubted) == (record.revision, copy.elsewhere.doubted)
+        )
 
     async def _is_so_still(self, copy: Copy, before: Moment, found: Sized, serve: Serve) -> bool:
         """Whether, once rows were read, what a read was decided by holds still. `before`: see `_moment`. Raises
@@ -289,12 +293,12 @@ class Reading:
             return True
         if self._moment(copy) != before or copy.doubtful:
             return False
-        if copy.led and not self._should_hold_more(copy, found):
+        if copy.lease.ours and not self._should_hold_more(copy, found):
             return True
         return self._stands_so(copy, await self._context.database.read(polls.standing, copy.record.id))
 
     def _moment(self, copy: Copy) -> Moment:
-        return Moment(copy.heard, copy.record.revision, copy.led)
+        return Moment(copy.inbox.heard, copy.record.revision, copy.lease.ours)
 
     async def find_reply(self, request: ItemsRequest, serve: Serve) -> Reply | None:
         """What the copy says, on any database; None where it cannot answer after all. Raises DatabaseError."""
@@ -403,7 +407,7 @@ class Reading:
         """Taken before the service is asked: whether its answer can be compared with the copy, `observe` sees by it.
         None where there is nothing to compare it with."""
         copy = self._context.copies.find(request.key)
-        if copy is None or not self._leading.hears(copy) or not copy.led or not copy.at_rest:
+        if copy is None or not self._leading.hears(copy) or not copy.lease.ours or not copy.at_rest:
             return None
         return self._moment(copy)
 
@@ -417,11 +421,11 @@ class Reading:
         answered = protocol.find_items(iq)
         copy = self._context.copies.find(request.key)
         if copy is not None:
-            copy.answered_at = asyncio.get_running_loop().time()
+            copy.checked.answered(asyncio.get_running_loop().time())
         if copy is not None and copy.record.state is SyncState.LIVE and request.max_items is not None:
             copy.cursors.learn(protocol.read_ends(iq))
-        if copy is not None and request.item_ids and answered is not None:
-            copy.skips_missing |= len(answered) < len(set(request.item_ids))
+        if copy is not None and answered is not None and len(answered) < len(set(request.item_ids)):
+            copy.session.note_skipped()
         if not self._context.serves(request.key.account):
             return
         if copy is not None and self._leading.holding.has_leader(copy):

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from newsstand.errors import NewsstandError
 from newsstand.model import SyncState
+from newsstand.rules.doubts import Chores
+from newsstand.state import doubts
 from newsstand.state.context import DAY, Context
 from newsstand.state.copies import Copy
 from newsstand.storage.statements import change_log, nodes
@@ -85,11 +87,14 @@ class Housekeeping:
         pause = allowed / GLANCES
         long_ago = loop.time() - allowed + pause
         for copy in self._context.copies:
-            if not copy.led or copy.record.state is not SyncState.LIVE:
+            if not copy.lease.ours or copy.record.state is not SyncState.LIVE:
                 continue
-            copy.revalidate |= copy.answered_at < long_ago
-            copy.confirm |= copy.confirmed_at < long_ago
-            if copy.revalidate or copy.confirm:
+            asked_long_ago, confirmed_long_ago = (
+                copy.checked.answered_at < long_ago,
+                copy.session.confirmed_at < long_ago,
+            )
+            doubts.due(copy, Chores(revalidate=asked_long_ago, confirm=confirmed_long_ago))
+            if copy.chores.revalidate or copy.chores.confirm:
                 self._synchroniser.want(copy)
         self._glance = loop.call_later(pause, self.glance)
 
@@ -103,8 +108,8 @@ class Housekeeping:
         for copy in context.copies:
             ours = context.serves(copy.key.account) and not self._holding.has_leader(copy)
             if ours and copy.record.state is SyncState.GONE and 0 < (copy.record.retry_at or 0) <= now:
-                context.spawn(self._synchroniser.settle_closed(copy), f"erasing {copy.key.node}")
-            if ours and (copy.record.read_at or 0) < unread and copy.work is None:
+                context.spawn(self._synchroniser.closing.settle(copy), f"erasing {copy.key.node}")
+            if ours and (copy.record.read_at or 0) < unread and copy.work.task is None:
                 context.spawn(self._forget(self.drop(copy)), f"forgetting {copy.key.node}")
         context.spawn(self._prune(now - context.settings.change_days * DAY), "pruning the log of changes")
         self._timer = asyncio.get_running_loop().call_later(ROUND, self.make_round)
@@ -127,7 +132,7 @@ class Housekeeping:
         """Serve nothing of a copy from this moment on, and end the work on it; `forget` does the rest."""
         dropped = Dropped(copy, copy.followed)
         copy.update(state=SyncState.UNSYNCED, complete=False, reason="the copy was dropped")
-        copy.taken(len(copy.inbox))
+        copy.inbox.empty()
         self._context.copies.drop(copy)
         self._synchroniser.forget(copy)
         return dropped
