@@ -4,6 +4,7 @@ doubted while a read, a write or a look is under way, or while the database cann
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from newsstand import Analyser, Replica
 from newsstand.config import Settings
 from newsstand.errors import DatabaseError, NewsstandError, StanzaError
 from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
-from newsstand.rules.policy import Serve
+from newsstand.serving.steps import Form, Read, Rows, Served
 from newsstand.state.context import Context
 from newsstand.storage.statements import answers, items, owners, polls
 from newsstand.sync import parsing
@@ -113,7 +114,9 @@ async def test_a_retract_that_comes_while_the_rows_are_read_is_not_taken_for_sto
             return result
 
         monkeypatch.setattr(database, "read", reading)
-        await second.replica._open.reading._look_at(second.copy())
+        step = second.replica._open.driver._begin(Read(READ, math.inf, Form.ITEMS))
+        assert isinstance(step, Rows)
+        await second.replica._open.driver._rows(step)
         monkeypatch.undo()
         assert second.copy().awaited
         workers.service.streams.append(first.stream)
@@ -125,7 +128,7 @@ async def test_others_are_told_of_a_doubt_before_its_node_rests(workers: Workers
         first.copy().rest_until = asyncio.get_running_loop().time() + 1e6
         write = first.write("publish", item=("c", "mine"))
         workers.service.publish(NODE, "c", "mine", told=False)
-        first.replica.end_write(write, None)
+        first.port.end_write(write, None)
         await asks(first)
         async with asyncio.timeout(SECONDS):
             while not (await standing(second)).doubted:
@@ -275,9 +278,11 @@ async def test_a_replica_that_is_still_opening_can_be_asked(workers: Workers, mo
         try:
             await hold.reached()
             for _ in range(2):
-                decision = replica.decide(READ)
-                assert not isinstance(decision, Serve) or decision.stale  # it has no session yet
-                await replica._open.reading.look(READ)
+                assert replica.port is not None
+                step = replica.port.read(READ, SECONDS, ())
+                if isinstance(step, Rows):
+                    step = await replica.port.go_on(step)
+                assert not isinstance(step, Served) or step.made_of.stale  # it has no session yet
         finally:
             hold.release()
             await opening
@@ -295,9 +300,9 @@ async def test_rows_that_are_newer_than_the_decision_to_serve_them_are_not_serve
         hold, scan = workers.service.hold("ids"), database.scan
 
         async def scanning(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            if statement is answers.take_items and ("c", "new") not in workers.service.contents(NODE):
+            if statement is answers.find and ("c", "new") not in workers.service.contents(NODE):
                 workers.service.publish(NODE, "c", "new")  # stored at once; what it evicted is looked up later
-                await first.replica.quiet(first.copy().key)
+                await first.copy().quiet()
             return await scan(statement, *args, **kwargs)
 
         monkeypatch.setattr(database, "scan", scanning)

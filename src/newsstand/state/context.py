@@ -75,9 +75,12 @@ class Context:
         """Goes up with each fresh session: what was begun in an earlier one counts no more."""
         self.run = Runner(settings.parser_timeout)
         self.random = random.Random()
-        self._spelt: dict[str, str] = {}
+        self.account = self.own_jid
+        """The stream's own account, in canonical spelling, since its session changed last."""
+        self.spellings: dict[str, str] = {}
         """By canonical JID, how the program spells it, where servers may know only that spelling."""
-        self._ways: dict[str, Ways] = {}
+        self.known_ways: dict[str, Ways] = {}
+        """By service, as `host_of` names it."""
         self._hints: dict[str, Evidence] = {}
         self.closed = False
         self.lease_lost: Callable[[Copy], None] = lambda copy: None
@@ -122,19 +125,20 @@ class Context:
         """The program spells it so, of a service or an account: what we ask of it, we ask of that."""
         usual, key = usual_bare(jid), canonical_bare(jid)
         if usual != key:
-            self._spelt[key] = usual
-        elif self._spelt:
-            self._spelt.pop(key, None)
+            self.spellings[key] = usual
+        elif self.spellings:
+            self.spellings.pop(key, None)
 
     def spelt(self, jid: str) -> str:
         """How to spell a canonical JID to servers."""
         if self.transport is not None and jid == self.own_jid:
             return usual_bare(self.transport.own_jid)
-        return self._spelt.get(jid, jid)
+        return self.spellings.get(jid, jid)
 
     def follow(self, session: Session) -> None:
         """The stream's session changed."""
         self.session = session
+        self.account = self.own_jid
         self.turns += 1
         self.refusals.forget_all()
         self.silent.clear()
@@ -166,7 +170,7 @@ class Context:
                 await self.database.write(spelling.make_canonical)
             except DatabaseError as error:
                 log.warning("JIDs that are stored in another spelling cannot be changed: %s", error)
-        self._ways = await self.database.read(nodes.load_ways)
+        self.known_ways = await self.database.read(nodes.load_ways)
         records, held = await self.database.scan(
             lambda conn: (list(nodes.iter_nodes(conn)), {held.node_id: held for held in owners.held_by_all(conn)})
         )
@@ -296,7 +300,7 @@ class Context:
 
     def ways(self, service: str) -> Ways:
         """What is known of a service's ways."""
-        return self._ways.get(host_of(service), Ways())
+        return self.known_ways.get(host_of(service), Ways())
 
     async def learn(self, service: str, before: Ways, after: Ways) -> None:
         """Remember what was learnt of a service's ways: the difference, because others learn at the same time."""
@@ -308,7 +312,7 @@ class Context:
         }
         ways = self.ways(service).learn(**seen)
         if ways != self.ways(service):
-            self._ways[key] = ways
+            self.known_ways[key] = ways
             await self.database.write(nodes.save_ways, key, ways, self.clock())
 
     def hints(self, service: str) -> Evidence:
@@ -317,7 +321,7 @@ class Context:
 
     async def forget_ways(self) -> None:
         """As if we had met no service yet."""
-        self._ways.clear()
+        self.known_ways.clear()
         self._hints.clear()
         await self.database.write(nodes.remove_ways)
 
