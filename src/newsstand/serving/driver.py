@@ -179,7 +179,7 @@ class Driver:
                 pass
             case Serve(wait=True) if not late and fallback is None:
                 assert copy is not None
-                return Wait(read, copy)
+                return Wait(read, copy, again)
             case Serve(take, wait=True):
                 instead, why = Serve(take, stale=True), "what has arrived of the node is not stored yet"
             case Serve() as serve:
@@ -400,8 +400,8 @@ class Driver:
                 raise
         now = self._context.copies.by_key.get(step.read.request.key)
         if limit.expired():
-            return self._decide(step.read, now, late=True)
-        return self._look(step.read, now)
+            return self._decide(step.read, now, again=step.again, late=True)
+        return self._look(step.read, now, again=step.again)
 
 
 def _told(step: Step) -> Step:

@@ -78,6 +78,8 @@ class Wait:
 
     read: Read
     copy: Copy
+    again: bool = False
+    """As in `Rows`."""
 
 
 @dataclass(frozen=True, slots=True)
