@@ -11,6 +11,7 @@ from newsstand.errors import Disconnected, LeaseLost, NewsstandError, NotFollowe
 from newsstand.model import NodeKey, NodeRecord, SyncState
 from newsstand.serving.asking import Asking
 from newsstand.serving.driver import Driver
+from newsstand.serving.items import Items
 from newsstand.serving.port import Port
 from newsstand.serving.reading import Reading
 from newsstand.serving.writes import Writes
@@ -50,7 +51,8 @@ class Engine:
         self.verifying = Verifying(context, self.synchroniser)
         self.asking = Asking(context, self.leading, self.synchroniser, self.selection, only_when_asked=only_when_asked)
         self.driver = Driver(context, self.leading, self.synchroniser, self.asking)
-        self.reading = Reading(context, self.driver, self.asking)
+        self.items = Items(context, self.selection)
+        self.reading = Reading(context, self.driver, self.asking, self.items)
         self.port = Port(
             read=self.driver.read,
             go_on=self.driver.go_on,

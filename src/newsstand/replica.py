@@ -293,7 +293,7 @@ class Replica:
         iterating, where something would be left out: the log was pruned, or the copy erased or begun anew. Then read
         the node, and watch from there. A watcher may be slow: it reads the log, nothing waits in memory for it.
         What another worker on this database stores is told within about a second."""
-        return watching.begin(self._open.context, self._key(service, node, account), since)
+        return watching.begin(self._open.context, self._open.items, self._key(service, node, account), since)
 
     async def purge(self, service: str, node: str, *, account: str | None = None) -> None:
         """Drop one node's copy: at once nothing of it is served or found, then its rows are erased, and, while there is

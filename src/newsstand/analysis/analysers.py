@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -211,6 +211,12 @@ class Decided:
 
     analyser: Analyser | None
     analysis: Analysis
+
+
+def may_be_of(analyser: Analyser, node: str, namespaces: Collection[str]) -> bool:
+    """Whether an analyser may match a node of this name, whose payloads have these namespaces."""
+    prefixes, wanted = _several(analyser.node), _several(analyser.namespace)
+    return (not prefixes or node.startswith(prefixes)) and (not wanted or not set(wanted).isdisjoint(namespaces))
 
 
 async def analyse(analysers: Analysers, analysis: Analysis, fetch_type: FetchType, run: Run) -> Decided | None:

@@ -6,23 +6,26 @@ import asyncio
 from xml.etree.ElementTree import Element
 
 from newsstand.errors import Disconnected, ListingError, NewsstandError, NotInCopy, StanzaError, Timeout
-from newsstand.model import Answer, Item, ItemsRequest, Origin, Policy, RsmQuery
+from newsstand.model import Answer, ItemsRequest, Origin, Policy, RsmQuery
 from newsstand.serving.asking import Asking
 from newsstand.serving.driver import Driver
+from newsstand.serving.items import Items
 from newsstand.serving.steps import Ask, Form, Read, Refused, Repeated, Rows, Served, Wait
 from newsstand.state.context import Context
 from newsstand.sync import listing
 from newsstand.xmpp import answers
+from newsstand.xmpp.seen_items import payload_namespaces
 from newsstand.xmpp.weight import is_heavy
 
 
 class Reading:
     """The reads of one replica that come by its verb."""
 
-    def __init__(self, context: Context, driver: Driver, asking: Asking) -> None:
+    def __init__(self, context: Context, driver: Driver, asking: Asking, items: Items) -> None:
         self._context = context
         self._driver = driver
         self._asking = asking
+        self._items = items
 
     async def get_items(
         self, request: ItemsRequest, policy: Policy | None, max_age: float | None, rsm: RsmQuery | None
@@ -34,7 +37,7 @@ class Reading:
             step = await self._driver.go_on(step)
         match step:
             case Served():
-                return _answer_of_copy(step)
+                return await self._answer_of_copy(step, rsm)
             case Refused():
                 raise NotInCopy(f"{request.key.node!r} of {request.key.service}: {step.reason}")
             case Repeated():
@@ -51,7 +54,7 @@ class Reading:
             await asyncio.wait({asking}, timeout=ask.patience)
             served = None if _has_answered(asking) else await self._fall_back(ask)
             if served is not None and not _has_answered(asking):
-                return _answer_of_copy(served)
+                return await self._answer_of_copy(served, rsm)
             await asyncio.wait({asking})
         except asyncio.CancelledError:
             asking.cancel()
@@ -84,12 +87,29 @@ class Reading:
         if isinstance(outcome, NewsstandError):
             raise outcome
         request, limits = ask.read.request, self._context.limits
+        elements = answers.find_items(outcome)
+        namespaces = payload_namespaces([] if elements is None else elements)  # before they are taken apart
         read = answers.read_items
         listed = await asyncio.to_thread(read, outcome, limits) if is_heavy(outcome) else read(outcome, limits)
-        found = [Item(request.key, s.id, s.xml, None, s.publisher, 0, 0, 0) for s in listed.items]
+        found = await self._items.of_service(request.key, listed.items, namespaces)
         whole = not request.item_ids and request.max_items is None and listed.rsm is None
         now = self._context.clock()
         return Answer(items=found, rsm=listed.rsm, origin=Origin.SERVICE, verified_at=now, complete=whole)
+
+    async def _answer_of_copy(self, served: Served, rsm: RsmQuery | None) -> Answer:
+        read, made_of = served.read, served.made_of
+        found = await self._items.parsed(read.request.key, served.found)
+        if served.copy.is_closed():  # while they were parsed
+            return await self.get_items(read.request, read.policy, read.max_age, rsm)
+        return Answer(
+            items=found,
+            rsm=served.rsm,
+            origin=made_of.origin,
+            verified_at=made_of.verified_at,
+            complete=made_of.complete,
+            stale=made_of.stale,
+            revision=made_of.revision,
+        )
 
 
 def _has_answered(asking: asyncio.Task[Element | NewsstandError]) -> bool:
@@ -98,16 +118,3 @@ def _has_answered(asking: asyncio.Task[Element | NewsstandError]) -> bool:
         return False
     outcome = asking.result()
     return isinstance(outcome, Element) or (isinstance(outcome, StanzaError) and not outcome.unreachable)
-
-
-def _answer_of_copy(served: Served) -> Answer:
-    made_of = served.made_of
-    return Answer(
-        items=served.found,
-        rsm=served.rsm,
-        origin=made_of.origin,
-        verified_at=made_of.verified_at,
-        complete=made_of.complete,
-        stale=made_of.stale,
-        revision=made_of.revision,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import itemgetter
@@ -66,7 +67,7 @@ _ID_AT = select(_item.c.item_id).where(_OF_NODE).limit(1).offset(bindparam("b_of
 _ID_FROM_START = _Prepared(_ID_AT.order_by(_item.c.position))
 _ID_FROM_END = _Prepared(_ID_AT.order_by(_item.c.position.desc()))
 _FULL: Select[Any] = (
-    select(*ITEM_COLUMNS)
+    select(_item.c.to_parse, *ITEM_COLUMNS)
     .select_from(_item.join(_node, _item.c.node_id == _node.c.id).join(_account, _node.c.account_id == _account.c.id))
     .where(_item.c.node_id == bindparam("b_node"), _item.c.quarantine.is_(None))
 )
@@ -208,7 +209,13 @@ def take_items(conn: Connection, node_id: int, request: ItemsRequest, take: Take
 
 
 def _items(conn: Connection, statement: Select[Any], params: dict[str, Any]) -> list[Item]:
-    return [item_of(row) for row in conn.execute(statement, params)]
+    return [_read(*row) for row in conn.execute(statement, params)]
+
+
+def _read(to_parse: bool, *row: Any) -> Item:
+    """What was parsed of an item's earlier contents says nothing of those that it has."""
+    item = item_of(row)
+    return dataclasses.replace(item, parsed=None, parse_error=None) if to_parse else item
 
 
 def _by_ids(conn: Connection, here: dict[str, Any], item_ids: Sequence[str]) -> list[tuple[int, Item]]:
@@ -216,5 +223,5 @@ def _by_ids(conn: Connection, here: dict[str, Any], item_ids: Sequence[str]) -> 
     found: list[tuple[int, Item]] = []
     for keys in chunks([digest(item_id) for item_id in item_ids]):
         for row in conn.execute(_FULL_BY_KEY, {**here, "b_digests": keys}):
-            found.append((row[-1], item_of(row[:-1])))
+            found.append((row[-1], _read(*row[:-1])))
     return found
