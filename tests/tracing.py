@@ -1,11 +1,11 @@
-"""Which way a call takes through our files.
+"""The path that a call takes through our files.
 
 - A *file* is one below `src/newsstand`. Code that `dataclasses` and `typing` make has no file, and is not counted.
 - A *call across files* is one whose nearest caller that is ours is in another file; what libraries lie between does not
   matter. Where there is no caller of ours (the event loop calls, or the program does), it is an *entry*, counted apart.
 - That a coroutine goes on is no call.
-- The *root* is where the way enters our code: the adapter, or a public verb. Each call from the root's file into
-  another one begins a *descent*. A file that belongs to two descents of one root is *entered again*: the way came back
+- The *root* is where the path enters our code: the adapter, or a public verb. Each call from the root's file into
+  another one begins a *descent*. A file that belongs to two descents of one root is *entered again*: the path came back
   up to the root, and went down to it once more.
 """
 
@@ -40,7 +40,7 @@ class Step:
 
 
 @dataclasses.dataclass(slots=True)
-class Way:
+class Trace:
     """What was traced."""
 
     name: str
@@ -78,7 +78,7 @@ class Tracer:
     """Traces this thread, and those that were started after it was made."""
 
     def __init__(self) -> None:
-        self._way: Way | None = None
+        self._trace: Trace | None = None
         self._begun: dict[int, FrameType] = {}
         self._lock = threading.Lock()
         threading.setprofile(self._profile)
@@ -87,19 +87,19 @@ class Tracer:
         threading.setprofile(None)
 
     @contextmanager
-    def of(self, name: str) -> Iterator[Way]:
-        way = self._way = Way(name)
+    def of(self, name: str) -> Iterator[Trace]:
+        trace = self._trace = Trace(name)
         sys.setprofile(self._profile)
         try:
-            yield way
+            yield trace
         finally:
             sys.setprofile(None)
-            self._way = None
+            self._trace = None
             self._begun.clear()
 
     def _profile(self, frame: FrameType, event: str, _: Any) -> None:
-        way, file = self._way, frame.f_code.co_filename
-        if way is None or event != "call" or not file.startswith(PREFIX):
+        trace, file = self._trace, frame.f_code.co_filename
+        if trace is None or event != "call" or not file.startswith(PREFIX):
             return
         if self._begun.get(id(frame)) is frame:
             return  # a coroutine or generator that goes on
@@ -112,7 +112,7 @@ class Tracer:
         if above:
             root = above[-1]
             outside = [each for each in [frame, *above] if each.f_code.co_filename != root.f_code.co_filename]
-            # Where the way went down and came back into the root's own file: not out of it.
+            # Where the path went down and came back into the root's own file: not out of it.
             descent = (id(root), id(outside[-1])) if outside else None
         step = Step(
             caller.removeprefix(PREFIX),
@@ -122,7 +122,7 @@ class Tracer:
             descent,
         )
         with self._lock:
-            way.steps.append(step)
+            trace.steps.append(step)
 
 
 def _ours_above(frame: FrameType) -> list[FrameType]:

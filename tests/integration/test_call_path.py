@@ -1,5 +1,5 @@
-"""Which way a hit, a notification and a first synchronisation take through our files: logged (`-o log_cli=true
---log-level=INFO`), and bounded by what docs/architecture.md says. The service is the fake one; the program's side is
+"""The path that a hit, a notification and a first synchronisation take through our files: logged (`-o log_cli=true
+--log-level=INFO`), and bounded. The service is the fake one; the program's side is
 slixmpp's, all of it."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from newsstand.slixmpp.trigger import Trigger
 from newsstand.storage.database import open_database
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.service import JULIET, SERVICE, Service
-from tests.tracing import Tracer, Way
+from tests.tracing import Trace, Tracer
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +54,11 @@ async def program(tracer: Tracer, tmp_path: Path) -> AsyncIterator[Program]:
     await database.close()
 
 
-def check_hit(way: Way) -> None:
-    log.info(way)
-    assert len(way.files) <= FILES, str(way)
-    assert way.calls <= CALLS, str(way)
-    assert not way.again, f"entered again: {way.again}\n{way}"
+def check_hit(trace: Trace) -> None:
+    log.info(trace)
+    assert len(trace.files) <= FILES, str(trace)
+    assert trace.calls <= CALLS, str(trace)
+    assert not trace.again, f"entered again: {trace.again}\n{trace}"
 
 
 @pytest.mark.parametrize("read", READS)
@@ -72,26 +72,26 @@ async def test_a_hit_through_slixmpp_goes_straight_down(program: Program, tracer
     trigger.install()
     pubsub: Any = xmpp.plugin["xep_0060"]
     await pubsub.get_items(SERVICE, NODE, **READS[read])  # from now on nothing is imported, compiled or noted any more
-    with tracer.of(f"{read}, through slixmpp") as way:
+    with tracer.of(f"{read}, through slixmpp") as trace:
         iq = await pubsub.get_items(SERVICE, NODE, **READS[read])
     assert (iq.newsstand.origin, iq.newsstand.stale) == ("copy", False)
     trigger.remove()
     transport.close()
-    check_hit(way)
+    check_hit(trace)
 
 
 async def test_a_hit_through_the_verb_meets_the_same_driver(program: Program, tracer: Tracer) -> None:
     await program.follow()
     await program.replica.get_items(SERVICE, NODE, item_ids=["i3"])
-    with tracer.of("one item, through get_items") as way:
+    with tracer.of("one item, through get_items") as trace:
         answer = await program.replica.get_items(SERVICE, NODE, item_ids=["i3"])
     assert (answer.origin, answer.stale) == ("copy", False)
-    log.info(way)
-    assert "serving/driver.py" in way.files
-    assert way.calls <= VERB, str(way)
+    log.info(trace)
+    assert "serving/driver.py" in trace.files
+    assert trace.calls <= VERB, str(trace)
 
 
-async def test_a_notification_and_a_first_synchronisation_take_no_longer_way_than_is_said(
+async def test_a_notification_and_a_first_synchronisation_take_no_longer_path_than_is_said(
     program: Program, tracer: Tracer
 ) -> None:
     with tracer.of("a first synchronisation of twenty items") as first:
@@ -105,7 +105,7 @@ async def test_a_notification_and_a_first_synchronisation_take_no_longer_way_tha
     with tracer.of("a notification of a retract") as told:
         program.service.retract(NODE, "i2")
         await program.settled()
-    for way in (told, first):
-        log.info(str(way).partition("\n")[0])
+    for trace in (told, first):
+        log.info(str(trace).partition("\n")[0])
     assert told.calls <= NOTIFICATION, str(told)
     assert first.calls <= FIRST, str(first)
