@@ -4,6 +4,7 @@ doubted while a read, a write or a look is under way, or while the database cann
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -309,6 +310,29 @@ async def test_rows_that_are_newer_than_the_decision_to_serve_them_are_not_serve
         answer = await reader.read()
         assert contents(answer) == workers.service.contents(NODE)
         hold.release()
+
+
+async def test_what_another_worker_changes_while_it_is_read_is_read_once_more_and_is_no_error(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with workers.pair() as (_, second):
+        standing_now, calls = polls.standing, 0
+
+        def changing(conn: Any, node_id: int) -> Any:
+            nonlocal calls
+            calls += 1
+            found = standing_now(conn, node_id)
+            if calls != 2 or found is None:
+                return found
+            return found._replace(record=dataclasses.replace(found.record, revision=found.record.revision + 1))
+
+        monkeypatch.setattr(polls, "standing", changing)
+        step = await second.comes_to(READ)
+        monkeypatch.undo()
+        assert isinstance(step, Served)
+        assert not step.made_of.stale
+        assert calls == 4, "before and after the rows, twice"
+        assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 async def test_an_overtaken_worker_that_learns_of_it_serves_nothing_as_live_meanwhile(
