@@ -9,6 +9,10 @@ from collections.abc import Collection
 from newsstand import model
 from newsstand.errors import Disconnected, LeaseLost, NewsstandError, NotFollowed
 from newsstand.model import NodeKey, NodeRecord, SyncState
+from newsstand.serving.asking import Asking
+from newsstand.serving.driver import Driver
+from newsstand.serving.items import Items
+from newsstand.serving.port import Port
 from newsstand.serving.reading import Reading
 from newsstand.serving.writes import Writes
 from newsstand.state import resets
@@ -47,13 +51,20 @@ class Engine:
         self.housekeeping = Housekeeping(context, self.synchroniser, self.leading.holding)
         self.dropping = Dropping(context, self.selection, self.housekeeping)
         self.verifying = Verifying(context, self.synchroniser)
-        self.reading = Reading(
-            context,
-            self.leading,
-            self.synchroniser,
-            self.selection,
-            self.housekeeping,
-            only_when_asked=only_when_asked,
+        self.asking = Asking(context, self.leading, self.synchroniser, self.selection, only_when_asked=only_when_asked)
+        self.driver = Driver(context, self.leading, self.synchroniser, self.asking)
+        self.items = Items(context, self.selection)
+        self.reading = Reading(context, self.driver, self.asking, self.items)
+        self.port = Port(
+            read=self.driver.read,
+            go_on=self.driver.go_on,
+            fall_back=self.driver.fall_back,
+            find_change=self.driver.find_change,
+            replied=self.asking.replied,
+            failed=self.asking.failed,
+            changing=self.asking.changing,
+            begin_write=self.writes.begin,
+            end_write=self.writes.end,
         )
 
     async def open(self) -> None:

@@ -185,8 +185,8 @@ async def test_a_component_speaks_for_its_accounts_in_every_spelling(database: D
             answer = await replica.get_items(SERVICE, NODE, account=account)
             assert contents(answer) == service.contents(NODE)
             await replica.settled()
-        assert replica.speaks_for("user@gateway.example.org")
-        assert not replica.speaks_for("user@gateway.example.org.example")
+        assert replica._open.context.speaks_for("user@gateway.example.org")
+        assert not replica._open.context.speaks_for("user@gateway.example.org.example")
         assert [record.key.account for record in replica.nodes()] == ["user@gateway.example.org"]
     finally:
         service.streams.remove(stream)
@@ -295,8 +295,8 @@ async def test_what_was_learnt_of_a_service_in_another_spelling_is_learnt_again(
         await database.write(nodes.save_ways, jid, learnt, 1)
     await make_node(database, service="PubSub.example.org")
     async with _opened(database) as replica:
-        assert replica.ways("other.example") == learnt
-        assert replica.ways(SERVICE) == Ways()
+        assert replica._open.context.ways("other.example") == learnt
+        assert replica._open.context.ways(SERVICE) == Ways()
     stored = await database.read(lambda conn: conn.execute(select(table(StoredService).c.jid)).scalars().all())
     assert sorted(stored) == ["@other.example", "other.example"]
 

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from newsstand.errors import NodeTooLarge
 from newsstand.model import Configured, ItemsRequest, NodeKey, Published, SyncState
 from newsstand.rules.doubts import RELIST
+from newsstand.serving.steps import Rows, Served
 from newsstand.state.doubts import doubt
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import PubsubItem
@@ -302,10 +303,10 @@ async def test_a_large_answer_of_the_copy_is_not_read_within_the_call(
     async with at_work(database, service) as program:
         await program.follow()
         key = NodeKey(JULIET, SERVICE, NODE)
-        assert not program.replica.reads_now(ItemsRequest(key))
-        assert not program.replica.reads_now(ItemsRequest(key, max_items=25))
-        small = ItemsRequest(key, max_items=5)
-        assert program.replica.reads_now(small) is (database.instant is not None)
+        for large in (ItemsRequest(key), ItemsRequest(key, max_items=25)):
+            assert isinstance(program.port.read(large, SECONDS, ()), Rows)
+        small = program.port.read(ItemsRequest(key, max_items=5), SECONDS, ())
+        assert isinstance(small, Rows if database.instant is None else Served)
         served = await program.served_live()
         assert served is not None
         assert len(served) == 30

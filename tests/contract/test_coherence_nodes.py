@@ -127,7 +127,7 @@ async def test_an_owner_who_ends_the_own_subscription_is_subscribed_again(progra
     SubElement(SubElement(iq, f"{{{NS_OWNER}}}pubsub"), f"{{{NS_OWNER}}}subscriptions", {"node": NODE})
     request = read_request(iq, JULIET)
     assert isinstance(request, WriteRequest)
-    write = program.replica.begin_write(request)
+    write = program.port.begin_write(request, ())
     assert write is not None
     program.service.nodes[NODE].subscribers.clear()
     program.acknowledge(write)

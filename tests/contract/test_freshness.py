@@ -168,7 +168,7 @@ async def test_an_answer_that_news_overtook_is_compared_with_nothing(
     await hold.reached()
     if overtaken:
         program.service.publish(NODE, "b", "newer than the answer")
-        await program.replica.quiet(program.copy().key)
+        await program.copy().inbox.quiet()
     hold.release()
     await reading
     assert bool(compared) is not overtaken

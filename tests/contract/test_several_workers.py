@@ -63,7 +63,7 @@ async def test_evicted_items_are_not_served_by_others_while_they_are_looked_up(w
         hold = workers.service.hold("ids")
         workers.service.publish(NODE, "c", "new")
         await hold.reached()
-        await first.replica.quiet(first.copy().key)
+        await first.copy().inbox.quiet()
         await asks(second)
         hold.release()
         await first.settled()

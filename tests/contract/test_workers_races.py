@@ -4,6 +4,8 @@ doubted while a read, a write or a look is under way, or while the database cann
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,7 +17,7 @@ from newsstand.config import Settings
 from newsstand.errors import DatabaseError, NewsstandError, StanzaError
 from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
 from newsstand.rules.doubts import RELIST
-from newsstand.rules.policy import Serve
+from newsstand.serving.steps import Form, Read, Rows, Served
 from newsstand.state.doubts import doubt
 from newsstand.state.work import Pace
 from newsstand.storage.statements import answers, items, owners, polls
@@ -116,7 +118,9 @@ async def test_a_retract_that_comes_while_the_rows_are_read_is_not_taken_for_sto
             return result
 
         monkeypatch.setattr(database, "read", reading)
-        await second.replica._open.reading._look_at(second.copy())
+        step = second.replica._open.driver._begin(Read(READ, math.inf, Form.ITEMS))
+        assert isinstance(step, Rows)
+        await second.replica._open.driver._rows(step)
         monkeypatch.undo()
         assert second.copy().elsewhere.awaited
         workers.service.streams.append(first.stream)
@@ -128,7 +132,7 @@ async def test_others_are_told_of_a_doubt_before_its_node_rests(workers: Workers
         first.copy().pace = Pace(rest_until=asyncio.get_running_loop().time() + 1e6)
         write = first.write("publish", item=("c", "mine"))
         workers.service.publish(NODE, "c", "mine", told=False)
-        first.replica.end_write(write, None)
+        first.port.end_write(write, None)
         await asks(first)
         async with asyncio.timeout(SECONDS):
             while not (await standing(second)).doubted:
@@ -292,9 +296,11 @@ async def test_a_replica_that_is_still_opening_can_be_asked(workers: Workers, mo
         try:
             await hold.reached()
             for _ in range(2):
-                decision = replica.decide(READ)
-                assert not isinstance(decision, Serve) or decision.stale  # it has no session yet
-                await replica._open.reading.look(READ)
+                assert replica.port is not None
+                step = replica.port.read(READ, SECONDS, ())
+                if isinstance(step, Rows):
+                    step = await replica.port.go_on(step)
+                assert not isinstance(step, Served) or step.made_of.stale  # it has no session yet
         finally:
             hold.release()
             await opening
@@ -312,15 +318,38 @@ async def test_rows_that_are_newer_than_the_decision_to_serve_them_are_not_serve
         hold, scan = workers.service.hold("ids"), database.scan
 
         async def scanning(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            if statement is answers.take_items and ("c", "new") not in workers.service.contents(NODE):
+            if statement is answers.find and ("c", "new") not in workers.service.contents(NODE):
                 workers.service.publish(NODE, "c", "new")  # stored at once; what it evicted is looked up later
-                await first.replica.quiet(first.copy().key)
+                await first.copy().inbox.quiet()
             return await scan(statement, *args, **kwargs)
 
         monkeypatch.setattr(database, "scan", scanning)
         answer = await reader.read()
         assert contents(answer) == workers.service.contents(NODE)
         hold.release()
+
+
+async def test_what_another_worker_changes_while_it_is_read_is_read_once_more_and_is_no_error(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with workers.pair() as (_, second):
+        standing_now, calls = polls.standing, 0
+
+        def changing(conn: Any, node_id: int) -> Any:
+            nonlocal calls
+            calls += 1
+            found = standing_now(conn, node_id)
+            if calls != 2 or found is None:
+                return found
+            return found._replace(record=dataclasses.replace(found.record, revision=found.record.revision + 1))
+
+        monkeypatch.setattr(polls, "standing", changing)
+        step = await second.comes_to(READ)
+        monkeypatch.undo()
+        assert isinstance(step, Served)
+        assert not step.made_of.stale
+        assert calls == 4, "before and after the rows, twice"
+        assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 async def test_an_overtaken_worker_that_learns_of_it_serves_nothing_as_live_meanwhile(

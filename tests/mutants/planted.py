@@ -188,10 +188,12 @@ MUTANTS = [
     Mutant(
         "other-account-answers",
         "a copy answers its own account alone",
-        "state/copies.py",
-        "        return self._copies.get(key)\n",
-        "        same = (k for k in self._copies if (k.service, k.node) == (key.service, key.node))\n"
-        "        return self._copies.get(next(same, key))\n",
+        "serving/driver.py",
+        "        copy = self._context.copies.by_key.get(read.request.key)\n        if copy is not None:\n",
+        "        copies, key = self._context.copies.by_key, read.request.key\n"
+        "        same = (k for k in copies if (k.service, k.node) == (key.service, key.node))\n"
+        "        copy = copies.get(next(same, key))\n"
+        "        if copy is not None:\n",
     ),
     Mutant(
         "revision-not-raised",

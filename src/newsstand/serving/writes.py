@@ -47,8 +47,14 @@ class Writes:
         self._follower = follower
         self._synchroniser = synchroniser
 
-    def begin(self, request: WriteRequest) -> Write | None:
-        """One is sent now: until its end, reads of that node ask the service. None where there is no copy."""
+    def begin(self, request: WriteRequest, spelt: Sequence[str | None] = ()) -> Write | None:
+        """One is sent now: until its end, reads of that node ask the service. None where there is no copy, or the
+        account is not the stream's. `spelt`: how the program spells the service and the account."""
+        if not self._context.speaks_for(request.key.account):
+            return None
+        for jid in spelt:
+            if jid is not None:
+                self._context.note_spelling(jid)
         copy = self._context.copies.find(request.key)
         if copy is None or not copy.followed:
             return None

@@ -74,7 +74,9 @@ class Context:
         """Goes up with each fresh session: what was begun in an earlier one counts no more."""
         self.run = Runner(settings.parser_timeout)
         self.random = random.Random()
-        self._spelt: dict[str, str] = {}
+        self.account = self.own_jid
+        """The stream's own account, in canonical spelling, since its session changed last."""
+        self.spellings: dict[str, str] = {}
         """By canonical JID, how the program spells it, where servers may know only that spelling."""
         self.closed = False
         self.domain_opened: Callable[[str], None] = lambda service: None
@@ -115,19 +117,20 @@ class Context:
         """The program spells it so, of a service or an account: what we ask of it, we ask of that."""
         usual, key = usual_bare(jid), canonical_bare(jid)
         if usual != key:
-            self._spelt[key] = usual
-        elif self._spelt:
-            self._spelt.pop(key, None)
+            self.spellings[key] = usual
+        elif self.spellings:
+            self.spellings.pop(key, None)
 
     def spelt(self, jid: str) -> str:
         """How to spell a canonical JID to servers."""
         if self.transport is not None and jid == self.own_jid:
             return usual_bare(self.transport.own_jid)
-        return self._spelt.get(jid, jid)
+        return self.spellings.get(jid, jid)
 
     def follow(self, session: Session) -> None:
         """The stream's session changed."""
         self.session = session
+        self.account = self.own_jid
         self.turns += 1
         self.refusals.forget_all()
         self.silent.clear()

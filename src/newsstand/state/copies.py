@@ -177,14 +177,15 @@ class Copy:
     def situation(
         self,
         connected: bool,
-        now: int,
+        now: int | None,
         *,
         item_ids: Sequence[str] = (),
         holds_all: bool,
         knows_cursors: bool = False,
     ) -> Situation:
-        """At `now`, in microseconds since the epoch, for a read of these items, or of any."""
-        verified_at = self.verified_at(item_ids)
+        """At `now`, in microseconds since the epoch, for a read of these items, or of any. None: its age does not
+        matter."""
+        verified_at = None if now is None else self.verified_at(item_ids)
         record = self.record
         return Situation(
             state=SyncState.STALE if not self.is_closed() and (self.left or not self.followed) else record.state,
@@ -197,7 +198,7 @@ class Copy:
             quarantined=record.quarantined > 0,
             holds_all=holds_all,
             knows_cursors=knows_cursors,
-            age=math.inf if verified_at is None else max(0.0, (now - verified_at) / 1e6),
+            age=math.inf if verified_at is None or now is None else max(0.0, (now - verified_at) / 1e6),
         )
 
     def begin_pages(self, page_size: int, items: Spool) -> Pages:
@@ -218,7 +219,7 @@ class Copies:
     def __init__(self, most_waiting: float = math.inf, services: Services | None = None) -> None:
         self._waiting = Waiting(most_waiting)
         self._services = services or Services()
-        self._copies: dict[NodeKey, Copy] = {}
+        self.by_key: dict[NodeKey, Copy] = {}
         self._by_id: dict[int, Copy] = {}
         self.gone: set[int] = set()
         """The ids of those that were dropped: they are never given again. Their rows may be there a moment longer."""
@@ -228,16 +229,16 @@ class Copies:
         """How often something of these copies was not to be given to anybody any more, from that moment on."""
 
     def find(self, key: NodeKey) -> Copy | None:
-        return self._copies.get(key)
+        return self.by_key.get(key)
 
     def by_id(self, node_id: int) -> Copy | None:
         return self._by_id.get(node_id)
 
     def add(self, record: NodeRecord, held: Held | None = None) -> Copy:
         """The copy of this record's node, made if there was none. `held`: what the database says of its lease."""
-        copy = self._copies.get(record.key)
+        copy = self.by_key.get(record.key)
         if copy is None:
-            copy = self._copies[record.key] = Copy(record, self._waiting, self._services.of(record.key.service))
+            copy = self.by_key[record.key] = Copy(record, self._waiting, self._services.of(record.key.service))
         copy.record = record
         if held is not None:
             copy.lease = dataclasses.replace(copy.lease, generation=held.generation, owner=held.leader)
@@ -247,7 +248,7 @@ class Copies:
     def drop(self, copy: Copy) -> None:
         copy.dropped = True
         copy.tell()
-        self._copies.pop(copy.key, None)
+        self.by_key.pop(copy.key, None)
         self._by_id.pop(copy.record.id, None)
         self.gone.add(copy.record.id)
         self._leaving.add(copy.record.id)
@@ -259,11 +260,11 @@ class Copies:
 
     def hidden(self) -> frozenset[int]:
         """The ids of those that were closed or dropped, and of which the database may not say so yet."""
-        return frozenset(self._leaving | {copy.record.id for copy in self._copies.values() if copy.is_closing})
+        return frozenset(self._leaving | {copy.record.id for copy in self.by_key.values() if copy.is_closing})
 
     def __iter__(self) -> Iterator[Copy]:
-        return iter(list(self._copies.values()))
+        return iter(list(self.by_key.values()))
 
     @property
     def followed(self) -> int:
-        return sum(copy.followed for copy in self._copies.values())
+        return sum(copy.followed for copy in self.by_key.values())

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Sequence
 
 from newsstand.errors import ListingError, StanzaError, Timeout, TooSlow
-from newsstand.model import ItemsRequest, Rsm, RsmQuery, SyncState
-from newsstand.rules.behaviour import SHOWS_SET, Take, Way, foresee, set_index
+from newsstand.model import RsmQuery, SyncState
+from newsstand.rules.behaviour import SHOWS_SET, Way
+from newsstand.rules.cursors import ends_of
 from newsstand.rules.doubts import Chores
 from newsstand.state import doubts
 from newsstand.state.context import Context
@@ -27,28 +28,6 @@ WINDOW = 64
 """Of a node with no more items all cursors are learnt, once any is needed: whatever limit comes next, it is known."""
 AT_ONCE = 8
 """Requests under way together."""
-
-
-def find_set(context: Context, copy: Copy, request: ItemsRequest, count: int, ends: Sequence[str]) -> Rsm | None:
-    """The `<set/>` for this request, of a node of `count` items, by the ids of those at its `ends`; None while a
-    cursor in it is not known."""
-    assert request.max_items is not None
-    ways = copy.behaviour.ways
-    if count == 0:
-        return Rsm(count=0)
-    known = [cursor for item_id in ends if (cursor := copy.cursors.known.get(item_id)) is not None]
-    if len(known) != 2:
-        return None
-    take = foresee(ways, request, count, knows_cursors=True)
-    first, last = reversed(known) if take in (Take.LAST_REVERSED, Take.FIRST_REVERSED) else known
-    return Rsm(first, last, count, set_index(ways, count, request.max_items))
-
-
-def ends_of(count: int, limit: int) -> tuple[int, ...]:
-    """Where what `max_items` brings begins and ends in the service's order; the newest are its last."""
-    if count == 0:
-        return ()
-    return max(0, count - limit), count - 1
 
 
 def note_need(copy: Copy) -> None:

@@ -51,7 +51,7 @@ class Selection:
         self._leases = leases
         self._storing = storing
         self._synchroniser = synchroniser
-        self._busy: set[NodeKey] = set()
+        self._busy: dict[NodeKey, asyncio.Task[None]] = {}
         self._judging: set[Judgement] = set()
         self._reconsidering = False
 
@@ -71,11 +71,14 @@ class Selection:
         copy = self._context.copies.find(key)
         if key in self._busy or self.is_settled(copy) or (copy is not None and copy.left):
             return
-        self._busy.add(key)
         # Taken now: the tree is the program's, which may change it.
         namespaces = payload_namespaces(answered)
         shown = [seen.xml for seen in map(read_item, answered[:SHOWN]) if seen.xml]
-        self._context.spawn(self._consider(key, namespaces, shown), f"analysing {key.node}")
+        self._busy[key] = self._context.spawn(self._consider(key, namespaces, shown), f"analysing {key.node}")
+
+    def judging_of(self, key: NodeKey) -> asyncio.Task[None] | None:
+        """The judgement of this node that a read of the program brought about, while it is under way."""
+        return self._busy.get(key)
 
     async def _consider(self, key: NodeKey, namespaces: tuple[str, ...], shown: list[str]) -> None:
         try:
@@ -83,7 +86,7 @@ class Selection:
         except NewsstandError as error:
             log.info("node %r of %s was not analysed: %s", key.node, key.service, error)
         finally:
-            self._busy.discard(key)
+            self._busy.pop(key, None)
         copy = self._context.copies.find(key)
         if copy is not None and copy.followed:
             self._synchroniser.want(copy)

@@ -25,8 +25,6 @@ ROOM = 30.0
 """Seconds between two looks at how much the database holds."""
 GLANCES = 5
 """How often within the time that a node may go unasked it is looked for those that are due."""
-NOTED = 3_600 * 1_000_000
-"""How much a node's time of reading may lag in the database, in microseconds: it counts in days."""
 
 
 def choose_to_drop(copies: Iterable[Copy], held: int, most: int) -> list[Copy]:
@@ -60,19 +58,6 @@ class Housekeeping:
         self._timer: asyncio.TimerHandle | None = None
         self._glance: asyncio.TimerHandle | None = None
         self._room: asyncio.TimerHandle | None = None
-
-    def was_read(self, copy: Copy) -> None:
-        """The program read this node, now."""
-        now = self._context.clock()
-        if now - (copy.record.read_at or 0) > NOTED:
-            copy.update(read_at=now)
-            self._context.spawn(self._note(copy.record.id, now), "noting a read")
-
-    async def _note(self, node_id: int, now: int) -> None:
-        try:
-            await self._context.database.write(nodes.note_read, node_id, now)
-        except NewsstandError as error:
-            log.info("a read could not be noted: %s", error)
 
     def stop(self) -> None:
         for timer in (self._timer, self._glance, self._room):

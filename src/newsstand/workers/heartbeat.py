@@ -62,8 +62,9 @@ class Leading:
         self.sharing = Assignment(context, self.holding, self.doubting, listener, shares=shares)
         self._fresh = False
         """A fresh session began, and the database does not know."""
-        self._valid_until = -math.inf
-        """By the lease clock. Until then nobody else can have taken over what we follow."""
+        self.valid_until = -math.inf
+        """By the lease clock. Until then nobody else can have taken over what we follow, and we are told what happens
+        to it: where the session ends, or another client keeps the account's copies, it is over at once."""
         self._failing = False
         self._beating = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -109,7 +110,7 @@ class Leading:
 
     def fall_silent(self) -> None:
         """No notifications reach us. What we follow stays ours until the lease is over, and is live to nobody."""
-        self._valid_until = -math.inf
+        self.valid_until = -math.inf
         self.holding.ready = False
         self._stop("beat")
         if self.holding.begun:
@@ -179,7 +180,7 @@ class Leading:
             return
         self._fresh = False
         self._take_in_leases(look, known, asked)
-        self._valid_until = began + self._lease
+        self.valid_until = began + self._lease if context.serves(own) else -math.inf
         if not self.holding.ready:
             self.holding.ready = True
             self._listener.may_begin()
@@ -204,7 +205,7 @@ class Leading:
         """Whether somebody is told what happens to this node, as far as is known at this moment."""
         context = self._context
         if copy.lease.ours:
-            return context.connected and context.serves(copy.key.account) and lease_clock() < self._valid_until
+            return lease_clock() < self.valid_until
         if context.speaks_for(copy.key.account) and not context.serves(copy.key.account):
             return False  # what our own stream is told, another client of this process takes in
         row = None if copy.lease.released else self._peers.find(copy.lease.owner)

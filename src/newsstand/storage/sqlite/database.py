@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -108,9 +109,15 @@ class SqliteDatabase(Database):
         return self.read_now(statement, *args, **kwargs)
 
     def read_now(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        self.check_usable()
-        with translated(self.path, at_work=True), self._file.reading:
-            return statement(self._file.reader(), *args, **kwargs)
+        file = self._file
+        if self._closed or file.lost is not None or os.getpid() != self._process:
+            self.check_usable()  # raises
+        try:
+            with file.reading:
+                return statement(file.open_reader or file.reader(), *args, **kwargs)
+        except Exception:
+            with translated(self.path, at_work=True):
+                raise
 
     async def scan(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_awaitable()
