@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,11 @@ class Doubts:
     """Some items may have been evicted."""
     own_write: bool = False
     """A write of the program's own is acknowledged, and what it did is still to be looked up."""
+    is_any: bool = field(init=False, repr=False, compare=False)
+    """Whether something is to be looked up: an own write alone is brought by what is under way. Each read asks it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_any", self.relist or self.check_ids or bool(self.refetch))
 
     def __or__(self, other: Doubts) -> Doubts:
         return Doubts(
@@ -38,11 +43,6 @@ class Doubts:
             self.check_ids and not done.check_ids,
             self.own_write and not done.own_write,
         )
-
-    @property
-    def is_any(self) -> bool:
-        """Whether something is to be looked up: an own write alone is brought by what is under way."""
-        return self.relist or self.check_ids or bool(self.refetch)
 
 
 CLEAR = Doubts()

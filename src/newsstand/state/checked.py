@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 COVERED = 1_000
 """How many items of a node it is remembered of when an answer last showed them."""
@@ -11,12 +11,12 @@ COVERED = 1_000
 class Checked:
     """When the service was last seen to say what one copy says."""
 
-    __slots__ = ("_covered", "answered_at")
+    __slots__ = ("answered_at", "covered")
 
     def __init__(self) -> None:
         self.answered_at = 0.0
         """By the loop's clock, when the service last answered about the node: then the account could read it."""
-        self._covered: dict[str, int] = {}
+        self.covered: dict[str, int] = {}
         """By item id, when an answer last showed that item, in microseconds since the epoch; oldest first."""
 
     def answered(self, at: float) -> None:
@@ -26,18 +26,11 @@ class Checked:
     def cover(self, item_ids: Iterable[str], now: int) -> None:
         """An answer showed these items as they are stored."""
         for item_id in item_ids:
-            self._covered.pop(item_id, None)
-            self._covered[item_id] = now
-        while len(self._covered) > COVERED:
-            del self._covered[next(iter(self._covered))]
+            self.covered.pop(item_id, None)
+            self.covered[item_id] = now
+        while len(self.covered) > COVERED:
+            del self.covered[next(iter(self.covered))]
 
     def forget_covered(self) -> None:
         """The items may have changed."""
-        self._covered.clear()
-
-    def verified_at(self, whole: int | None, item_ids: Sequence[str]) -> int | None:
-        """When the service was last seen to say what the copy says: of these items, or of the whole node if they are
-        none. `whole`: when that was."""
-        if item_ids and whole is not None and all(item_id in self._covered for item_id in item_ids):
-            return max(whole, min(self._covered[item_id] for item_id in item_ids))
-        return whole
+        self.covered.clear()

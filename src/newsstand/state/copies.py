@@ -143,14 +143,14 @@ class Copy:
 
     @property
     def doubtful(self) -> bool:
-        if self.listing or self.doubts.is_any:
+        if self.listing.is_any or self.doubts.is_any:
             return True
         return not self.lease.ours and bool(self.elsewhere)
 
     @property
     def at_rest(self) -> bool:
         """Live, and nothing is on its way into it, as far as is known."""
-        arriving = self.inbox or self.own.under_way or self.doubts.own_write or self.doubtful
+        arriving = self.inbox.arriving or self.own.under_way or self.doubts.own_write or self.doubtful
         return self.record.state is SyncState.LIVE and not arriving
 
     def take_over(self, record: NodeRecord) -> None:
@@ -172,7 +172,10 @@ class Copy:
     def verified_at(self, item_ids: Sequence[str]) -> int | None:
         """When the service was last seen to say what the copy says: of these items, or of the whole node if they are
         none."""
-        return self.checked.verified_at(self.record.verified_at, item_ids)
+        whole, covered = self.record.verified_at, self.checked.covered
+        if item_ids and whole is not None and all(item_id in covered for item_id in item_ids):
+            return max(whole, min(covered[item_id] for item_id in item_ids))
+        return whole
 
     def situation(
         self,
@@ -192,7 +195,7 @@ class Copy:
             complete=record.complete,
             count=record.item_count,
             connected=connected,
-            arriving=bool(self.inbox) and self.listing.pages is None,
+            arriving=self.inbox.arriving and self.listing.pages is None,
             writing=self.own.under_way > 0 or self.doubts.own_write,
             doubtful=self.doubtful,
             quarantined=record.quarantined > 0,

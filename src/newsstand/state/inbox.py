@@ -34,12 +34,14 @@ class Recent(NamedTuple):
 class Inbox:
     """The notifications of one node that are not stored yet, oldest first, and what is remembered of those before."""
 
-    __slots__ = ("_emptied", "_gone", "_missed", "_queue", "_recent", "_waiting", "heard")
+    __slots__ = ("_emptied", "_gone", "_missed", "_queue", "_recent", "_waiting", "arriving", "heard")
 
     def __init__(self, waiting: Waiting | None = None) -> None:
         self.heard = 0
         """Goes up with each notification, and with whatever else makes older answers void; it never goes back. Two
         equal readings mean that what was asked between them may be believed."""
+        self.arriving = False
+        """Whether any are there. Each read asks it."""
         self._waiting = waiting or Waiting()
         self._queue: list[Notification] = []
         self._emptied = asyncio.Event()
@@ -71,6 +73,7 @@ class Inbox:
             self.empty()
             return False
         self._queue.append(told)
+        self.arriving = True
         return True
 
     def take(self, count: int) -> None:
@@ -78,6 +81,7 @@ class Inbox:
         self._waiting.bytes -= sum(told.bytes for told in self._queue[:count])
         del self._queue[:count]
         if not self._queue:
+            self.arriving = False
             self._emptied.set()
             self._emptied = asyncio.Event()
 

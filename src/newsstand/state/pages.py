@@ -37,15 +37,18 @@ class Pages:
 class Listing:
     """What is under way of one node's listing. While there is anything, notifications wait for it."""
 
-    __slots__ = ("_mark", "pages")
+    __slots__ = ("_mark", "is_any", "pages")
 
     def __init__(self) -> None:
         self._mark: object | None = None
         self.pages: Pages | None = None
         """What came of a listing that the stream's end interrupted: if the session is resumed, it goes on there."""
+        self.is_any = False
+        """Whether one is under way, or was interrupted. Each read asks it."""
 
-    def __bool__(self) -> bool:
-        return self._mark is not None or self.pages is not None
+    def _set(self, mark: object | None, pages: Pages | None) -> None:
+        self._mark, self.pages = mark, pages
+        self.is_any = mark is not None or pages is not None
 
     @property
     def under_way(self) -> bool:
@@ -53,7 +56,7 @@ class Listing:
 
     def begin(self) -> object:
         """One begins. Returns what the others know it by."""
-        self._mark = object()
+        self._set(object(), self.pages)
         return self._mark
 
     def is_this(self, mark: object) -> bool:
@@ -63,22 +66,23 @@ class Listing:
     def end(self, mark: object) -> None:
         """This one is over."""
         if self._mark is mark:
-            self._mark = None
+            self._set(None, self.pages)
 
     def take_pages(self) -> Pages | None:
         """What came of it before it was interrupted: it goes on there."""
-        pages, self.pages = self.pages, None
+        pages = self.pages
+        self._set(self._mark, None)
         return pages
 
     def interrupt(self, mark: object, pages: Pages) -> None:
         """The stream's end interrupted this one, when so much had come."""
         if self._mark is mark:
-            self.pages = pages
+            self._set(mark, pages)
 
     def forget(self) -> None:
         """None is under way that may be believed, nor gone on with. The task that lists finds that out."""
-        self._mark = self.pages = None
+        self._set(None, None)
 
     def forget_pages(self) -> None:
         """What came of an interrupted one cannot be gone on with."""
-        self.pages = None
+        self._set(self._mark, None)

@@ -77,7 +77,7 @@ class Follower:
             copy.session.end_subscription()  # in whatever state: the next listing subscribes first
             copy.listing.forget_pages()
         copy.own.keep_told(told.news, copy.inbox.heard)
-        if copy.listing or copy.record.state is SyncState.LIVE:
+        if copy.listing.is_any or copy.record.state is SyncState.LIVE:
             if copy.inbox.put(told):
                 copy.order.note(told.news)
             else:
@@ -139,7 +139,7 @@ class Follower:
             copy.inbox.empty()
         finally:
             self._busy.discard(copy.key)
-        if copy.record.state is not SyncState.LIVE and not copy.listing:
+        if copy.record.state is not SyncState.LIVE and not copy.listing.is_any:
             copy.inbox.empty()
         if self._synchroniser.has_work(copy):
             self._synchroniser.want(copy)

@@ -14,7 +14,7 @@ ONE_EACH = [RELIST, Doubts(resubscribe=True), refetch("a", "b"), Doubts(check_id
 
 def test_doubts_are_joined_and_taken_out_one_by_one() -> None:
     """Whoever adds a kind of doubt sees here that it is joined and taken out, too."""
-    assert len(ONE_EACH) == len(dataclasses.fields(Doubts))
+    assert len(ONE_EACH) == len([field for field in dataclasses.fields(Doubts) if field.init])
     doubts = CLEAR
     for one in ONE_EACH:
         doubts |= one

@@ -126,7 +126,7 @@ async def test_a_reset_forgets_whole_parts_and_keeps_the_others(
     after = parts(copy)
     changed = {name for name in new if after[name] != before[name]} - {"record"}
     if reset is close:
-        assert after["checked"].pop("_covered") == {}
+        assert after["checked"].pop("covered") == {}
         changed.discard("checked")
     if reset in (begin_session, begin_anew) and ours:
         assert after["cursors"].pop("known") == {}, "but what the program asks with is kept"
