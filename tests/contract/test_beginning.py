@@ -12,8 +12,8 @@ import pytest
 
 import newsstand
 from newsstand import Analyser, Replica
-from newsstand.errors import ConfigurationError, DatabaseError
-from newsstand.model import Origin
+from newsstand.errors import ConfigurationError, DatabaseError, StanzaError
+from newsstand.model import Origin, Policy
 from newsstand.storage.database import Database, open_database
 from newsstand.xmpp.transport import Session
 from tests.databases import BACKENDS, Databases
@@ -151,3 +151,32 @@ async def test_a_start_is_logged_in_a_few_lines_of_ours_alone(tmp_path: Path, ca
     assert f"{tmp_path}/news.db is migrated from revision none to" in migrated
     assert opened.startswith("the database is open: 0 nodes, 0 items, in ")
     assert [record.name for record in caplog.records if record.name.startswith("alembic")] == []
+
+
+async def test_the_log_says_in_a_line_each_what_became_of_a_node(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service()
+    service.create(NODE, "a", "b")
+
+    def lines() -> list[str]:
+        told = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+        caplog.clear()
+        return [line.partition(" of ")[2].partition(":")[0] for line in told if line.startswith(f"node {NODE!r}")]
+
+    with caplog.at_level(logging.INFO):
+        async with at_work(database, service) as program:
+            await program.follow()
+            await program.serves_live()
+            assert lines() == [f"{SERVICE} is synchronised"]
+            program.stream.turn(Session.LOST)
+            for _ in range(3):
+                assert (await program.read()).stale
+            assert lines() == [f"{SERVICE} is served stale"]
+            program.stream.turn(Session.FRESH)
+            await program.serves_live()
+            assert lines() == [f"{SERVICE} is synchronised"]
+            service.refuse("items", "forbidden", "auth")
+            with pytest.raises(StanzaError):
+                await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
+            assert lines() == [f"{SERVICE} is closed"]

@@ -67,6 +67,8 @@ class Driver:
         self._noted: dict[int, int | None] = {}
         """By copy, what its record says of when it was read, where that is noted."""
         self._noted_until = -math.inf
+        self._stale: set[NodeKey] = set()
+        """Nodes whose copies were said to be served stale, until they are live again."""
 
     # What is called from outside -----------------------------------------------------------------------------------
 
@@ -358,6 +360,13 @@ class Driver:
         return self._served(read, copy, found, rsm, made_of)
 
     def _served(self, read: Read, copy: Copy, found: Found, rsm: Rsm | None, made_of: Provenance) -> Served:
+        if made_of.stale:
+            if copy.key not in self._stale:
+                self._stale.add(copy.key)
+                why = copy.record.reason or copy.record.state.value
+                log.info("node %r of %s is served stale: %s", copy.key.node, copy.key.service, why)
+        elif self._stale:
+            self._stale.discard(copy.key)
         named = read.request.key.service != read.request.key.account
         return Served(read, copy, found.rows, rsm, made_of, named or self._ways(copy).own_from is not Way.LEFT_OUT)
 

@@ -36,6 +36,8 @@ class Closings:
     def shut(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
         """What must be so at once of a node that is closed; `settle` does the rest."""
         until = self._context.clock() + self._context.settings.refused_days * DAY if refused else None
+        if copy.record.state is not SyncState.GONE:
+            log.info("node %r of %s is closed: %s", copy.key.node, copy.key.service, reason)
         copy.closing = Closing.CLOSING
         self._context.copies.closings += 1
         resets.close(copy, reason, until)

@@ -187,6 +187,8 @@ class Assignment:
         by_id, found = {held.node_id: held for held in taken}, {record.id: record for record in records}
         for node_id, copy in wanted.items():  # in their order: so they are synchronised
             if node_id in found and not (copy.dropped or copy.lease.ours or copy.is_closing):
+                if copy.lease.owner is not None:
+                    log.info("node %r of %s is taken over from another worker", copy.key.node, copy.key.service)
                 self._holding.take_over(copy, found[node_id], by_id[node_id], asked)
                 self._holding.hold(copy, by_id[node_id])
                 self._doubting.begin(copy, [doubt for doubt in doubts if doubt.node_id == node_id])

@@ -131,10 +131,10 @@ def move(conn: Connection, revision: str, *, more: Sequence[Path] = ()) -> None:
     if (left := revision_of_unfinished(at)) is not None:
         set_revision(conn, left)
         at = left
-    from alembic import command
-
-    config = _config(conn, more)
     with _alembic, _quietly():
+        from alembic import command  # in here: importing it logs, too
+
+        config = _config(conn, more)
         if (meant or "") > (at or ""):
             command.upgrade(config, revision)
         else:
