@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +23,7 @@ from sqlalchemy.engine import URL
 from newsstand.errors import DatabaseLost
 from newsstand.storage.port import Database, Instant, P, T, Turn
 from newsstand.storage.schema import waiting
+from newsstand.storage.schema.explaining import UNEXPLAINED, explained, explanation_of
 from newsstand.storage.sqlite import opening
 from newsstand.storage.sqlite.connections import path_of, translated
 from newsstand.storage.sqlite.file import SCANS, OpenFile
@@ -108,26 +110,33 @@ class SqliteDatabase(Database):
         return self.read_now(statement, *args, **kwargs)
 
     def read_now(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        self.check_usable()
-        with translated(self.path, at_work=True), self._file.reading:
-            return statement(self._file.reader(), *args, **kwargs)
+        file = self._file
+        if self._closed or file.lost is not None or os.getpid() != self._process:
+            self.check_usable()
+        with translated(self.path, at_work=True), file.reading:
+            conn = file.reader()
+            try:  # as `explained` does, which would cost as much as a short read
+                return statement(conn, *args, **kwargs)
+            except UNEXPLAINED as error:
+                raise explanation_of(conn, error) from error
 
     async def scan(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_awaitable()
+        scan = explained(statement, *args, **kwargs)
 
         def run() -> T:
             with translated(self.path, at_work=True), self._file.scanning() as conn:
-                return statement(conn, *args, **kwargs)
+                return scan(conn)
 
         return await asyncio.get_running_loop().run_in_executor(self._scanner, run)
 
     async def write(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._write(Turn.IN_ORDER, lambda conn: statement(conn, *args, **kwargs))
+        return await self._write(Turn.IN_ORDER, explained(statement, *args, **kwargs))
 
     async def write_first(
         self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return await self._write(Turn.FIRST, lambda conn: statement(conn, *args, **kwargs))
+        return await self._write(Turn.FIRST, explained(statement, *args, **kwargs))
 
     def _write(self, turn: Turn, job: Callable[[Connection], T]) -> asyncio.Future[T]:
         self._check_awaitable()

@@ -1,0 +1,158 @@
+"""What the columns may hold, beyond what the database itself checks.
+
+SQLite takes a value of any type in any column, and no database knows which words a column may hold. So a hand that
+changes a row can write what no Newsstand writes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    and_,
+    case,
+    func,
+    null,
+    or_,
+    select,
+    type_coerce,
+)
+from sqlalchemy.types import NullType
+
+from newsstand.model import ChangeKind, Subscription, SyncState, Verdict
+from newsstand.storage.mapping import Base, ItemChange, Json, PubsubNode, Service, table
+
+_node = table(PubsubNode)
+_service = table(Service)
+_change = table(ItemChange)
+
+WORDS: Mapping[Column[Any], type[enum.StrEnum]] = {
+    _node.c.verdict: Verdict,
+    _node.c.state: SyncState,
+    _node.c.subscription: Subscription,
+    _change.c.kind: ChangeKind,
+}
+"""The columns that hold one of a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrongValue:
+    """A value that Newsstand does not write."""
+
+    column: Column[Any]
+    key: tuple[Any, ...]
+    """Of its row: the primary key, as it is stored."""
+    value: Any
+    name: Any = None
+    """Of the node, or the id of the item, where the row is of one."""
+
+    @property
+    def table(self) -> Table:
+        return self.column.table
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        if self.table is _node:
+            where = f"node {_shown(self.key[0])} ({_shown(self.name)})"
+        elif self.name is not None:
+            where = f"item {_shown(self.name)} of node {_shown(self.key[0])}"
+        else:
+            where = f"row {', '.join(map(_shown, self.key))}"
+        return f"{where}: {self.column.name} is {_shown(self.value)}, which Newsstand does not write"
+
+    def same_row(self, conn: Connection) -> ColumnElement[bool]:
+        """The condition that is true of its row."""
+        pairs = zip(self.table.primary_key.columns, self.key, strict=True)
+        return and_(*(_raw(conn, column) == value for column, value in pairs))
+
+
+def wrong_types(conn: Connection) -> Iterator[WrongValue]:
+    """Values of another type than their column's. A server watches that itself, but for what JSON holds."""
+    for mapped in Base.metadata.sorted_tables:
+        conditions = {column: _has_wrong_type(conn, column) for column in mapped.columns}
+        yield from _rows(conn, {column: wrong for column, wrong in conditions.items() if wrong is not None})
+
+
+def unknown_words(conn: Connection) -> Iterator[WrongValue]:
+    """Values that are none of the words that their column may hold."""
+    conditions = {column: column.not_in([word.value for word in words]) for column, words in WORDS.items()}
+    for mapped in dict.fromkeys(column.table for column in WORDS):
+        yield from _rows(conn, {column: unknown for column, unknown in conditions.items() if column.table is mapped})
+
+
+def find_reason(conn: Connection) -> str | None:
+    """Why a statement may have met what it does not know: the first row that holds what Newsstand does not write, and
+    what to do. None where there is none."""
+    for kind in (wrong_types, unknown_words):
+        for wrong in kind(conn):
+            return f"{wrong.table.name}, {wrong.text}: `newsstand db check --repair` mends it"
+    return None
+
+
+def _has_wrong_type(conn: Connection, column: Column[Any]) -> ColumnElement[bool] | None:
+    on_file = conn.dialect.name == "sqlite"
+    if column is _service.c.ways:
+        if not on_file:
+            return func.jsonb_typeof(column) != "object"
+        not_text, no_json = func.typeof(column) != "text", func.json_valid(column) == 0
+        return case((not_text, ""), (no_json, ""), else_=func.json_type(column)) != "object"
+    if not on_file:
+        return None
+    value = _raw(conn, column)
+    right: ColumnElement[bool] = func.typeof(value) == _type_of(column)
+    if isinstance(column.type, Boolean):
+        right = right & value.in_([0, 1])
+    if column.nullable:
+        right = right | value.is_(None)
+    return ~right
+
+
+def _type_of(column: Column[Any]) -> str:
+    """As SQLite's `typeof` calls it."""
+    match column.type:
+        case Boolean() | Integer() | BigInteger():
+            return "integer"
+        case LargeBinary():
+            return "blob"
+        case String() | JSON() | Json():
+            return "text"
+    raise AssertionError(f"{column} is of a type that nobody thought of")
+
+
+def _raw(conn: Connection, column: Column[Any]) -> ColumnElement[Any]:
+    """As it is stored: what is wrong cannot be read as what it should be."""
+    return type_coerce(column, NullType()) if conn.dialect.name == "sqlite" else column
+
+
+def _rows(conn: Connection, wrong: Mapping[Column[Any], ColumnElement[bool]]) -> Iterator[WrongValue]:
+    """Of one table, in one pass: the values of which it is true that they are wrong."""
+    if not wrong:
+        return
+    mapped = next(iter(wrong)).table
+    key = [_raw(conn, part) for part in mapped.primary_key.columns]
+    named = mapped.c.get("name" if mapped is _node else "item_id")
+    name = null() if named is None else _raw(conn, named)
+    of_columns = [part for column, condition in wrong.items() for part in (_raw(conn, column), condition)]
+    for row in conn.execute(select(name, *key, *of_columns).where(or_(*wrong.values()))):
+        values = row[1 + len(key) :]
+        for column, value, is_wrong in zip(wrong, values[::2], values[1::2], strict=True):
+            if is_wrong:
+                yield WrongValue(column, tuple(row[1 : 1 + len(key)]), value, row[0])
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:100]
