@@ -23,11 +23,6 @@ from sqlalchemy import (
     String,
     Table,
     and_,
-    case,
-    func,
-    null,
-    or_,
-    select,
     type_coerce,
 )
 from sqlalchemy.types import NullType
@@ -77,21 +72,23 @@ class WrongValue:
     def same_row(self, conn: Connection) -> ColumnElement[bool]:
         """The condition that is true of its row."""
         pairs = zip(self.table.primary_key.columns, self.key, strict=True)
-        return and_(*(_raw(conn, column) == value for column, value in pairs))
+        on_file = conn.dialect.name == "sqlite"  # where a key may be of another type than its column's
+        return and_(*((type_coerce(column, NullType()) if on_file else column) == value for column, value in pairs))
 
 
 def wrong_types(conn: Connection) -> Iterator[WrongValue]:
     """Values of another type than their column's. A server watches that itself, but for what JSON holds."""
+    if conn.dialect.name != "sqlite":
+        yield from _rows(conn, {_service.c.ways: "jsonb_typeof(ways) != 'object'"})
+        return
     for mapped in Base.metadata.sorted_tables:
-        conditions = {column: _has_wrong_type(conn, column) for column in mapped.columns}
-        yield from _rows(conn, {column: wrong for column, wrong in conditions.items() if wrong is not None})
+        yield from _rows(conn, {column: _has_wrong_type(column) for column in mapped.columns})
 
 
 def unknown_words(conn: Connection) -> Iterator[WrongValue]:
     """Values that are none of the words that their column may hold."""
-    conditions = {column: column.not_in([word.value for word in words]) for column, words in WORDS.items()}
     for mapped in dict.fromkeys(column.table for column in WORDS):
-        yield from _rows(conn, {column: unknown for column, unknown in conditions.items() if column.table is mapped})
+        yield from _rows(conn, {column: _is_unknown(column) for column in WORDS if column.table is mapped})
 
 
 def find_reason(conn: Connection) -> str | None:
@@ -103,22 +100,26 @@ def find_reason(conn: Connection) -> str | None:
     return None
 
 
-def _has_wrong_type(conn: Connection, column: Column[Any]) -> ColumnElement[bool] | None:
-    on_file = conn.dialect.name == "sqlite"
+# Conditions are texts: as expressions, of all columns, they would take longer to be made and compiled than to be run.
+
+
+def _has_wrong_type(column: Column[Any]) -> str:
+    """On SQLite."""
     if column is _service.c.ways:
-        if not on_file:
-            return func.jsonb_typeof(column) != "object"
-        not_text, no_json = func.typeof(column) != "text", func.json_valid(column) == 0
-        return case((not_text, ""), (no_json, ""), else_=func.json_type(column)) != "object"
-    if not on_file:
-        return None
-    value = _raw(conn, column)
-    right: ColumnElement[bool] = func.typeof(value) == _type_of(column)
+        no_json = "typeof(ways) != 'text' OR NOT json_valid(ways)"
+        return f"CASE WHEN {no_json} THEN 1 ELSE json_type(ways) != 'object' END"
+    name = f'"{column.name}"'
+    right = f"typeof({name}) = '{_type_of(column)}'"
     if isinstance(column.type, Boolean):
-        right = right & value.in_([0, 1])
+        right = f"({right} AND {name} IN (0, 1))"
     if column.nullable:
-        right = right | value.is_(None)
-    return ~right
+        right = f"({right} OR {name} IS NULL)"
+    return f"NOT {right}"
+
+
+def _is_unknown(column: Column[Any]) -> str:
+    known = ", ".join(f"'{word.value}'" for word in WORDS[column])
+    return f'"{column.name}" NOT IN ({known})'
 
 
 def _type_of(column: Column[Any]) -> str:
@@ -133,21 +134,18 @@ def _type_of(column: Column[Any]) -> str:
     raise AssertionError(f"{column} is of a type that nobody thought of")
 
 
-def _raw(conn: Connection, column: Column[Any]) -> ColumnElement[Any]:
-    """As it is stored: what is wrong cannot be read as what it should be."""
-    return type_coerce(column, NullType()) if conn.dialect.name == "sqlite" else column
-
-
-def _rows(conn: Connection, wrong: Mapping[Column[Any], ColumnElement[bool]]) -> Iterator[WrongValue]:
-    """Of one table, in one pass: the values of which it is true that they are wrong."""
-    if not wrong:
-        return
+def _rows(conn: Connection, wrong: Mapping[Column[Any], str]) -> Iterator[WrongValue]:
+    """Of one table, in one pass: the values of which it is true that they are wrong. They come as they are stored: what
+    is wrong cannot be read as what it should be."""
     mapped = next(iter(wrong)).table
-    key = [_raw(conn, part) for part in mapped.primary_key.columns]
+    key = [f'"{part.name}"' for part in mapped.primary_key.columns]
     named = mapped.c.get("name" if mapped is _node else "item_id")
-    name = null() if named is None else _raw(conn, named)
-    of_columns = [part for column, condition in wrong.items() for part in (_raw(conn, column), condition)]
-    for row in conn.execute(select(name, *key, *of_columns).where(or_(*wrong.values()))):
+    name = "NULL" if named is None else f'"{named.name}"'
+    of_columns = [part for column, condition in wrong.items() for part in (f'"{column.name}"', condition)]
+    found = conn.exec_driver_sql(
+        f"SELECT {', '.join([name, *key, *of_columns])} FROM {mapped.name} WHERE {' OR '.join(wrong.values())}"  # noqa: S608 - names of ours
+    )
+    for row in found:
         values = row[1 + len(key) :]
         for column, value, is_wrong in zip(wrong, values[::2], values[1::2], strict=True):
             if is_wrong:
