@@ -16,7 +16,7 @@ from newsstand.storage.maintenance.checking import check
 from newsstand.storage.maintenance.repairing import repair
 from newsstand.storage.mapping import Base
 from newsstand.storage.schema import columns
-from newsstand.storage.statements import nodes, owners, parsing_notes
+from newsstand.storage.statements import items, nodes, owners, parsing_notes
 from newsstand.storage.statements.parsing_notes import Note
 from tests.contract._storage import ON_FILES, apply, make_node, parse, put
 from tests.contract.test_storage_checking import change, file_of
@@ -182,6 +182,36 @@ async def test_values_of_another_type_are_found_and_mended(filled: str, statemen
     error = await error_of(filled)
     assert error is None or (table in error and "`newsstand db check --repair` mends it" in error)
     await found_and_mended(filled, table, told)
+
+
+@ON_FILES
+async def test_parsed_data_that_is_no_json_is_an_error_that_names_the_item(filled: str) -> None:
+    await change(filled, f"UPDATE {ITEM} SET parsed = '{{'")
+    error = await error_of(filled)
+    assert error is not None
+    assert "item 'a' of node 1: parsed is '{'" in error
+    assert "`newsstand db check --repair` mends it" in error
+
+
+@ON_FILES
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("parsed", "x'00'"),
+        ("parser", "x'00'"),
+        ("parser_version", "'x'"),
+        ("parse_error", "x'00'"),
+        ("to_parse", "'x'"),
+    ],
+)
+async def test_what_a_parser_makes_is_made_anew_and_its_item_stays(filled: str, column: str, value: str) -> None:
+    await change(filled, f"UPDATE {ITEM} SET {column} = {value} {OF_A}")
+    assert await repair(filled) != []
+    database = await open_database(filled)
+    (record,) = await database.read(lambda conn: list(nodes.iter_nodes(conn)))
+    (waiting,) = await database.read(items.to_parse, record.id, 10)
+    await database.close()
+    assert (record.complete, record.item_count, waiting.item_id) == (True, 2, "a")
 
 
 @pytest.mark.parametrize(("column", "word"), UNKNOWN_WORDS)

@@ -115,6 +115,9 @@ def _wrong_types(conn: Connection) -> int:
     for value in wrong:
         if value.table is _node and value.column.name not in _NEEDED_OF_NODES:
             _begin_anew(conn, value)
+        elif value.table is _item and value.column.name in _MADE_BY_PARSING:
+            anew = {value.column.name: null(), "to_parse": true()}
+            conn.execute(update(_item).where(value.same_row(conn)).values(anew))
         elif value.table is _change:
             _end_log(conn, value)
         elif value.table is _text:
@@ -128,6 +131,8 @@ def _wrong_types(conn: Connection) -> int:
 
 _NEEDED_OF_NODES = frozenset({"id", "account_id", "service", "name", "name_digest", "revision", "generation"})
 """Without these nobody knows which node it is, or what was told of it."""
+_MADE_BY_PARSING = frozenset({"parsed", "parser", "parser_version", "parse_error", "to_parse"})
+"""Of an item: they are made anew of its XML."""
 
 
 def _begin_anew(conn: Connection, wrong: columns.WrongValue) -> None:

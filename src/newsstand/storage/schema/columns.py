@@ -28,10 +28,11 @@ from sqlalchemy import (
 from sqlalchemy.types import NullType
 
 from newsstand.model import ChangeKind, Subscription, SyncState, Verdict
-from newsstand.storage.mapping import Base, ItemChange, Json, PubsubNode, Service, table
+from newsstand.storage.mapping import Base, ItemChange, Json, PubsubItem, PubsubNode, Service, table
 
 _node = table(PubsubNode)
 _service = table(Service)
+_item = table(PubsubItem)
 _change = table(ItemChange)
 
 WORDS: Mapping[Column[Any], type[enum.StrEnum]] = {
@@ -91,10 +92,16 @@ def unknown_words(conn: Connection) -> Iterator[WrongValue]:
         yield from _rows(conn, {column: _is_unknown(column) for column in WORDS if column.table is mapped})
 
 
+def no_json(conn: Connection) -> Iterator[WrongValue]:
+    """Parsed data that is a text, but no JSON. On a server there is none."""
+    if conn.dialect.name == "sqlite":
+        yield from _rows(conn, {_item.c.parsed: "(typeof(parsed) = 'text' AND NOT json_valid(parsed))"})
+
+
 def find_reason(conn: Connection) -> str | None:
     """Why a statement may have met what it does not know: the first row that holds what Newsstand does not write, and
     what to do. None where there is none."""
-    for kind in (wrong_types, unknown_words):
+    for kind in (wrong_types, unknown_words, no_json):
         for wrong in kind(conn):
             return f"{wrong.table.name}, {wrong.text}: `newsstand db check --repair` mends it"
     return None
