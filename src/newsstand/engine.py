@@ -9,12 +9,17 @@ from collections.abc import Collection
 from newsstand import model
 from newsstand.errors import Disconnected, LeaseLost, NewsstandError, NotFollowed
 from newsstand.model import NodeKey, NodeRecord, SyncState
+from newsstand.serving.asking import Asking
+from newsstand.serving.driver import Driver
+from newsstand.serving.items import Items
+from newsstand.serving.port import Port
 from newsstand.serving.reading import Reading
 from newsstand.serving.writes import Writes
+from newsstand.state import resets
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.storage.statements import items, nodes, owners
-from newsstand.sync import listing
+from newsstand.sync import listing, subscriptions
 from newsstand.sync.follower import Follower
 from newsstand.sync.parsing import Parsing
 from newsstand.sync.selection import Selection
@@ -30,34 +35,37 @@ log = logging.getLogger(__name__)
 
 
 class Engine:
-    """An open replica's parts, and what joins them."""
+    """An open replica's parts, and what joins them. It is the `Listener` of all of them."""
 
     def __init__(self, context: Context, *, only_when_asked: bool) -> None:
         self.context = context
         self.only_when_asked = only_when_asked
         self._kept_by_another = False
-        self.parsing = Parsing(context)
-        self.leading = Leading(context, shares=not only_when_asked)
-        self.synchroniser = Synchroniser(context, self.parsing, self.leading)
-        self.follower = Follower(context, self.synchroniser)
-        self.selection = Selection(context, self.synchroniser)
-        self.writes = Writes(context, self.leading.sharing, self.follower, self.synchroniser)
+        self.leading = Leading(context, self, shares=not only_when_asked)
+        storing = self.leading.storing
+        self.parsing = Parsing(context, storing)
+        self.synchroniser = Synchroniser(context, self.parsing, self.leading, self)
+        self.follower = Follower(context, storing, self.synchroniser)
+        self.selection = Selection(context, self.leading.holding, storing, self.synchroniser)
+        self.writes = Writes(context, storing, self.leading.sharing, self.follower, self.synchroniser)
         self.housekeeping = Housekeeping(context, self.synchroniser, self.leading.holding)
         self.dropping = Dropping(context, self.selection, self.housekeeping)
         self.verifying = Verifying(context, self.synchroniser)
-        self.reading = Reading(
-            context,
-            self.leading,
-            self.synchroniser,
-            self.selection,
-            self.housekeeping,
-            only_when_asked=only_when_asked,
+        self.asking = Asking(context, self.leading, self.synchroniser, self.selection, only_when_asked=only_when_asked)
+        self.driver = Driver(context, self.leading, self.synchroniser, self.asking)
+        self.items = Items(context, self.selection)
+        self.reading = Reading(context, self.driver, self.asking, self.items)
+        self.port = Port(
+            read=self.driver.read,
+            go_on=self.driver.go_on,
+            fall_back=self.driver.fall_back,
+            find_change=self.driver.find_change,
+            replied=self.asking.replied,
+            failed=self.asking.failed,
+            changing=self.asking.changing,
+            begin_write=self.writes.begin,
+            end_write=self.writes.end,
         )
-        self.leading.sharing.taken = self._taken
-        self.leading.holding.lost = self._lost
-        self.leading.went_on = self._went_on
-        self.leading.still_closing = self._still_closing
-        self.leading.doubting.doubted = self._doubted
 
     async def open(self) -> None:
         """Look around, and go on with what was not parsed. Raises DatabaseError."""
@@ -70,7 +78,7 @@ class Engine:
     async def close(self) -> None:
         """End all work; whoever waits for something goes on, and is told."""
         for copy in self.context.copies:
-            copy.taken(len(copy.inbox))
+            copy.inbox.empty()
         self.synchroniser.lost()
         self.housekeeping.stop()
         self.leading.stop()
@@ -91,7 +99,7 @@ class Engine:
             return
         if session is Session.FRESH:
             for copy in self._ours():
-                self._forget_session(copy)
+                resets.begin_session(copy, BEGAN)
         self.leading.heard_again(fresh=session is Session.FRESH)
         if context.transport is not None and not context.serves(context.own_jid):
             log.warning("another client in this process keeps this account's copies: this one asks the service")
@@ -109,18 +117,9 @@ class Engine:
         """The copies that this stream's accounts have."""
         return [copy for copy in self.context.copies if self.context.serves(copy.key.account)]
 
-    def _forget_session(self, copy: Copy) -> None:
-        """Everything since the last session is lost: nothing vouches for a copy of ours until it is listed again."""
-        copy.writing = 0
-        copy.told.clear()
-        copy.heard += 1
-        copy.skips_missing = False
-        if copy.led:  # else another worker's session goes on
-            copy.begin_anew(BEGAN)
-
-    def _taken(self, copy: Copy) -> None:
+    def acquired(self, copy: Copy) -> None:
         """We follow this node from now on; if the analysers still want it."""
-        copy.begin_anew(owners.UNHEARD)
+        resets.begin_anew(copy, owners.UNHEARD)
         self.parsing.want(copy)
         if self.only_when_asked or self.selection.is_settled(copy):
             self.synchroniser.want(copy)
@@ -134,30 +133,38 @@ class Engine:
             log.info("node %r could not be judged anew: %s", copy.key.node, error)
         self.synchroniser.want(copy)
 
-    def _went_on(self) -> None:
+    def lease_lost(self, copy: Copy) -> None:
+        """Another worker acquired it, and we did not know."""
+        self.leading.look_soon()
+
+    def may_begin(self) -> None:
         """Work may begin, in this session: on what was read last first. What is not read any more is dropped before."""
         if not self.only_when_asked:
             self.housekeeping.make_round()
         for copy in sorted(self._ours(), key=lambda copy: -(copy.record.read_at or 0)):
-            if copy.led:
+            if copy.lease.ours:
                 self.synchroniser.want(copy)
 
-    def _doubted(self, copy: Copy) -> None:
+    def doubted(self, copy: Copy) -> None:
         """Another worker doubts a copy of ours."""
         if copy.left:  # our own program does not want it; another one does
             self.context.spawn(self.leading.sharing.release(copy), f"leaving {copy.key.node}")
         else:
             self.synchroniser.want(copy)
 
-    def _still_closing(self, copy: Copy) -> None:
+    def still_closing(self, copy: Copy) -> None:
         """It was closed, and the database could not be told."""
-        self.context.spawn(self.synchroniser.settle_closed(copy), f"closing {copy.key.node}")
+        self.context.spawn(self.synchroniser.closing.settle(copy), f"closing {copy.key.node}")
 
-    def _lost(self, copy: Copy) -> None:
+    def released(self, copy: Copy) -> None:
         """We do not follow it any more."""
+        self.leading.doubting.end(copy)
         self.synchroniser.forget(copy)
-        copy.forget_doubts()
-        copy.listing = copy.subscribed = copy.confirm = copy.revalidate = False
+        resets.let_go(copy)
+
+    def listed(self, copy: Copy) -> None:
+        """What came during its listing can be applied."""
+        self.follower.drain(copy)
 
     async def _take_up(self) -> None:
         """Synchronise what is ours."""
@@ -166,7 +173,7 @@ class Engine:
             self._kept_by_another = False
             await self.context.load()
             for copy in self._ours():
-                self._forget_session(copy)
+                resets.begin_session(copy, BEGAN)
         await self.leading.begin()
 
     # The nodes
@@ -213,7 +220,7 @@ class Engine:
         led_elsewhere = copy is not None and copy.followed and self.leading.holding.has_leader(copy)
         if copy is None or not ((self.only_when_asked and known) or led_elsewhere):
             copy = await self._judge_asked_for(key)
-        copy.left = False
+        subscriptions.want_again(copy)
         return await self.synchroniser.list_anew(copy, progress)
 
     async def _judge_asked_for(self, key: NodeKey) -> Copy:

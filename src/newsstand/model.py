@@ -301,18 +301,21 @@ class ChangeKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of one item of the copy, as `replica.watch` yields it."""
+    """A change of one item of the copy, as `replica.watch` yields it. `item` is the item that was put, parsed, as the
+    copy holds it now: a later change may be in it already. None where the item is gone."""
 
     key: NodeKey
     revision: int
     kind: ChangeKind
     item_id: str
+    item: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item of the copy. `recency` and `first_seen` are in microseconds since the epoch; `recency` is unique
-    in a database and orders items of all nodes, newest last. `parsed` is None where no parser knew the payload."""
+    """An item of the copy, or of the service's answer. `recency` and `first_seen` are in microseconds since the epoch;
+    `recency` is unique in a database and orders items of all nodes, newest last. Both, and `revision`, are 0 where the
+    service answered and the copy does not hold the same. `parsed` is None where no parser knew the payload."""
 
     key: NodeKey
     id: str

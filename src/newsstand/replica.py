@@ -19,8 +19,6 @@ from newsstand.engine import Engine
 from newsstand.errors import (
     ConfigurationError,
     DatabaseError,
-    NotInCopy,
-    StanzaError,
 )
 from newsstand.jid import canonical_bare
 from newsstand.model import (
@@ -31,21 +29,14 @@ from newsstand.model import (
     NodeRecord,
     Page,
     Policy,
-    Provenance,
-    Rsm,
     RsmQuery,
-    WriteRequest,
 )
-from newsstand.rules.behaviour import Take, Ways
 from newsstand.rules.comparing import Verification
-from newsstand.rules.policy import Decision, Fetch, Refuse, Serve
 from newsstand.serving import watching
-from newsstand.serving.reading import Moment, Reply
-from newsstand.serving.writes import Write
+from newsstand.serving.port import Port
 from newsstand.state.context import Clock, Context, wall_clock
 from newsstand.storage.database import Database
 from newsstand.storage.statements import search
-from newsstand.xmpp import answers
 from newsstand.xmpp.transport import Session, Transport
 
 log = logging.getLogger(__name__)
@@ -75,6 +66,8 @@ class Replica:
         self._analysers = Analysers(BUILT_IN)
         self._with_entry_points = entry_points
         self._engine: Engine | None = None
+        self.port: Port | None = None
+        """For adapters."""
         self._ending: asyncio.Task[None] | None = None
         self._forget_loss: Callable[[], None] = lambda: None
         self._why_not_open = "the replica is not open yet: await plugin.ready(), which also says why it cannot be"
@@ -95,6 +88,7 @@ class Replica:
         if self._transport is not None:
             self._listen(self._transport, engine)
         self._forget_loss = database.when_lost(lambda: self._turn_off(engine))
+        self.port = engine.port
         await engine.open()
         records = engine.records()
         items, seconds = sum(record.item_count for record in records), asyncio.get_running_loop().time() - began
@@ -103,7 +97,7 @@ class Replica:
     def _turn_off(self, engine: Engine) -> None:
         """The database's file is lost: from this moment on, the program's requests go to their services."""
         if self._engine is engine:
-            self._engine = None
+            self._engine = self.port = None
             self._why_not_open = engine.context.database.lost or "the database is lost"
             self._ending = asyncio.get_running_loop().create_task(engine.close(), name="turning newsstand off")
 
@@ -137,7 +131,7 @@ class Replica:
         self._why_not_open = "the replica is closed"
         if self._engine is not None:
             await self._engine.close()
-            self._engine = None
+            self._engine = self.port = None
         if self._ending is not None:
             await self._ending
 
@@ -200,34 +194,13 @@ class Replica:
             raise ConfigurationError("pages are the service's: read a copy whole, or by max_items")
         key = self._key(service, node, account)
         request = ItemsRequest(key, ids, max_items, paged=rsm is not None)
-        reading = self._open.reading
-        while True:
-            decision = reading.decide(request, policy, max_age, await reading.look(request))
-            match decision:
-                case Refuse(reason):
-                    raise NotInCopy(f"{node!r} of {service}: {reason}")
-                case Serve(wait=True):
-                    copy = self._open.context.copies.find(key)
-                    assert copy is not None
-                    await copy.quiet()
-                case Serve():
-                    try:
-                        answer = await reading.answer(request, decision)
-                    except DatabaseError as error:
-                        if policy is Policy.ONLY_COPY:
-                            raise
-                        log.warning("the copy could not be read: %s", error)
-                        return await reading.fetch(request, None, rsm)
-                    if answer is not None:
-                        return answer
-                case Fetch(instead):
-                    return await reading.fetch(request, instead, rsm, anew=policy is Policy.ONLY_SERVICE)
+        return await self._open.reading.get_items(request, policy, max_age, rsm)
 
     def _key(self, service: AnyJid, node: str, account: AnyJid | None) -> NodeKey:
-        spelt = arguments.jid_text("service", service)
-        name = arguments.node_name(node)
-        owner = self._account(account)
-        self.note_spelling(spelt, None if account is None else arguments.jid_text("account", account))
+        spelt, name, owner = arguments.jid_text("service", service), arguments.node_name(node), self._account(account)
+        self._open.context.note_spelling(spelt)
+        if account is not None:
+            self._open.context.note_spelling(arguments.jid_text("account", account))
         return NodeKey(owner, canonical_bare(spelt), name)
 
     def _account(self, account: AnyJid | None) -> str:
@@ -344,7 +317,7 @@ class Replica:
         the node, and watch from there. A watcher may be slow: it reads the log, nothing waits in memory for it.
         What another worker on this database stores is told within about a second."""
         since = arguments.count("since", since, least=0)
-        return watching.begin(self._open.context, self._key(service, node, account), since)
+        return watching.begin(self._open.context, self._open.items, self._key(service, node, account), since)
 
     async def purge(self, service: AnyJid, node: str, *, account: AnyJid | None = None) -> None:
         """Drop one node's copy: at once nothing of it is served or found, then its rows are erased, and, while there is
@@ -382,101 +355,3 @@ class Replica:
         """Wait until nothing is under way: every notification stored, every wanted node live or failed, every item
         parsed."""
         await self._open.context.idle()
-
-    # For adapters ------------------------------------------------------------------------------------------
-
-    def decide(self, request: ItemsRequest) -> Decision:
-        """Whom a program's read asks; at once."""
-        return self._open.reading.decide(request)
-
-    def reads_now(self, request: ItemsRequest) -> bool:
-        """Whether `read_xml` and `find_set` can be used for this request; else `find_reply`."""
-        return self._open.reading.reads_now(request)
-
-    async def find_reply(self, request: ItemsRequest, serve: Serve) -> Reply | None:
-        """What the copy says to a read that it was decided to serve; None where its rows show that it cannot, or it was
-        closed meanwhile: then the service is to be asked. Raises DatabaseError."""
-        return await self._open.reading.find_reply(request, serve)
-
-    def ways(self, service: str) -> Ways:
-        """What is known of a service's ways."""
-        return self._open.context.ways(service)
-
-    @property
-    def connected(self) -> bool:
-        """Whether notifications reach us."""
-        return self._engine is not None and self._engine.context.connected
-
-    @property
-    def online(self) -> bool:
-        """Whether the service can be asked."""
-        return self._engine is not None and self._engine.context.online
-
-    @property
-    def patience(self) -> float:
-        return self._settings.patience
-
-    async def quiet(self, key: NodeKey) -> None:
-        """Wait until what has arrived of this node is stored."""
-        if (copy := self._open.context.copies.find(key)) is not None:
-            await copy.quiet()
-
-    def read_xml(self, request: ItemsRequest, take: Take) -> list[str]:
-        """The items of an answer, as texts; at once. Raises DatabaseError."""
-        return self._open.reading.read_xml(request, take)
-
-    def is_closed(self, key: NodeKey) -> bool:
-        """Whether nothing of this node may be given to anybody (any more)."""
-        copy = None if self._engine is None else self._engine.context.copies.find(key)
-        return copy is None or copy.is_closed()
-
-    def vouch(self, request: ItemsRequest, serve: Serve) -> Provenance:
-        """What an answer from the copy is made of."""
-        return self._open.reading.vouch(request, serve)
-
-    def moment(self, request: ItemsRequest) -> Moment | None:
-        """Taken before the service is asked, for `observe`."""
-        return None if self._engine is None else self._engine.reading.moment(request)
-
-    def observe(self, request: ItemsRequest, result: Element, moment: Moment | None) -> None:
-        """The service answered a program's read, sent at this moment, with this `<iq/>`."""
-        if answers.find_items(result) is not None and self._engine is not None:
-            self._engine.reading.observe(request, result, moment)
-
-    def find_set(self, request: ItemsRequest) -> Rsm | None:
-        """The `<set/>` that the service would send along with the answer, unasked."""
-        return self._open.reading.find_set(request)
-
-    def note_spelling(self, *jids: str | None) -> None:
-        """The program spells a service, or an account, so."""
-        for jid in jids:
-            if jid is not None:
-                self._open.context.note_spelling(jid)
-
-    def speaks_for(self, account: str) -> bool:
-        """Whether this stream's requests are this account's."""
-        return self._engine is not None and self._engine.context.speaks_for(account)
-
-    def note_error(self, request: ItemsRequest, error: StanzaError, stanza: Element) -> None:
-        """The service, or a server on the way to it, answered a program's read with this `<iq/>`."""
-        if self._engine is not None:
-            self._engine.reading.note_error(request, error, stanza)
-
-    def find_refusal(self, request: ItemsRequest) -> Element | None:
-        """The `<iq/>` with the error that the service answered to the same request a moment ago."""
-        refusals = self._open.context.refusals
-        refusal = refusals.find(request, asyncio.get_running_loop().time())
-        return None if refusal is None else refusal.stanza
-
-    def forget_refusals(self, service: str) -> None:
-        """The program changes something there: it must see what comes of that."""
-        self._open.context.refusals.forget(service=canonical_bare(service))
-
-    def begin_write(self, request: WriteRequest) -> Write | None:
-        """The program sends a write of its own, now: until `end_write`, reads of that node ask the service."""
-        return self._open.writes.begin(request)
-
-    def end_write(self, write: Write, outcome: Element | StanzaError | None) -> None:
-        """The service acknowledged it, refused it, or nobody knows (None)."""
-        if self._engine is not None:
-            self._engine.writes.end(write, outcome)

@@ -63,7 +63,7 @@ def database_of(program: Program) -> Database:
 def leads(program: Program, node: str = NODE) -> bool:
     """Whether it believes that it follows the node."""
     copy = program.replica._open.context.copies.find(NodeKey(JULIET, SERVICE, node))
-    return copy is not None and copy.led
+    return copy is not None and copy.lease.ours
 
 
 def die(program: Program) -> None:
@@ -87,7 +87,7 @@ def revive(program: Program) -> None:
 async def run_out(program: Program) -> None:
     """It hangs, and its lease is over: at once, not after the seconds that it was given."""
     hang(program)
-    lead_of(program)._valid_until = 0.0
+    lead_of(program).valid_until = 0.0
     gone = (lead_of(program).worker, JULIET, this_process())
     await database_of(program).write(owners.beat, *gone, hears=True, shares=True, lease=-1)
 

@@ -13,6 +13,8 @@ from newsstand import Replica
 from newsstand.errors import NotInCopy
 from newsstand.model import NS_PUBSUB, NodeKey, Origin, Policy, SyncState
 from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.doubts import Chores
+from newsstand.state.doubts import due
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import Account, PubsubNode, table
 from newsstand.storage.mapping import Service as StoredService
@@ -89,10 +91,10 @@ async def test_the_end_of_a_subscription_counts_however_the_account_is_spelt(pro
 )
 async def test_who_only_looks_alike_changes_nothing(program: Program, sender: str, to: str) -> None:
     program.service.mischief.spell(from_=sender, to=to)
-    before = program.copy().heard
+    before = program.copy().inbox.heard
     program.service.purge(NODE)
     await program.settled()
-    assert program.copy().heard == before
+    assert program.copy().inbox.heard == before
     assert len(await program.served_live() or []) == 3
 
 
@@ -102,7 +104,7 @@ async def test_a_service_that_answers_in_another_spelling_is_followed(database: 
         await program.follow()
         service.publish(NODE, "new", "text")
         await program.serves_live()
-        program.copy().confirm = True
+        due(program.copy(), Chores(confirm=True))
         program.replica._open.synchroniser.want(program.copy())
         await program.serves_live()
         assert service.is_subscribed(NODE)
@@ -183,8 +185,8 @@ async def test_a_component_speaks_for_its_accounts_in_every_spelling(database: D
             answer = await replica.get_items(SERVICE, NODE, account=account)
             assert contents(answer) == service.contents(NODE)
             await replica.settled()
-        assert replica.speaks_for("user@gateway.example.org")
-        assert not replica.speaks_for("user@gateway.example.org.example")
+        assert replica._open.context.speaks_for("user@gateway.example.org")
+        assert not replica._open.context.speaks_for("user@gateway.example.org.example")
         assert [record.key.account for record in replica.nodes()] == ["user@gateway.example.org"]
     finally:
         service.streams.remove(stream)
@@ -293,8 +295,8 @@ async def test_what_was_learnt_of_a_service_in_another_spelling_is_learnt_again(
         await database.write(nodes.save_ways, jid, learnt, 1)
     await make_node(database, service="PubSub.example.org")
     async with _opened(database) as replica:
-        assert replica.ways("other.example") == learnt
-        assert replica.ways(SERVICE) == Ways()
+        assert replica._open.context.ways("other.example") == learnt
+        assert replica._open.context.ways(SERVICE) == Ways()
     stored = await database.read(lambda conn: conn.execute(select(table(StoredService).c.jid)).scalars().all())
     assert sorted(stored) == ["@other.example", "other.example"]
 

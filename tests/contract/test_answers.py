@@ -10,6 +10,8 @@ import pytest
 
 from newsstand.errors import ListingError, StanzaError
 from newsstand.model import NS_PUBSUB, ItemsRequest, NodeKey, Origin, Policy, SyncState
+from newsstand.rules.doubts import RELIST, Doubts
+from newsstand.state.doubts import doubt
 from newsstand.storage.database import Database
 from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, Program, at_work, contents
@@ -100,11 +102,11 @@ async def test_nothing_is_learnt_of_a_service_from_what_it_did_not_answer(databa
         listed.release()
         await program.settled()
         assert program.copy().record.state is SyncState.LIVE
-        before = program.replica.ways(SERVICE)
+        before = program.ways(SERVICE)
         service.mischief.stop()
         begin_session(program)
         await program.serves_live()
-        assert program.replica.ways(SERVICE) != before
+        assert program.ways(SERVICE) != before
 
 
 @pytest.mark.parametrize("lie", ["sender", "node"])
@@ -121,7 +123,7 @@ async def test_an_item_that_is_asked_for_again_is_taken_from_the_service_alone(p
 @pytest.mark.parametrize("lie", ["sender", "node"])
 async def test_a_check_of_the_ids_counts_only_what_the_service_says(program: Program, lie: str) -> None:
     program.service.retract(NODE, "i0", told=False)
-    program.copy().check_ids = True
+    doubt(program.copy(), Doubts(check_ids=True))
     _lie(program.service, "ids", lie, times=1)
     program.replica._open.synchroniser.want(program.copy())
     await program.settled()
@@ -133,7 +135,7 @@ async def test_a_check_of_the_ids_counts_only_what_the_service_says(program: Pro
 @pytest.mark.parametrize("lie", ["sender", "node"])
 async def test_the_copy_answers_where_somebody_else_does(program: Program, lie: str) -> None:
     """As where nobody does; without a copy there is nothing to tell."""
-    program.copy().relist = True
+    doubt(program.copy(), RELIST)
     _lie(program.service, "items", lie)
     answer = await program.replica.get_items(SERVICE, NODE)
     assert (answer.origin, answer.stale) == (Origin.COPY, True)
@@ -166,9 +168,9 @@ FORGED = [
 async def test_a_read_that_somebody_else_answered_says_nothing_of_a_live_copy(
     program: Program, forged: dict[str, str | None]
 ) -> None:
-    moment = program.replica.moment(REQUEST)
+    ask = program.ask(REQUEST)
     requests = len(program.service.requests)
-    program.replica.observe(REQUEST, result("forged", **forged), moment)
+    program.port.replied(ask, result("forged", **forged))
     await program.settled()
     assert await program.served_live() == program.service.contents(NODE)
     assert len(program.service.requests) == requests
@@ -177,7 +179,7 @@ async def test_a_read_that_somebody_else_answered_says_nothing_of_a_live_copy(
 @pytest.mark.parametrize("forged", FORGED)
 async def test_nothing_of_it_is_taken_over_by_a_stale_copy(program: Program, forged: dict[str, str | None]) -> None:
     program.stream.turn(Session.LOST, Session.DEAF)
-    program.replica.observe(REQUEST, result("forged", **forged), None)
+    program.port.replied(program.ask(REQUEST), result("forged", **forged))
     await program.settled()
     answer = await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_COPY)
     assert contents(answer) == program.service.contents(NODE)
@@ -187,7 +189,7 @@ async def test_nothing_of_it_is_taken_over_by_a_stale_copy(program: Program, for
 async def test_no_node_is_followed_because_of_it(program: Program, forged: dict[str, str | None]) -> None:
     request = ItemsRequest(NodeKey(JULIET, SERVICE, "unknown"))
     wrong = result("forged", **{"node": "unknown"} | forged)
-    program.replica.observe(request, wrong, program.replica.moment(request))
+    program.port.replied(program.ask(request), wrong)
     await program.settled()
     assert {record.key.node for record in program.replica.nodes()} == {NODE}
 
@@ -195,7 +197,7 @@ async def test_no_node_is_followed_because_of_it(program: Program, forged: dict[
 async def test_an_answer_that_names_no_node_is_about_the_one_that_was_asked_for(program: Program) -> None:
     program.service.create("unnamed", "a")
     request = ItemsRequest(NodeKey(JULIET, SERVICE, "unnamed"))
-    program.replica.observe(request, result("a", node=None), None)
+    program.port.replied(program.ask(request), result("a", node=None))
     await program.serves_live("unnamed")
 
 
@@ -204,8 +206,8 @@ async def test_an_error_that_somebody_else_sent_closes_nothing(program: Program,
     stanza = Element("{jabber:client}iq", {"type": "error", "from": stranger})
     for condition in ("forbidden", "item-not-found", "remote-server-not-found"):
         for _ in range(3):
-            program.replica.note_error(REQUEST, StanzaError("auth", condition), stanza)
-        assert program.replica.find_refusal(REQUEST) is None
+            program.port.failed(program.ask(REQUEST), StanzaError("auth", condition), stanza)
+        assert program.replica._open.asking.find_refusal(REQUEST) is None
     await program.settled()
     assert await program.served_live() == program.service.contents(NODE)
 
@@ -213,7 +215,7 @@ async def test_an_error_that_somebody_else_sent_closes_nothing(program: Program,
 @pytest.mark.parametrize("stranger", [name for name in STRANGERS if name])
 async def test_a_write_that_somebody_else_acknowledged_is_looked_up(program: Program, stranger: str) -> None:
     write = program.write("publish", item=("i0", "never stored"))
-    program.replica.end_write(write, Element("{jabber:client}iq", {"type": "result", "from": stranger}))
+    program.port.end_write(write, Element("{jabber:client}iq", {"type": "result", "from": stranger}))
     assert await program.served_live() is None
     await program.serves_live()
 

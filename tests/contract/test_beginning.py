@@ -139,3 +139,15 @@ async def test_the_account_must_be_named_where_there_are_several_and_the_error_n
     async with newsstand.open(url) as replica:
         with pytest.raises(ConfigurationError, match="name the account whose copy is meant: there is none"):
             await replica.search()
+
+
+async def test_a_start_is_logged_in_a_few_lines_of_ours_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        database = await open_database(f"sqlite:///{tmp_path}/news.db")
+        async with at_work(database, Service()):
+            pass
+        await database.close()
+    migrated, opened = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    assert f"{tmp_path}/news.db is migrated from revision none to" in migrated
+    assert opened.startswith("the database is open: 0 nodes, 0 items, in ")
+    assert [record.name for record in caplog.records if record.name.startswith("alembic")] == []

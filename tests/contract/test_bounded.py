@@ -17,6 +17,9 @@ from sqlalchemy import select
 
 from newsstand.errors import NodeTooLarge
 from newsstand.model import Configured, ItemsRequest, NodeKey, Published, SyncState
+from newsstand.rules.doubts import RELIST
+from newsstand.serving.steps import Rows, Served
+from newsstand.state.doubts import doubt
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import PubsubItem
 from newsstand.xmpp.notifications import MOST, MOST_HEAVY, read_message
@@ -100,7 +103,7 @@ async def test_large_items_without_end_are_left_to_their_service(database: Datab
     with no_more_than(12):
         async with at_work(database, service, max_bytes=20 * MB, page_size=8, retry_first=1000) as program:
             assert "max_bytes" in await fail(program)
-            error = program.copy().failure
+            error = program.copy().work.failure
     assert isinstance(error, NodeTooLarge)
     assert (error.setting, error.limit) == ("max_bytes", 20 * MB)
     # After the first page of 4 MB, as many are asked for as 2 MB hold: three.
@@ -265,7 +268,7 @@ async def test_notifications_that_wait_take_a_bounded_room(database: Database, s
         await program.follow()
         await program.follow(OTHER)
         held = service.hold("items")
-        program.copy().relist = True
+        doubt(program.copy(), RELIST)
         program.replica._open.synchroniser.want(program.copy())
         await held.reached()
         for number in range(50):
@@ -283,9 +286,9 @@ async def test_what_orders_are_learnt_from_keeps_no_payloads(database: Database)
     async with at_work(database, service) as program:
         await program.follow()
         copy = program.copy()
-        copy.remember_order(["a", "b", "c"], [])
+        copy.order.remember(["a", "b", "c"], [])
         service.publish(NODE, "a", "y" * 50_000)
-        assert "y" * 100 not in repr(copy.history)
+        assert "y" * 100 not in repr(copy.order.history)
 
 
 # Answers
@@ -300,10 +303,10 @@ async def test_a_large_answer_of_the_copy_is_not_read_within_the_call(
     async with at_work(database, service) as program:
         await program.follow()
         key = NodeKey(JULIET, SERVICE, NODE)
-        assert not program.replica.reads_now(ItemsRequest(key))
-        assert not program.replica.reads_now(ItemsRequest(key, max_items=25))
-        small = ItemsRequest(key, max_items=5)
-        assert program.replica.reads_now(small) is (database.instant is not None)
+        for large in (ItemsRequest(key), ItemsRequest(key, max_items=25)):
+            assert isinstance(program.port.read(large, SECONDS, ()), Rows)
+        small = program.port.read(ItemsRequest(key, max_items=5), SECONDS, ())
+        assert isinstance(small, Rows if database.instant is None else Served)
         served = await program.served_live()
         assert served is not None
         assert len(served) == 30

@@ -85,7 +85,7 @@ async def test_an_own_publish_outlives_an_older_answer(program: Program) -> None
 async def test_an_own_publish_whose_outcome_nobody_knows_is_looked_up(program: Program) -> None:
     write = program.write("publish", item=("c", "mine"))
     program.service.publish(NODE, "c", "mine", told=False)
-    program.replica.end_write(write, StanzaError("wait", "remote-server-timeout"))
+    program.port.end_write(write, StanzaError("wait", "remote-server-timeout"))
     await program.serves_live()
 
 

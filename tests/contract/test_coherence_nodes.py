@@ -12,8 +12,12 @@ from sqlalchemy import select
 
 from newsstand import Analyser
 from newsstand.model import NS_OWNER, NS_PUBSUB, ItemsRequest, NodeKey, NodeRecord, WriteRequest
+from newsstand.rules.doubts import CLEAR, RELIST, refetch
+from newsstand.state.doubts import doubt
+from newsstand.state.work import Pace
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import PubsubNode
+from newsstand.storage.statements import items
 from newsstand.xmpp.requests import read_request
 from newsstand.xmpp.seen_items import read_item
 from newsstand.xmpp.transport import Session
@@ -60,6 +64,40 @@ async def test_a_dropped_node_does_not_come_back_in_anothers_rows(program: Progr
     assert not program.service.is_subscribed(NODE)
 
 
+async def test_what_is_fetched_of_a_node_that_is_closed_meanwhile_is_not_stored(
+    program: Program, database: Database
+) -> None:
+    program.service.publish(NODE, "a", "of before", told=False)
+    copy, synchroniser = program.copy(), program.replica._open.synchroniser
+    hold = program.service.hold("items")
+    doubt(copy, refetch("a"))
+    synchroniser.want(copy)
+    await hold.reached()
+    synchroniser.closing.shut(copy, "the node was deleted")
+    hold.release()
+    await program.settled()
+    assert not any("of before" in xml for xml in await database.read(items.xml_by_ids, copy.record.id, ["a"]))
+
+
+async def test_a_node_that_is_opened_again_does_not_rest_for_its_former_listing(program: Program) -> None:
+    copy = program.copy()
+    copy.pace = Pace(rest_until=asyncio.get_running_loop().time() + 1e6)
+    program.replica._open.synchroniser.closing.shut(copy, "the service says forbidden", refused=True)
+    await program.follow()
+
+
+async def test_a_listing_that_ends_when_its_node_is_closed_tells_nothing_of_the_node(program: Program) -> None:
+    copy, synchroniser = program.copy(), program.replica._open.synchroniser
+    hold = program.service.hold("items")
+    doubt(copy, RELIST)
+    synchroniser.want(copy)
+    await hold.reached()
+    synchroniser.closing.shut(copy, "the service says forbidden", refused=True)
+    hold.release()
+    await program.settled()
+    assert (copy.pace, copy.doubts) == (Pace(), CLEAR)
+
+
 async def test_a_node_deleted_through_a_session_is_not_served(program: Program) -> None:
     async with program.replica.session() as session:
         for node in (await session.scalars(select(PubsubNode))).unique():
@@ -89,7 +127,7 @@ async def test_an_owner_who_ends_the_own_subscription_is_subscribed_again(progra
     SubElement(SubElement(iq, f"{{{NS_OWNER}}}pubsub"), f"{{{NS_OWNER}}}subscriptions", {"node": NODE})
     request = read_request(iq, JULIET)
     assert isinstance(request, WriteRequest)
-    write = program.replica.begin_write(request)
+    write = program.port.begin_write(request, ())
     assert write is not None
     program.service.nodes[NODE].subscribers.clear()
     program.acknowledge(write)

@@ -72,6 +72,21 @@ async def test_cursors_of_an_earlier_session_are_not_believed(program: Program) 
     await is_hit_as_the_service_answers(program, 2)
 
 
+async def test_what_is_answered_before_the_node_is_listed_again_names_no_cursors_of_an_earlier_session(
+    program: Program,
+) -> None:
+    assert (await read(program, 2)).rsm is not None
+    program.stream.turn(Session.LOST)
+    program.service.retract(NODE, "i5", told=False)
+    program.service.publish(NODE, "i5", "first i5", told=False)  # looks the same, and is another one
+    hold = program.service.hold("items")
+    program.stream.turn(Session.FRESH)
+    await hold.reached()
+    answer = await program.replica.get_items(SERVICE, NODE, max_items=2, policy=Policy.ONLY_COPY)
+    assert (answer.stale, answer.rsm) == (True, None)
+    hold.release()
+
+
 async def test_of_a_large_node_only_the_cursors_that_the_programs_limits_need_are_asked_for(
     database: Database,
 ) -> None:

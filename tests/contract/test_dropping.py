@@ -156,14 +156,14 @@ async def test_a_reset_drops_all_copies_and_what_was_learnt_and_no_table_of_the_
     await program.follow("other")
     await database.write(lambda conn: conn.execute(text("CREATE TABLE mine (id INTEGER)")))
     await database.write(lambda conn: conn.execute(text("INSERT INTO mine VALUES (7)")))
-    assert program.replica.ways(SERVICE) != Ways()
+    assert program.ways(SERVICE) != Ways()
 
     await program.replica.reset()
 
     assert (await stored(database), program.replica.nodes()) == (([], 0), [])
     assert not service.is_subscribed(NODE)
     assert not service.is_subscribed("other")
-    assert program.replica.ways(SERVICE) == Ways()
+    assert program.ways(SERVICE) == Ways()
     assert await database.read(nodes.load_ways) == {}
     assert await database.read(lambda conn: conn.execute(text("SELECT count(*) FROM newsstand_account")).scalar()) == 0
     assert await database.read(lambda conn: conn.execute(text("SELECT id FROM mine")).scalar()) == 7

@@ -12,7 +12,9 @@ import pytest
 from newsstand import Analyser
 from newsstand.errors import TooSlow
 from newsstand.model import Origin, SyncState
+from newsstand.rules.doubts import Chores
 from newsstand.state import slots
+from newsstand.state.doubts import due
 from newsstand.storage.database import Database
 from newsstand.xmpp.transport import Session
 from tests.fakes.hold import SECONDS
@@ -134,11 +136,11 @@ async def test_news_of_others_are_looked_into_meanwhile(database: Database, serv
         well.publish(NODE, "c", "without contents")
         well.publish(NODE, "a", "without contents")
         copy = program.copy(at=WELL)
-        copy.confirm = copy.revalidate = True
+        due(copy, Chores(confirm=True, revalidate=True))
         program.replica._open.synchroniser.want(copy)
         async with asyncio.timeout(SECONDS):
-            while copy.work is not None or copy.inbox or copy.doubtful:
-                await asyncio.wait({copy.work} if copy.work else {asyncio.ensure_future(copy.changed.wait())})
+            while copy.work.task is not None or copy.inbox or copy.doubtful:
+                await asyncio.wait({copy.work.task} if copy.work.task else {asyncio.ensure_future(copy.changed.wait())})
         answer = await program.read(at=WELL)
         assert (answer.origin, [item.id for item in answer.items]) == (Origin.COPY, ["b", "c", "a"])
 
@@ -239,7 +241,7 @@ async def test_one_that_somebody_waits_for_goes_first(database: Database, servic
         await held.reached()
         wanted = SIX[0]  # it was read first, and comes last
         asked = asyncio.ensure_future(program.replica.synchronise(SERVICE, wanted))
-        while not program.copy(wanted).urgent:
+        while not program.replica._open.synchroniser.is_waited_for(program.copy(wanted)):
             await asyncio.wait({asked}, timeout=SOON)
         held.release()
         await asked

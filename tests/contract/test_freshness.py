@@ -11,7 +11,9 @@ import pytest
 from newsstand import Analyser, Policy
 from newsstand.errors import ConfigurationError, NotInCopy, StanzaError
 from newsstand.model import Answer, Origin, RsmQuery, SyncState
+from newsstand.rules.doubts import RELIST
 from newsstand.state.copies import Copy
+from newsstand.state.doubts import doubt
 from newsstand.storage.database import Database
 from newsstand.xmpp.transport import Session
 from tests.fakes.hold import SECONDS
@@ -166,7 +168,7 @@ async def test_an_answer_that_news_overtook_is_compared_with_nothing(
     await hold.reached()
     if overtaken:
         program.service.publish(NODE, "b", "newer than the answer")
-        await program.replica.quiet(program.copy().key)
+        await program.copy().inbox.quiet()
     hold.release()
     await reading
     assert bool(compared) is not overtaken
@@ -189,7 +191,7 @@ async def test_a_copy_that_failed_is_tried_again_for_whoever_is_content_with_it(
         assert (await read(program, Policy.SERVE_STALE)).stale
         await program.settled()
         assert len(program.service.requests) == requests, "it failed a moment ago"
-        copy.failed_at -= 3600
+        program.replica._open.synchroniser._retrying._failed_at[copy] -= 3600
         assert (await read(program, Policy.SERVE_STALE)).stale
         await program.serves_live()
 
@@ -208,7 +210,8 @@ async def test_a_node_that_fails_is_tried_again_later_each_time(
         expected: list[float] = []
         pauses: list[float] = []
         enough = asyncio.Event()
-        save = context.save
+        storing = program.replica._open.leading.storing
+        save = storing.save
 
         async def look(copy: Copy, **changes: Any) -> bool:
             if changes.get("state") is SyncState.FAILED:
@@ -218,7 +221,7 @@ async def test_a_node_that_fails_is_tried_again_later_each_time(
                     enough.set()
             return await save(copy, **changes)
 
-        monkeypatch.setattr(context, "save", look)
+        monkeypatch.setattr(storing, "save", look)
         await program.follow()
         for expected in ([0.02, 0.04, 0.06, 0.06], [0.02, 0.04]):
             pauses.clear()
@@ -243,7 +246,7 @@ async def test_where_the_service_cannot_answer_an_older_copy_stands_in(program: 
 async def test_a_copy_that_is_closed_while_it_is_read_does_not_answer(program: Program) -> None:
     reading = asyncio.ensure_future(program.replica.get_items(SERVICE, NODE))
     await asyncio.sleep(0)  # it is being read, in a thread; what was read comes no sooner than this task waits
-    program.replica._open.synchroniser.shut(program.copy(), "refused meanwhile")
+    program.replica._open.synchroniser.closing.shut(program.copy(), "refused meanwhile")
     program.service.refuse("items", "forbidden", "auth")
     with pytest.raises(StanzaError, match="forbidden"):
         await reading
@@ -257,7 +260,7 @@ async def test_a_search_finds_nothing_of_a_copy_that_is_closed(program: Program,
 
     def close() -> asyncio.Future[None] | None:
         if how == "refused":
-            program.replica._open.synchroniser.shut(program.copy(), "refused meanwhile", refused=True)
+            program.replica._open.synchroniser.closing.shut(program.copy(), "refused meanwhile", refused=True)
             return None
         return asyncio.ensure_future(program.replica.purge(SERVICE, NODE))
 
@@ -313,7 +316,7 @@ async def test_what_was_told_while_a_listing_was_lost_is_in_the_next_read(databa
     async with at_work(database, service) as program:
         await program.follow()
         lost = service.hold("items")
-        program.copy().relist = True
+        doubt(program.copy(), RELIST)
         program.replica._open.synchroniser.want(program.copy())
         await lost.reached()
         service.publish(NODE, "d", "told meanwhile")

@@ -445,7 +445,7 @@ async def test_so_they_are_when_the_programs_own_request_is_answered(
             contacts.accounts[contact].be_good()  # type: ignore[attr-defined]
         request = ItemsRequest(NodeKey(JULIET, CONTACTS[0], NODE))
         answer = contacts.accounts[CONTACTS[0]].carry_out(read(items_request(NODE), JULIET))
-        program.replica.observe(request, answer, None)
+        program.port.replied(program.ask(request), answer)
         for contact in CONTACTS:
             await program.becomes_live(at=contact)
 

@@ -9,7 +9,7 @@ from newsstand import Analyser
 from newsstand.errors import NotInCopy
 from newsstand.model import NS_RSM, ItemsRequest, NodeKey, Origin, Policy, SyncState
 from newsstand.rules.behaviour import Way
-from newsstand.rules.policy import Fetch, Serve
+from newsstand.serving.steps import Ask, Served
 from newsstand.storage.database import Database
 from newsstand.xmpp.transport import Session
 from tests.fakes.hold import Hold
@@ -74,7 +74,7 @@ async def test_what_came_is_fetched_before_the_contents_are_listed(database: Dat
         program.stream.turn(Session.LOST)
         service.publish(NODE, "new", "while away", told=False)
         service.publish(NODE, "newer", "while away", told=False)
-        moved = service.overwritten is Way.LAST and program.replica.ways(SERVICE).disco_order is not Way.UNKNOWN
+        moved = service.overwritten is Way.LAST and program.ways(SERVICE).disco_order is not Way.UNKNOWN
         service.publish(NODE, "i2", "rewritten", told=False)
         listed = service.counted("items")
         program.stream.turn(Session.FRESH)
@@ -142,7 +142,7 @@ async def test_large_nodes_are_listed_one_at_a_time_and_small_ones_meanwhile(
             nonlocal most
             copies = [program.copy(name) for name in names]
             under_way.clear()
-            under_way.update(copy.key.node for copy in copies if copy.listing)
+            under_way.update(copy.key.node for copy in copies if copy.listing.under_way)
             most = max(most, len(under_way))
             return 3
 
@@ -179,8 +179,8 @@ async def test_what_a_passing_read_shows_is_in_the_copy_for_whoever_is_offline_n
         assert contents(answer) == [("i5", "rewritten")]
         await program.settled()
         request = ItemsRequest(NodeKey(JULIET, SERVICE, NODE), ("i5",))
-        assert isinstance(program.replica.decide(request), Fetch)
-        assert isinstance(program.replica._open.reading.decide(request, max_age=60), Serve), "it was seen a moment ago"
+        assert isinstance(await program.comes_to(request), Ask)
+        assert isinstance(await program.comes_to(request, max_age=60), Served), "it was seen a moment ago"
         program.stream.turn(Session.LOST)
         stale = await program.replica.get_items(SERVICE, NODE, item_ids=("i5",))
         assert (contents(stale), stale.stale) == ([("i5", "rewritten")], True)
@@ -212,7 +212,7 @@ async def test_a_listing_that_is_interrupted_goes_on_where_it_was_if_the_session
     async with at_work(database, service, page_size=PAGE) as program:
         await read_until_cut(program, page=3)
         assert not program.copy().record.complete
-        assert program.copy().pages is not None
+        assert program.copy().listing.pages is not None
         if news:  # it came over the resumed stream, between two pages
             service.mischief.hold()
             service.publish(NODE, "i0", "rewritten")
@@ -278,7 +278,7 @@ async def test_no_program_is_served_with_a_part_by_an_analyser_s_policy(database
         await program.replica.get_items(SERVICE, NODE, item_ids=("i1", "i2"), policy=Policy.ONLY_SERVICE)
         await program.settled()
         assert program.copy().record.item_count == 2
-        assert not isinstance(program.replica.decide(ItemsRequest(NodeKey(JULIET, SERVICE, NODE))), Serve)
+        assert isinstance(await program.comes_to(ItemsRequest(NodeKey(JULIET, SERVICE, NODE))), Ask)
         with pytest.raises(NotInCopy):
             await program.replica.get_items(SERVICE, NODE)
 

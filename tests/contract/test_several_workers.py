@@ -53,7 +53,7 @@ async def test_what_is_told_is_in_the_next_read_of_whoever_was_told(workers: Wor
             workers.service.retract(NODE, f"n{number}")
             assert contents(await second.read()) == workers.service.contents(NODE)
         await first.settled()
-        await until(lambda: not second.copy().awaited, second)
+        await until(lambda: not second.copy().elsewhere.awaited, second)
         await serves(second)
 
 
@@ -63,7 +63,7 @@ async def test_evicted_items_are_not_served_by_others_while_they_are_looked_up(w
         hold = workers.service.hold("ids")
         workers.service.publish(NODE, "c", "new")
         await hold.reached()
-        await first.replica.quiet(first.copy().key)
+        await first.copy().inbox.quiet()
         await asks(second)
         hold.release()
         await first.settled()
@@ -80,7 +80,7 @@ async def test_what_the_one_that_follows_did_not_hear_is_handed_to_it(
         workers.service.publish(NODE, "a", "told to the second alone")
         workers.service.streams.append(first.stream)
         await asks(second)
-        await until(lambda: not second.copy().awaited, second)
+        await until(lambda: not second.copy().elsewhere.awaited, second)
         await asks(second)
         await second.settled()
         await lead_of(first).look()
@@ -102,7 +102,7 @@ async def test_an_own_write_is_in_the_next_read_of_whoever_wrote_it(
         workers.service.streams.append(second.stream)
         answer = await second.read()
         assert ("c", "mine") in contents(answer)
-        await until(lambda: not second.copy().awaited, second)
+        await until(lambda: not second.copy().elsewhere.awaited, second)
         assert ("c", "mine") in contents(await second.read())
         await second.settled()
         await lead_of(first).look()
@@ -274,11 +274,11 @@ async def test_what_was_begun_under_an_earlier_generation_is_not_stored(workers:
         await until(lambda: leads(second), second)
         await second.serves_live()
         record, copy = (await standing(second)).record, first.copy()
-        context = first.replica._open.context
-        assert copy.led  # it does not know better yet
+        storing = lead_of(first).storing
+        assert copy.lease.ours  # it does not know better yet
         writes: list[Callable[[], Awaitable[Any]]] = [
-            lambda: context.write(copy, items.apply, copy.record.id, [Remove(("a",))], 1),
-            lambda: context.save(copy, state=SyncState.FAILED),
+            lambda: storing.write(copy, items.apply, copy.record.id, [Remove(("a",))], 1),
+            lambda: storing.save(copy, state=SyncState.FAILED),
         ]
         for write in writes:
             with pytest.raises(LeaseLost):

@@ -14,7 +14,9 @@ from newsstand import Policy
 from newsstand.errors import ListingError, NotInCopy, StanzaError
 from newsstand.model import SyncState
 from newsstand.rules.behaviour import Way
+from newsstand.rules.doubts import RELIST
 from newsstand.state.context import DAY, wall_clock
+from newsstand.state.doubts import doubt
 from newsstand.storage.database import Database
 from newsstand.storage.statements import items
 from newsstand.sync.subscriptions import UNANSWERED
@@ -210,9 +212,9 @@ async def goes_on(program: Program) -> None:
     """News arrive, and the copy holds them."""
     await program.serves_live()
     assert program.service.is_subscribed(NODE)
-    heard = program.copy().heard
+    heard = program.copy().inbox.heard
     program.service.publish(NODE, "a", "news")
-    assert program.copy().heard > heard
+    assert program.copy().inbox.heard > heard
     await program.serves_live()
 
 
@@ -382,7 +384,8 @@ async def test_a_copy_that_was_not_live_for_long_is_subscribed_to_again_before_i
     async with at_work(database, service) as program:
         await program.follow()
         copy = program.copy()
-        copy.relist, copy.confirmed_at = True, -math.inf
+        doubt(copy, RELIST)
+        copy.session.confirm(-math.inf)
         service.forget_subscription(NODE)
         program.replica._open.synchroniser.want(copy)
         await program.settled()

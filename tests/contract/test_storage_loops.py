@@ -88,7 +88,7 @@ async def test_programs_in_loops_of_their_own_are_workers_that_share_the_nodes(u
             await asyncio.to_thread(met.wait)
             answer = await program.read()
             serves = answer.origin is Origin.COPY and not answer.stale and contents(answer) == service.contents(NODE)
-            led = program.copy().led
+            led = program.copy().lease.ours
             await asyncio.to_thread(met.wait)
         await shared.release(database)
         return led, serves

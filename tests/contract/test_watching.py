@@ -308,4 +308,4 @@ def refuse(program: Program) -> None:
     """A read of the program is refused, at this moment."""
     stanza = Element("{jabber:client}iq", {"type": "error", "from": SERVICE})
     request = ItemsRequest(NodeKey(JULIET, SERVICE, NODE))
-    program.replica.note_error(request, StanzaError("auth", "forbidden"), stanza)
+    program.port.failed(program.ask(request), StanzaError("auth", "forbidden"), stanza)

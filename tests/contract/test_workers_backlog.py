@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import Connection, select
 
 from newsstand.model import SyncState
-from newsstand.state.context import Context
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import Worker, table
 from newsstand.storage.statements import doubt_rows, owners
 from newsstand.storage.statements import nodes as statements
+from newsstand.workers.storing import Storing
 from tests.contract._storage import Gate
 from tests.contract._workers import Workers, database_of, die, lead_of, leads, serves, standing, until
 from tests.fakes.hold import SECONDS, Hold
@@ -50,12 +50,12 @@ async def test_the_lease_is_put_off_while_what_a_beat_led_to_waits_to_be_stored(
         lead, database = lead_of(only), database_of(only)
         hold = Hold()
 
-        async def saving(self: Context, *_: Any, **__: Any) -> bool:
+        async def saving(self: Storing, *_: Any, **__: Any) -> bool:
             await hold.wait()
             return True
 
         await database.write(owners.age, lead.worker, "by some accident", None)
-        monkeypatch.setattr(Context, "save", saving)
+        monkeypatch.setattr(Storing, "save", saving)
         lead.holding.ready = ready
         first = asyncio.ensure_future(lead._beat())
         await hold.reached()
@@ -190,6 +190,6 @@ async def test_who_waits_for_a_node_that_is_just_given_up_lets_that_be_stored(wo
             await giving_up
             await lead.look()
             await waiting
-        assert copy.led
+        assert copy.lease.ours
         await only.replica.settled()
         await serves(only)

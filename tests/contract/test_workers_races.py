@@ -4,6 +4,8 @@ doubted while a read, a write or a look is under way, or while the database cann
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,11 +16,14 @@ from newsstand import Analyser, Replica
 from newsstand.config import Settings
 from newsstand.errors import DatabaseError, NewsstandError, StanzaError
 from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
-from newsstand.rules.policy import Serve
-from newsstand.state.context import Context
+from newsstand.rules.doubts import RELIST
+from newsstand.serving.steps import Form, Read, Rows, Served
+from newsstand.state.doubts import doubt
+from newsstand.state.work import Pace
 from newsstand.storage.statements import answers, items, owners, polls
 from newsstand.sync import parsing
 from newsstand.workers.processes import this_process
+from newsstand.workers.storing import Storing
 from newsstand.xmpp.transport import Session
 from tests.contract._storage import Gate
 from tests.contract._workers import (
@@ -92,9 +97,9 @@ async def test_an_own_write_that_is_acknowledged_while_another_lists_the_node_do
         second.acknowledge(write)
         hold.release()
         await first.settled()
-        await until(lambda: not second.copy().awaited, second)
+        await until(lambda: not second.copy().elsewhere.awaited, second)
         await look_around(second)
-        assert not second.copy().behind
+        assert not second.copy().doubts.own_write
         await serves(second)
 
 
@@ -108,29 +113,45 @@ async def test_a_retract_that_comes_while_the_rows_are_read_is_not_taken_for_sto
 
         async def reading(statement: Any, *args: Any, **kwargs: Any) -> Any:
             result = await read(statement, *args, **kwargs)
-            if not second.copy().awaited:
+            if not second.copy().elsewhere.awaited:
                 workers.service.retract(NODE, "a")  # told while the answer is on its way
             return result
 
         monkeypatch.setattr(database, "read", reading)
-        await second.replica._open.reading._look_at(second.copy())
+        step = second.replica._open.driver._begin(Read(READ, math.inf, Form.ITEMS))
+        assert isinstance(step, Rows)
+        await second.replica._open.driver._rows(step)
         monkeypatch.undo()
-        assert second.copy().awaited
+        assert second.copy().elsewhere.awaited
         workers.service.streams.append(first.stream)
         await asks(second)
 
 
 async def test_others_are_told_of_a_doubt_before_its_node_rests(workers: Workers) -> None:
     async with workers.pair() as (first, second):
-        first.copy().rest_until = asyncio.get_running_loop().time() + 1e6
+        first.copy().pace = Pace(rest_until=asyncio.get_running_loop().time() + 1e6)
         write = first.write("publish", item=("c", "mine"))
         workers.service.publish(NODE, "c", "mine", told=False)
-        first.replica.end_write(write, None)
+        first.port.end_write(write, None)
         await asks(first)
         async with asyncio.timeout(SECONDS):
             while not (await standing(second)).doubted:
                 await lead_of(second).look()
         await asks(second)
+
+
+async def test_a_write_that_a_session_ended_on_is_looked_up_by_the_worker_that_follows_the_node(
+    workers: Workers,
+) -> None:
+    async with workers.pair() as (first, second):
+        second.write("publish", item=("c", "mine"))
+        workers.service.publish(NODE, "c", "mine", told=False)
+        second.stream.turn(Session.LOST, Session.FRESH)
+        assert await second.served_live() is None
+        await look_around(second, first)
+        await serves(first)
+        await look_around(second)
+        await serves(second)
 
 
 async def test_hints_that_never_end_keep_no_look_away(workers: Workers) -> None:
@@ -153,7 +174,7 @@ async def refused_on_a_doubt(workers: Workers) -> AsyncIterator[tuple[Program, P
     """The second doubted what the first follows, who was refused when it looked into that. Now all is allowed."""
     async with workers.pair() as (first, second):
         workers.service.refuse("items", "forbidden", "auth")
-        second.copy().relist = True
+        doubt(second.copy(), RELIST)
         asked = asyncio.ensure_future(lead_of(second).have_settled(second.copy()))
         await have_look(asked.done, first, second)
         with pytest.raises(NewsstandError, match="forbidden"):
@@ -244,10 +265,10 @@ async def test_what_one_left_another_can_synchronise(workers: Workers) -> None:
 async def test_what_a_worker_left_while_its_own_doubt_was_open_it_can_synchronise(workers: Workers) -> None:
     async with workers.pair() as (_, second):
         hold = workers.service.hold("items")  # nobody settles the doubt meanwhile
-        second.copy().relist = True
+        doubt(second.copy(), RELIST)
         lead_of(second).sharing.want(second.copy())
         await second.settled()
-        assert second.copy().doubted
+        assert second.copy().elsewhere.doubted
         second.acknowledge(second.write("unsubscribe"))
         await second.settled()
         assert leads(second)
@@ -275,9 +296,11 @@ async def test_a_replica_that_is_still_opening_can_be_asked(workers: Workers, mo
         try:
             await hold.reached()
             for _ in range(2):
-                decision = replica.decide(READ)
-                assert not isinstance(decision, Serve) or decision.stale  # it has no session yet
-                await replica._open.reading.look(READ)
+                assert replica.port is not None
+                step = replica.port.read(READ, SECONDS, ())
+                if isinstance(step, Rows):
+                    step = await replica.port.go_on(step)
+                assert not isinstance(step, Served) or step.made_of.stale  # it has no session yet
         finally:
             hold.release()
             await opening
@@ -295,15 +318,38 @@ async def test_rows_that_are_newer_than_the_decision_to_serve_them_are_not_serve
         hold, scan = workers.service.hold("ids"), database.scan
 
         async def scanning(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            if statement is answers.take_items and ("c", "new") not in workers.service.contents(NODE):
+            if statement is answers.find and ("c", "new") not in workers.service.contents(NODE):
                 workers.service.publish(NODE, "c", "new")  # stored at once; what it evicted is looked up later
-                await first.replica.quiet(first.copy().key)
+                await first.copy().inbox.quiet()
             return await scan(statement, *args, **kwargs)
 
         monkeypatch.setattr(database, "scan", scanning)
         answer = await reader.read()
         assert contents(answer) == workers.service.contents(NODE)
         hold.release()
+
+
+async def test_what_another_worker_changes_while_it_is_read_is_read_once_more_and_is_no_error(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with workers.pair() as (_, second):
+        standing_now, calls = polls.standing, 0
+
+        def changing(conn: Any, node_id: int) -> Any:
+            nonlocal calls
+            calls += 1
+            found = standing_now(conn, node_id)
+            if calls != 2 or found is None:
+                return found
+            return found._replace(record=dataclasses.replace(found.record, revision=found.record.revision + 1))
+
+        monkeypatch.setattr(polls, "standing", changing)
+        step = await second.comes_to(READ)
+        monkeypatch.undo()
+        assert isinstance(step, Served)
+        assert not step.made_of.stale
+        assert calls == 4, "before and after the rows, twice"
+        assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 async def test_an_overtaken_worker_that_learns_of_it_serves_nothing_as_live_meanwhile(
@@ -352,7 +398,7 @@ async def test_a_worker_does_not_write_what_it_remembers_of_a_node_that_another_
     async with workers.pair(retry_first=100.0) as (first, second):
         lead_of(second).stop()  # so that it goes on remembering the node as live
         workers.service.refuse("items", "internal-server-error", "wait")
-        first.copy().relist = True
+        doubt(first.copy(), RELIST)
         first.replica._open.synchroniser.want(first.copy())
         await first.settled()
         assert (await standing(first)).record.state is SyncState.FAILED
@@ -450,7 +496,7 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
     await leave_to_parse(workers)
     hold = hold_parsing(monkeypatch)
     workers.service.hold("items")
-    loop, take, write = asyncio.get_running_loop(), owners.take, Context.write
+    loop, take, write = asyncio.get_running_loop(), owners.take, Storing.write
     async with workers.database() as database:
         gate, led = Gate(database), []
 
@@ -459,14 +505,14 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
             gate.wait()
             return take(*args)
 
-        async def writing(self: Context, copy: Any, statement: Any, *args: Any) -> Any:
+        async def writing(self: Storing, copy: Any, statement: Any, *args: Any) -> Any:
             if statement is items.store_parsed:
-                led.append(copy.led)
+                led.append(copy.lease.ours)
                 gate.open()  # this comes behind the taking, and builds on what was so before it
             return await write(self, copy, statement, *args)
 
         monkeypatch.setattr(owners, "take", taking)
-        monkeypatch.setattr(Context, "write", writing)
+        monkeypatch.setattr(Storing, "write", writing)
         async with at_work(database, workers.service) as only:
             await until(lambda: leads(only), only)
             await parses(only)
@@ -632,7 +678,7 @@ async def test_a_doubt_of_a_node_that_is_closed_keeps_nobody_waiting(workers: Wo
             await first.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
         await first.settled()
         copy = second.copy()
-        copy.relist = True
+        doubt(copy, RELIST)
         async with asyncio.timeout(SECONDS):
             with pytest.raises(NewsstandError, match="forbidden"):
                 await lead_of(second).have_settled(copy)

@@ -166,7 +166,9 @@ class FakeProgram(Program):
         request = read_request(iq, self.account)
         assert request is not None
         assert not isinstance(request, ItemsRequest)
-        write = self.replica.begin_write(request)
+        port = self.replica.port
+        assert port is not None
+        write = port.begin_write(request, ())
         outcome: Element | StanzaError | None = None
         try:
             outcome = await self._stream.iq("set", service, payload, timeout=5.0)
@@ -175,7 +177,7 @@ class FakeProgram(Program):
             raise
         finally:
             if write is not None:
-                self.replica.end_write(write, outcome)
+                port.end_write(write, outcome)
 
     async def begin_session(self) -> None:
         await self.end_session()

@@ -149,7 +149,8 @@ class Program(abc.ABC):
         await self.replica.settled()  # what is under way is not what looks
         opened = self.replica._open
         for copy in opened.context.copies:
-            copy.answered_at = copy.confirmed_at = -math.inf
+            copy.checked.answered(-math.inf)
+            copy.session.confirm(-math.inf)
         opened.housekeeping.make_round()
         await self.replica.settled()
 

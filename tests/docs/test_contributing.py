@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests"
 CODE = re.compile(r"`([^`]+)`")
 
 
@@ -23,16 +24,30 @@ def test_each_package_and_module_has_a_row() -> None:
     assert {name for names, _ in rows() for name in names} == there
 
 
-def test_the_tests_that_are_named_are_there() -> None:
-    missing = []
+def named_tests() -> list[str]:
+    """What the table names, as patterns below tests/: a folder counts for the names after it."""
+    patterns = []
     for _, named in rows():
         folder = ""
         for name in named:
-            if "/" in name:
-                folder = name.rpartition("/")[0] if name.endswith(".py") else folder
-                path = name
-            else:
-                path = f"{folder}/{name}" if name.endswith(".py") else name
-            if not list((ROOT / "tests").glob(path)):
-                missing.append(path)
-    assert missing == []
+            if "/" in name and name.endswith(".py"):
+                folder = name.rpartition("/")[0]
+            patterns.append(f"{folder}/{name}" if "/" not in name and name.endswith(".py") else name)
+    return patterns
+
+
+def test_the_tests_that_are_named_are_there() -> None:
+    assert [pattern for pattern in named_tests() if not list(TESTS.glob(pattern))] == []
+
+
+def test_each_file_of_tests_is_named() -> None:
+    named = {path for pattern in named_tests() for path in TESTS.glob(pattern)}
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    missing = []
+    for path in TESTS.rglob("test_*.py"):
+        name = path.relative_to(TESTS).as_posix()
+        if name.startswith(("docs/", "contract/services/")) or f"`{name}`" in text:
+            continue
+        if named.isdisjoint({path, *path.parents}):
+            missing.append(name)
+    assert sorted(missing) == []

@@ -11,7 +11,9 @@ from xml.etree.ElementTree import Element, SubElement, fromstring
 from newsstand import Analyser, Replica
 from newsstand.config import Settings
 from newsstand.model import NS_PUBSUB, Answer, ItemsRequest, NodeKey, Origin, SyncState
-from newsstand.rules.policy import Serve
+from newsstand.rules.behaviour import Ways
+from newsstand.serving.port import Port
+from newsstand.serving.steps import Ask, Read, Rows, Served, Step, Wait
 from newsstand.serving.writes import Write
 from newsstand.state.copies import Copy
 from newsstand.storage.database import Database
@@ -74,14 +76,31 @@ class Program:
 
     async def served_live(self, node: str = NODE) -> list[tuple[str, str]] | None:
         """What a read would be answered with at this moment, from the copy as live; None where it would not."""
-        request = ItemsRequest(NodeKey(JULIET, SERVICE, node))
-        decision = self.replica.decide(request)
-        if not isinstance(decision, Serve) or decision.stale or decision.wait:
-            return None
-        if self.replica.reads_now(request):
-            return [_id_and_text(xml) for xml in self.replica.read_xml(request, decision.take)]
-        reply = await self.replica.find_reply(request, decision)
-        return None if reply is None else [_id_and_text(xml) for xml in reply.texts]
+        step = self.port.read(ItemsRequest(NodeKey(JULIET, SERVICE, node)), SECONDS, ())
+        if isinstance(step, Rows):
+            step = await self.port.go_on(step)
+        served = isinstance(step, Served) and not step.made_of.stale
+        return [_id_and_text(xml) for xml in step.found] if isinstance(step, Served) and served else None
+
+    async def comes_to(self, request: ItemsRequest, max_age: float | None = None) -> Step:
+        """What an adapter's read of this comes to; with the age, as if its analyser said so."""
+        driver = self.replica._open.driver
+        step = driver.begin(Read(request, asyncio.get_running_loop().time() + SECONDS, max_age=max_age))
+        return await driver.go_on(step) if isinstance(step, Rows | Wait) else step
+
+    @property
+    def port(self) -> Port:
+        """What an adapter asks of the replica."""
+        assert self.replica.port is not None
+        return self.replica.port
+
+    def ask(self, request: ItemsRequest) -> Ask:
+        """The service is asked now, by an adapter: what it answers goes to the port, with this."""
+        return Ask(Read(request, 0.0), "a test says so", basis=self.replica._open.asking.basis(request))
+
+    def ways(self, service: str = SERVICE) -> Ways:
+        """What is known of a service's ways."""
+        return self.replica._open.context.ways(service)
 
     def write(self, action: str, item: tuple[str, str] | None = None, *, node: str = NODE) -> Write:
         """Begin a write of the program's own to a node that is followed."""
@@ -103,10 +122,10 @@ class Program:
         request = read_request(iq, JULIET)
         assert request is not None
         assert not isinstance(request, ItemsRequest)
-        return self.replica.begin_write(request)
+        return self.port.begin_write(request, ())
 
     def acknowledge(self, write: Write) -> None:
-        self.replica.end_write(write, Element("{jabber:client}iq", {"type": "result", "from": self.service.jid}))
+        self.port.end_write(write, Element("{jabber:client}iq", {"type": "result", "from": self.service.jid}))
 
     def publish_untold(self, item_id: str, text: str) -> None:
         """Publish at a service that does not tell the publisher."""

@@ -67,18 +67,18 @@ class Worker:
 
     async def follows(self) -> dict[str, bool]:
         copies = list(self.replica._open.context.copies)
-        return {copy.key.node: copy.record.state is SyncState.LIVE for copy in copies if copy.led and copy.followed}
+        return {
+            copy.key.node: copy.record.state is SyncState.LIVE for copy in copies if copy.lease.ours and copy.followed
+        }
 
     async def explain(self, node: str) -> str:
         context = self.replica._open.context
         for copy in context.copies:
             if copy.key.node == node:
                 doubts = await context.database.read(doubt_rows.doubts_of, [copy.record.id])
-                told = {
-                    name: value for name, value in vars(copy).items() if value not in (None, False, 0, [], {}, set())
-                }
-                for name in ("cursors", "removed", "changed", "_stored", "payloads", "recent"):
-                    told.pop(name, None)
+                parts = (copy.record, copy.lease, copy.doubts, copy.chores, copy.pace, copy.work, copy.closing)
+                waiting = f"{len(copy.inbox)} to be stored, listing {copy.listing.under_way}"
+                told = f"{', '.join(map(str, parts))}, {waiting}"
                 leading = self.replica._open.leading
                 raised = leading.doubting._raised.get(copy)
                 return f"hears {leading.hears(copy)}, raised {raised}, {doubts}, {told}"

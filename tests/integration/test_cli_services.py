@@ -52,7 +52,7 @@ async def test_what_tells_of_no_nodes_is_said(cli: Cli, prosody: Prosody) -> Non
     login = cli.login(prosody)
     none = await cli("ls", prosody.jid("juliet").partition("@")[2], *login)
     assert (none.code, none.out) == (0, "")
-    assert "of no node" in none.err
+    assert f"of no node, but of {prosody.pubsub}" in none.err
     assert "is not a JID" in (await cli("ls", "@", *login)).error
     assert "nowhere.localhost" in (await cli("ls", "nowhere.localhost", *login)).error
 
@@ -90,8 +90,12 @@ async def test_a_name_that_is_none_brings_what_was_perhaps_meant(
     assert (await cli("sync", prosody.pubsub, node, *cli.login(prosody))).code == 0
     offline = await cli("get", prosody.pubsub, f"x{node}", "--offline")
     assert f"did you mean {node!r}?" in offline.error
+    for verb in ("get", "sync", "watch"):
+        online = await cli(verb, prosody.pubsub, f"x{node}", *cli.login(prosody))
+        assert f"{prosody.pubsub} has no node 'x{node}'" in online.error
+        assert f"did you mean {node!r}?" in online.error
+    assert "did you mean 'blog'?" in (await cli("search", "--type", "blgo")).error
     for argv, what in (
-        (("--type", "blgo"), "there is no type 'blgo': did you mean 'blog'?"),
         (("--node", f"x{node}"), f"there is no node 'x{node}': did you mean {node!r}?"),
         (("--service", "elsewhere.example"), f"there is no service 'elsewhere.example': there are {prosody.pubsub}"),
     ):
@@ -128,5 +132,6 @@ async def test_a_service_that_tells_of_its_nodes_by_pages_is_asked_for_all(
     pages: list[str], found: str, asked: list[str]
 ) -> None:
     service: Any = Pages(*pages)
-    assert list(await services._nodes_of(service, "pubsub.example.org")) == found.split()
+    nodes, others = await services._nodes_of(service, "pubsub.example.org")
+    assert (list(nodes), others) == (found.split(), [])
     assert service.asked == asked

@@ -14,6 +14,8 @@ from slixmpp.exceptions import IqError
 
 from newsstand.demo.servers.prosody import Prosody
 from newsstand.model import SyncState
+from newsstand.rules.doubts import RELIST
+from newsstand.state.doubts import doubt
 from tests.conftest import Connect
 from tests.integration._program import (
     NS_PUBSUB,
@@ -104,7 +106,7 @@ async def test_s9_what_slixmpp_takes_for_an_answer_is_no_word_of_the_service(
     await program.follow(node)
     copy = program.replica._open.context.copies.find(program.record(node).key)
     assert copy is not None
-    copy.relist = True  # so that the service is asked
+    doubt(copy, RELIST)  # so that the service is asked
     end = answer_first(program, lambda iq: [forged(iq, stranger)])
     assert ids_of(await program.pubsub.get_items(program.server.pubsub, node)) == ["forged"]
     end()

@@ -99,7 +99,7 @@ async def test_a_large_answer_is_not_handed_over_to_who_was_refused_meanwhile(
             put_together.set_result(None)
             copy = program.replica._open.context.copies.find(program.record(node).key)
             assert copy is not None
-            program.replica._open.synchroniser.shut(copy, "refused meanwhile", refused=True)
+            program.replica._open.synchroniser.closing.shut(copy, "refused meanwhile", refused=True)
         return made
 
     monkeypatch.setattr(asyncio, "to_thread", to_thread)

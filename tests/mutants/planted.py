@@ -107,11 +107,18 @@ MUTANTS = [
         "        undisturbed = True\n",
     ),
     Mutant(
-        "not-subscribed-again",
+        "reset-forgets-session",
         "each fresh session subscribes anew: the node may be another one of its name",
-        "state/copies.py",
-        "        self.subscribed = self.stocked = False\n",
-        "        self.stocked = False\n",
+        "state/resets.py",
+        "    copy.elsewhere.forget()\n    copy.session = NodeSession()\n",
+        "    copy.elsewhere.forget()\n",
+    ),
+    Mutant(
+        "reset-forgets-listing",
+        "a listing that another session interrupted is begun anew",
+        "state/resets.py",
+        "    copy.listing.forget()\n",
+        "",
     ),
     Mutant(
         "fresh-taken-for-resumed",
@@ -147,8 +154,8 @@ MUTANTS = [
         "written-before-acknowledged",
         "a write of the program's own is in no copy before the service has it",
         "serving/writes.py",
-        "        return Write(copy, request, copy.heard, self._context.session_number)\n",
-        "        write = Write(copy, request, copy.heard, self._context.session_number)\n"
+        "        return Write(copy, request, copy.inbox.heard, self._context.session_number)\n",
+        "        write = Write(copy, request, copy.inbox.heard, self._context.session_number)\n"
         "        if request.kind is WriteKind.RETRACT:\n"
         "            self._follower.hear(copy, Notification(request.key, (Retracted(request.item_ids),)))\n"
         "        if request.kind is WriteKind.PUBLISH:\n"
@@ -160,15 +167,15 @@ MUTANTS = [
         "own-write-not-awaited",
         "an acknowledged write is in the next read, told or not",
         "serving/writes.py",
-        "                copy.relist = True  # nobody tells us where it went\n",
+        "                doubts.doubt(copy, RELIST)  # nobody tells us where it went\n",
         "                pass\n",
     ),
     Mutant(
         "close-words-not-looked-up",
         "of two words on an item, close together, it is looked up which one holds",
         "sync/follower.py",
-        "        copy.refetch |= plan.refetch | close\n",
-        "        copy.refetch |= plan.refetch\n",
+        "Doubts(relist=late, refetch=frozenset(close), check_ids=bool(moved))\n",
+        "Doubts(relist=late, check_ids=bool(moved))\n",
     ),
     Mutant(
         "stranger-believed",
@@ -181,10 +188,12 @@ MUTANTS = [
     Mutant(
         "other-account-answers",
         "a copy answers its own account alone",
-        "state/copies.py",
-        "        return self._copies.get(key)\n",
-        "        same = (k for k in self._copies if (k.service, k.node) == (key.service, key.node))\n"
-        "        return self._copies.get(next(same, key))\n",
+        "serving/driver.py",
+        "        copy = self._context.copies.by_key.get(read.request.key)\n        if copy is not None:\n",
+        "        copies, key = self._context.copies.by_key, read.request.key\n"
+        "        same = (k for k in copies if (k.service, k.node) == (key.service, key.node))\n"
+        "        copy = copies.get(next(same, key))\n"
+        "        if copy is not None:\n",
     ),
     Mutant(
         "revision-not-raised",

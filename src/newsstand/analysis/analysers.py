@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -76,7 +76,8 @@ class Analyser:
     With a parser there is nothing else that is found; without one, it is the texts of the payload's elements.
 
     `policy` and `max_age` (seconds) say how the program's reads of such nodes are answered, where a request does not
-    say otherwise: see `Replica.get_items`. Where there is no copy to serve, the service is asked, whatever they say.
+    say otherwise: see `Replica.get_items`. Where there is no copy to serve, the service is asked, whatever they say;
+    but `get_items` raises NotInCopy where the policy is ONLY_COPY.
     """
 
     name: str
@@ -132,6 +133,8 @@ class Analysers:
         self._brought: dict[str, Analyser] = {}
         self._complete = True
         self._built_in = {analyser.name: analyser for analyser in built_in}
+        self.by_name: Mapping[Any, Analyser] = dict(self._built_in)
+        """All that are asked."""
         self._fingerprint: bytes | None = None
 
     def register(self, analyser: Analyser) -> None:
@@ -139,13 +142,17 @@ class Analysers:
         if analyser.name in self._own:
             raise ConfigurationError(f"an analyser named {analyser.name!r} is registered already")
         self._own[analyser.name] = analyser
-        self._fingerprint = None
+        self._change()
 
     def bring(self, analysers: Iterable[Analyser], *, complete: bool = True) -> None:
         """Take the analysers of installed packages, in their order. Not `complete`: there are more, which could not be
         loaded."""
         self._brought = {analyser.name: analyser for analyser in analysers}
         self._complete = complete
+        self._change()
+
+    def _change(self) -> None:
+        self.by_name = dict(self._built_in | self._brought | self._own)
         self._fingerprint = None
 
     def __iter__(self) -> Iterator[Analyser]:
@@ -155,9 +162,7 @@ class Analysers:
         return iter(asked.values())
 
     def find(self, name: str | None) -> Analyser | None:
-        if name is None:
-            return None
-        return self._own.get(name) or self._brought.get(name) or self._built_in.get(name)
+        return self.by_name.get(name)
 
     def words_of(self, name: str | None) -> tuple[str, ...] | None:
         """Which parsed fields of its nodes are words: see `Analyser.words`."""
@@ -209,6 +214,12 @@ class Decided:
 
     analyser: Analyser | None
     analysis: Analysis
+
+
+def may_be_of(analyser: Analyser, node: str, namespaces: Collection[str]) -> bool:
+    """Whether an analyser may match a node of this name, whose payloads have these namespaces."""
+    prefixes, wanted = _several(analyser.node), _several(analyser.namespace)
+    return (not prefixes or node.startswith(prefixes)) and (not wanted or not set(wanted).isdisjoint(namespaces))
 
 
 async def analyse(analysers: Analysers, analysis: Analysis, fetch_type: FetchType, run: Run) -> Decided | None:

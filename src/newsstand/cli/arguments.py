@@ -10,25 +10,35 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from newsstand.cli.conditions import Spelt, condition, joined
+from newsstand.cli.output import plain
 from newsstand.suggesting import did_you_mean
 
 DESCRIPTION = "A live, local, queryable copy of the XMPP PubSub nodes that a program reads."
 EPILOG = """\
 The database is --database, else $NEWSSTAND_DATABASE, else newsstand/newsstand.db in $XDG_DATA_HOME (~/.local/share).
 The account is --account, else $NEWSSTAND_ACCOUNT; commands that only read take the only one in the database.
-Options of a connection that are not given come from $NEWSSTAND_SERVER, $NEWSSTAND_CA_FILE, $NEWSSTAND_PASSWORD_FILE,
+Options of a connection that are not given come from $NEWSSTAND_SERVER, $NEWSSTAND_CA_FILE, $NEWSSTAND_PASSWORD_FILE, \
 $NEWSSTAND_TIMEOUT and $NEWSSTAND_PLAINTEXT (1 or 0).
-The password comes from the password file, else from newsstand-password.JID or newsstand-password in
+The password comes from the password file, else from newsstand-password.JID or newsstand-password in \
 $CREDENTIALS_DIRECTORY, else from the keyring (`keyring set newsstand JID`), else it is asked for.
 That of a PostgreSQL server comes from ~/.pgpass, $PGPASSFILE or $PGPASSWORD, never from an argument.
 """
+"""A paragraph a line."""
+
+
+class Paragraphs(argparse.HelpFormatter):
+    """Wraps each paragraph of a text to the terminal's width."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        return "\n".join(fill(line, width, indent) for line in text.splitlines())
 
 
 class Parser(argparse.ArgumentParser):
     """Tells of wrong usage in one line, and what was perhaps meant."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        super().__init__(allow_abbrev=False, formatter_class=Paragraphs, **options)
 
     def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
         """Each command refuses what is not known to it itself: the parser above it knows none of its options."""
@@ -51,7 +61,7 @@ class Parser(argparse.ArgumentParser):
             self.error(f"there is no {what} {value!r}{hint}")
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"newsstand: {message}; see {self.prog} --help\n")
+        self.exit(2, f"newsstand: {plain(message)}; see {self.prog} --help\n")
 
 
 class Version(argparse.Action):
@@ -232,7 +242,7 @@ def _add_watch(commands: Any) -> None:
         parents=[_connecting()],
         help="each change of a node, as it happens",
         description="Brings the copy of the node up to its service, keeps it so, and tells each change, one line each: "
-        "revision, put or retract, and the item's id.",
+        "revision, put or retract, and the item's id. At a terminal, what was put is shown below.",
     )
     _add_node(command)
     command.add_argument("--since", metavar="REVISION", type=int, help="first what came after this revision")

@@ -46,8 +46,8 @@ def _show(done: copying.Copied) -> None:
         output.print_row(("differs", difference))
     if done.differences:
         return
-    for table in done.tables:
-        output.print_row((table.name, f"{table.rows}", table.digest))
+    tables = [(table.name, f"{table.rows}", table.digest) for table in done.tables]
+    output.print_table(("table", "rows", "digest"), tables, names=1)
     rows = sum(table.rows for table in done.tables)
     there = f", {done.found} of them there already," if done.found else ""
     print(output.plain(f"{rows} rows{there} copied from {done.source} to {done.target}, and equal"))

@@ -78,10 +78,8 @@ def check(args: Any) -> int:
             | ({"done": done, "left": len(left)} if args.repair else {})
         )
     elif problems:
-        for problem in problems:
-            output.print_row((problem.table or "the file", problem.text))
-        for words in done:
-            output.print_row(("repaired", words))
+        rows = [(problem.table or "the file", problem.text) for problem in problems]
+        output.print_table(("where", "what"), rows + [("repaired", words) for words in done], names=1)
     else:
         print("nothing wrong was found")
     if not left:

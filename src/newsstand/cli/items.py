@@ -115,14 +115,14 @@ async def _get_offline(args: Any, service: str) -> Found:
         try:
             answer = await _ask(replica, args, account, service, Policy.ONLY_COPY)
         except NotInCopy as error:
+            told = explained(error, account, service, args.node)
             held = [r.key.node for r in replica.nodes() if r.key[:2] == (account, service) and r.complete]
-            if args.node in held or not (hint := did_you_mean(args.node, held)):
-                raise
-            raise NotInCopy(f"{error}{hint}") from error
+            raise NotInCopy(f"{told}{'' if args.node in held else did_you_mean(args.node, held)}") from error
         return Found.of(answer, replica)
 
 
 async def _get(args: Any, login: Any, service: str) -> Found:
+    from newsstand.cli.services import perhaps_meant
     from newsstand.cli.session import opened
 
     policy = Policy.ONLY_SERVICE if args.refresh else Policy.ASK_WHEN_STALE
@@ -134,7 +134,10 @@ async def _get(args: Any, login: Any, service: str) -> Found:
                 raise
             answer = await _stand_in(client.replica, args, login.account, service, error)
         else:
-            answer = await _ask(client.replica, args, login.account, service, policy)
+            try:
+                answer = await _ask(client.replica, args, login.account, service, policy)
+            except NewsstandError as error:
+                raise await perhaps_meant(client, error, service, args.node) from error
         return Found.of(answer, client.replica)
 
 
@@ -149,12 +152,9 @@ async def _stand_in(replica: Replica, args: Any, account: str, service: str, tro
 
 
 async def _ask(replica: Replica, args: Any, account: str, service: str, policy: Policy) -> Answer:
-    try:
-        return await replica.get_items(
-            service, args.node, item_ids=args.id, max_items=args.max, account=account, policy=policy
-        )
-    except NewsstandError as error:
-        raise explained(error, account, service, args.node) from error
+    return await replica.get_items(
+        service, args.node, item_ids=args.id, max_items=args.max, account=account, policy=policy
+    )
 
 
 def as_shown(item: Item, found: Found) -> Shown:
@@ -219,7 +219,7 @@ async def _search(args: Any, service: str | None, where: dict[str, Any]) -> int:
         )
         records = replica.nodes()
         types = _types(records)
-        hint = "" if page.items else _perhaps_meant(args, service, records, replica.analysers)
+        hint = "" if page.items else _perhaps_meant(args, service, records)
     shown = [Shown(item, types.get(item.key), item.parsed) for item in page.items]
     if args.json:
         output.print_json({"items": [each.facts() for each in shown], "next": page.next, "total": page.total})
@@ -232,16 +232,15 @@ async def _search(args: Any, service: str | None, where: dict[str, Any]) -> int:
     return 0
 
 
-def _perhaps_meant(args: Any, service: str | None, records: Sequence[NodeRecord], analysers: Sequence[Analyser]) -> str:
-    """Where nothing is found because a name is none of those that there are, what it perhaps should be."""
-    types = {record.type for record in records} | {analyser.type for analyser in analysers}
+def _perhaps_meant(args: Any, service: str | None, records: Sequence[NodeRecord]) -> str:
+    """Where nothing is found because a name is none of those that there are, what it perhaps should be. Of types the
+    replica says so itself."""
     for what, given, known in (
-        ("type", args.type, types),
         ("service", service, {record.key.service for record in records}),
         ("node", args.node, {record.key.node for record in records}),
     ):
         if given is not None and given not in known:
-            names = sorted(filter(None, known))
+            names = sorted(known)
             others = did_you_mean(given, names) or (f": there are {', '.join(names)}" if 0 < len(names) < MANY else "")
             return f"; there is no {what} {given!r}{others}"
     return ""

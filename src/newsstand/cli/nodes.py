@@ -10,7 +10,6 @@ from newsstand.cli import output
 from newsstand.cli.addresses import bare_jid
 from newsstand.cli.places import chosen_account, database_url, existing, named_account, reading
 from newsstand.cli.progress import bar
-from newsstand.cli.wording import explained
 from newsstand.errors import DatabaseError, Disconnected, NewsstandError
 from newsstand.model import NodeRecord
 from newsstand.storage.sqlite.glance import find_nodes, path_of_plain_url
@@ -118,13 +117,15 @@ async def _sync(args: Any, login: Any, service: str) -> int:
 
 
 async def _sync_one(client: Any, service: str, node: str) -> None:
+    from newsstand.cli.services import perhaps_meant
+
     account, began = client.login.account, time.monotonic()
     try:
         with bar(node) as progress:
             record = await client.replica.synchronise(service, node, account=account, progress=progress)
         await client.replica.settled()  # what is stored is parsed, so that it can be searched
     except NewsstandError as error:
-        raise explained(error, account, service, node) from error
+        raise await perhaps_meant(client, error, service, node) from error
     took = time.monotonic() - began
     items = "1 item" if record.item_count == 1 else f"{record.item_count} items"
     print(output.plain(f"{node} of {service}: {items}, {record.state.value}, in {took:.1f} s"), flush=True)

@@ -1,16 +1,18 @@
-"""`newsstand ls`."""
+"""`newsstand ls`, and which node of a service was perhaps meant."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from newsstand.cli import output
 from newsstand.cli.addresses import bare_jid
-from newsstand.cli.wording import explained_service
-from newsstand.errors import NewsstandError
+from newsstand.cli.wording import explained, explained_service, is_missing
+from newsstand.errors import NewsstandError, StanzaError
 from newsstand.model import NodeRecord, RsmQuery
+from newsstand.suggesting import did_you_mean
 from newsstand.xmpp import answers, requests
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 PAGE = 500
 """Nodes asked for at a time, of a service that told only a part of them."""
+MANY = 10
+"""Services that are named, at most."""
 _TITLES = ("node", "type", "state", "items", "name")
 
 
@@ -26,7 +30,7 @@ def ls(args: Any) -> int:
 
     service = bare_jid(args.service)
     login = Login.of(args)
-    nodes, known = asyncio.run(_ls(args, login, service))
+    nodes, others, known = asyncio.run(_ls(args, login, service))
     if args.json:
         output.print_json(
             {"service": service, "nodes": [_facts(node, name, known.get(node)) for node, name in nodes.items()]}
@@ -34,36 +38,50 @@ def ls(args: Any) -> int:
         return 0
     output.print_table(_TITLES, [_row(node, name, known.get(node)) for node, name in nodes.items()], names=1)
     if not nodes:
-        output.say(f"{service} tells {login.account} of no node")
+        of_others = f", but of {', '.join(others[:MANY])}: ask one of these" if others else ""
+        output.say(f"{service} tells {login.account} of no node{of_others}")
     return 0
 
 
-async def _ls(args: Any, login: Any, service: str) -> tuple[dict[str, str], Mapping[str, NodeRecord]]:
+async def _ls(args: Any, login: Any, service: str) -> tuple[dict[str, str], list[str], Mapping[str, NodeRecord]]:
     from newsstand.cli.session import opened
 
     async with opened(login, args) as client:
         await client.begin()
         try:
-            nodes = await _nodes_of(client, service)
+            nodes, others = await _nodes_of(client, service)
         except NewsstandError as error:
             raise explained_service(error, login.account, service) from error
         records = client.replica.nodes()
-    return nodes, {r.key.node: r for r in records if r.key[:2] == (login.account, service)}
+    return nodes, others, {r.key.node: r for r in records if r.key[:2] == (login.account, service)}
 
 
-async def _nodes_of(client: Client, service: str) -> dict[str, str]:
-    """Its nodes, in its order, each with what it calls it."""
+async def _nodes_of(client: Client, service: str) -> tuple[dict[str, str], list[str]]:
+    """Its nodes, in its order, each with what it calls it; and other services that it names, as a domain does."""
     found: dict[str, str] = {}
+    others: list[str] = []
     page: RsmQuery | None = None
     while True:
         answer = await client.ask(service, requests.disco_nodes_request(page))
         nodes, rsm = answers.read_disco_nodes(answer, service)
+        others += answers.read_disco_services(answer, service)
         before = len(found)
         found.update(nodes)
         # One that says the same again, or does not say where to go on, has said all that it will.
         if rsm is None or not rsm.last or len(found) == before or len(found) >= (rsm.count or 0):
-            return found
+            return found, others
         page = RsmQuery(PAGE, after=rsm.last)
+
+
+async def perhaps_meant(client: Client, error: NewsstandError, service: str, node: str) -> NewsstandError:
+    """The error of a request for a node, for a person: where the service has no such node, with one of its nodes that
+    is called alike, for which it is asked."""
+    told = explained(error, client.login.account, service, node)
+    if isinstance(error, StanzaError) and is_missing(error):
+        with contextlib.suppress(NewsstandError):
+            nodes, _ = await _nodes_of(client, service)
+            return type(told)(f"{told}{did_you_mean(node, nodes)}")
+    return told
 
 
 def _row(node: str, name: str, record: NodeRecord | None) -> list[str]:

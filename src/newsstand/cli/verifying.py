@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from newsstand.model import NodeKey
 from newsstand.rules.comparing import Verification
 
 _KINDS = ("missing", "extra", "differing", "misplaced")
+_TITLES = ("service", "node", "result", "detail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,7 @@ def verify(args: Any) -> int:
     if args.json:
         output.print_json({"nodes": [outcome.facts() for outcome in outcomes]})
     else:
-        for outcome in outcomes:
-            _show(outcome)
+        output.print_table(_TITLES, [row for outcome in outcomes for row in _rows(outcome)], names=2)
     if not outcomes:
         output.say(f"the database holds no copy of {login.account}'s: `newsstand sync SERVICE NODE` makes one")
     return 0 if all(outcome.right for outcome in outcomes) else 1
@@ -98,13 +99,13 @@ async def _one(replica: Any, key: NodeKey, repair: bool) -> Verification:
         raise explained(error, account, service, node) from error
 
 
-def _show(outcome: Outcome) -> None:
-    """A line for each difference, then one for the node."""
+def _rows(outcome: Outcome) -> Iterator[tuple[str, str, str, str]]:
+    """One for each difference, then one for the node."""
     where = outcome.key.service, outcome.key.node
-    if outcome.found is not None:
-        for kind in _KINDS:
-            for item_id in getattr(outcome.found, kind):
-                output.print_row((*where, kind, item_id))
-        output.print_row((*where, outcome.state, f"{outcome.found.count}"))
-    else:
-        output.print_row((*where, outcome.state, outcome.error or ""))
+    if outcome.found is None:
+        yield (*where, outcome.state, outcome.error or "")
+        return
+    for kind in _KINDS:
+        for item_id in getattr(outcome.found, kind):
+            yield (*where, kind, item_id)
+    yield (*where, outcome.state, f"{outcome.found.count}")

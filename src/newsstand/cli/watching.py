@@ -15,7 +15,6 @@ from typing import Any
 from newsstand.cli import output
 from newsstand.cli.addresses import bare_jid
 from newsstand.cli.streams import OutputEnded
-from newsstand.cli.wording import explained
 from newsstand.errors import Disconnected, NewsstandError
 from newsstand.model import Change, ChangeKind, Policy
 
@@ -93,6 +92,7 @@ class _Watching:
         self._revision = 0
 
     async def run(self, ending: asyncio.Future[int]) -> None:
+        from newsstand.cli.services import perhaps_meant
         from newsstand.cli.session import opened
 
         async with opened(self._login, self._args) as client:
@@ -100,7 +100,7 @@ class _Watching:
             try:
                 await self._watch(client, ending)
             except NewsstandError as error:
-                raise explained(error, self._login.account, self._service, self._args.node) from error
+                raise await perhaps_meant(client, error, self._service, self._args.node) from error
 
     async def _watch(self, client: Any, ending: asyncio.Future[int]) -> None:
         def lost(_: object) -> None:

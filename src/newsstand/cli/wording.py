@@ -15,6 +15,11 @@ _REFUSED = {
 }
 
 
+def is_missing(error: StanzaError) -> bool:
+    """Whether it says that there is no such node."""
+    return error.condition in _MISSING
+
+
 def explained(error: NewsstandError, account: str, service: str, node: str) -> NewsstandError:
     """The error of a request for this node, with what can be done about it. Others come back as they are."""
     match error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from newsstand.model import ItemsRequest, Policy, SyncState
 from newsstand.rules.behaviour import Take, Ways, foresee
@@ -48,9 +48,10 @@ class Serve:
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """The decision to ask the service. If it cannot answer, the read falls back on `instead`: the copy, marked
-    stale."""
+    stale. `why` is for people."""
 
     instead: Serve | None
+    why: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,11 @@ def decide(
     answers that was verified within it, live or not, and no other, unless the service cannot. `part`: of a copy that
     was never complete, the copy alone may give what it has."""
     if policy is Policy.ONLY_SERVICE:
-        return Fetch(None)
+        return Fetch(None, "only the service is to be asked")
     if situation is None or situation.state in (SyncState.GONE, SyncState.UNSYNCED):
-        return Refuse(_NOTHING) if policy is Policy.ONLY_COPY else Fetch(None)
+        return Refuse(_NOTHING) if policy is Policy.ONLY_COPY else Fetch(None, _NOTHING)
     if not situation.complete and policy is not Policy.ONLY_COPY:
-        return Fetch(None)
+        return Fetch(None, _INCOMPLETE)
     if not situation.complete and not (part and situation.count):
         return Refuse(_INCOMPLETE if situation.count else _NOTHING)
     take = foresee(ways, request, situation.count, holds_all=situation.holds_all, knows_cursors=situation.knows_cursors)
@@ -89,15 +90,29 @@ def decide(
             return Refuse(f"the copy was not verified within {max_age:g} s")
         return Serve(take or _nearest(request), stale=not _vouched(situation), wait=situation.arriving)
     if situation.quarantined:
-        return Fetch(None)
+        return Fetch(None, "an item of the node could not be kept")
     if take is None:
         # The service's behaviour is not known, so this might not equal its own answer. When the service cannot be
         # reached at all, the same items in the copy's order are worth more than none; but a page of somebody
         # else's cursor cannot be made up.
-        return Fetch(None if request.paged else Serve(_nearest(request), stale=True))
+        instead = None if request.paged else Serve(_nearest(request), stale=True)
+        return Fetch(instead, "how the service would answer is not known")
     if _is_fresh_enough(situation, policy, max_age):
         return Serve(take, stale=not _vouched(situation), wait=situation.arriving)
-    return Fetch(Serve(take, stale=True))
+    return Fetch(Serve(take, stale=True), _why_not(situation, max_age))
+
+
+def _why_not(situation: Situation, max_age: float | None) -> str:
+    """Why a copy that could answer is not fresh enough."""
+    if situation.writing:
+        return "a write of the program's own is under way, or not in the copy yet"
+    if max_age is not None:
+        return f"the copy was not verified within {max_age:g} s"
+    if not situation.connected:
+        return "nobody is told what happens to the node"
+    if situation.state is not SyncState.LIVE:
+        return f"the copy is {situation.state.value}"
+    return "something of the copy is in doubt"
 
 
 def _is_fresh_enough(situation: Situation, policy: Policy, max_age: float | None) -> bool:

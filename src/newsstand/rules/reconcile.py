@@ -23,6 +23,7 @@ from newsstand.model import (
     SubscriptionChanged,
 )
 from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.doubts import CLEAR, Doubts
 from newsstand.xmpp.seen_items import as_listed
 
 REMOVED = 500
@@ -153,12 +154,9 @@ class NewsPlan:
     then."""
 
     steps: tuple[Step, ...] = ()
-    refetch: frozenset[str] = frozenset()
-    """Ids whose contents did not come along."""
-    relist: bool = False
-    """What the node holds may have changed by more than was notified."""
-    check_ids: bool = False
-    """There was a notification of a purge: one service was seen to send it and keep some items."""
+    doubts: Doubts = CLEAR
+    """Items whose contents did not come along; a listing, where the node may have changed by more than was notified; a
+    check of the ids after a purge: one service was seen to send its notification and keep some items."""
     deleted: bool = False
     """Whatever came after: a node of the same name is another one, to which nobody is subscribed."""
     subscription: str | None = None
@@ -199,7 +197,8 @@ def plan_news(news: Iterable[News], ways: Ways, shows_publisher: bool | None) ->
                 relist = True
             case SubscriptionChanged(changed):
                 subscription = changed
-    return NewsPlan(tuple(steps), frozenset(refetch), relist, check_ids, deleted, subscription)
+    doubts = Doubts(relist=relist, refetch=frozenset(refetch), check_ids=check_ids)
+    return NewsPlan(tuple(steps), doubts, deleted, subscription)
 
 
 def put(item: SeenItem, ways: Ways) -> Put:
@@ -245,17 +244,6 @@ class Applied:
     @property
     def counts(self) -> Counts:
         return Counts(self.count, self.quarantined, self.payload_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class Doubts:
-    """The doubts that applied news leave: what must be asked of the service before the copy may answer again."""
-
-    relist: bool = False
-    check_ids: bool = False
-
-    def __bool__(self) -> bool:
-        return self.relist or self.check_ids
 
 
 def doubts_after(applied: Applied, ways: Ways, known_gone: Collection[str] = (), *, unchecked: bool = False) -> Doubts:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from newsstand.errors import ChangesLost, DatabaseLost, NotInCopy
-from newsstand.model import Change, NodeKey, SyncState
+from newsstand.model import Change, ChangeKind, NodeKey, SyncState
+from newsstand.serving.items import Items
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.storage.statements import change_log
@@ -15,7 +16,7 @@ BATCH = 200
 """Entries of the log read at a time: all that a watcher keeps in memory."""
 
 
-def begin(context: Context, key: NodeKey, since: int | None) -> AsyncIterator[Change]:
+def begin(context: Context, items: Items, key: NodeKey, since: int | None) -> AsyncIterator[Change]:
     """What comes after the revision `since`; None for this moment, 0 for when the copy was begun. Raises NotInCopy for
     what is not followed."""
     copy = context.copies.find(key)
@@ -25,10 +26,10 @@ def begin(context: Context, key: NodeKey, since: int | None) -> AsyncIterator[Ch
         since = copy.record.revision
     elif since == 0:
         since = change_log.beginning(copy.record.id, copy.record.revision)
-    return _watch(context, copy, since)
+    return _watch(context, items, copy, since)
 
 
-async def _watch(context: Context, copy: Copy, since: int) -> AsyncIterator[Change]:
+async def _watch(context: Context, items: Items, copy: Copy, since: int) -> AsyncIterator[Change]:
     """What the log holds after the revision `since`, then each change as it is committed. Ends when the replica is
     closed; raises ChangesLost where it cannot go on without leaving something out, DatabaseLost where the database's
     file was lost."""
@@ -43,7 +44,10 @@ async def _watch(context: Context, copy: Copy, since: int) -> AsyncIterator[Chan
             # The watcher may have taken its time over the one before: who is refused meanwhile is told no more.
             if copy.is_closed():
                 raise ChangesLost(_why(copy, cursor.revision))
-            yield Change(copy.key, entry.revision, entry.kind, entry.item_id)
+            item = await items.find(copy.key, entry.item_id) if entry.kind is ChangeKind.PUT else None
+            if copy.is_closed():
+                raise ChangesLost(_why(copy, cursor.revision))
+            yield Change(copy.key, entry.revision, entry.kind, entry.item_id, item)
         cursor = part.cursor
         if not part.more:
             await changed.wait()

@@ -8,11 +8,15 @@ from xml.etree.ElementTree import Element
 
 from newsstand.errors import StanzaError
 from newsstand.model import Deleted, Notification, Retracted, SyncState, WriteKind, WriteRequest
+from newsstand.rules.doubts import NOT_TOLD, OWN_WRITE, RELIST, refetch
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
+from newsstand.sync import subscriptions
 from newsstand.sync.follower import Follower
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.workers.assignment import Assignment
+from newsstand.workers.storing import Storing
 from newsstand.xmpp import answers
 
 
@@ -29,26 +33,40 @@ class Write:
 class Writes:
     """Keeps track of those that are under way, and draws from their answers what no notification told."""
 
-    def __init__(self, context: Context, sharing: Assignment, follower: Follower, synchroniser: Synchroniser) -> None:
+    def __init__(
+        self,
+        context: Context,
+        storing: Storing,
+        sharing: Assignment,
+        follower: Follower,
+        synchroniser: Synchroniser,
+    ) -> None:
         self._context = context
+        self._storing = storing
         self._sharing = sharing
         self._follower = follower
         self._synchroniser = synchroniser
 
-    def begin(self, request: WriteRequest) -> Write | None:
-        """One is sent now: until its end, reads of that node ask the service. None where there is no copy."""
+    def begin(self, request: WriteRequest, spelt: Sequence[str | None] = ()) -> Write | None:
+        """One is sent now: until its end, reads of that node ask the service. None where there is no copy, or the
+        account is not the stream's. `spelt`: how the program spells the service and the account."""
+        if not self._context.speaks_for(request.key.account):
+            return None
+        for jid in spelt:
+            if jid is not None:
+                self._context.note_spelling(jid)
         copy = self._context.copies.find(request.key)
         if copy is None or not copy.followed:
             return None
-        copy.writing += 1
-        return Write(copy, request, copy.heard, self._context.session_number)
+        copy.own.begin()
+        return Write(copy, request, copy.inbox.heard, self._context.session_number)
 
     def end(self, write: Write, outcome: Element | StanzaError | None) -> None:
         """The service acknowledged it, or refused it; None where nobody knows."""
         copy = write.copy
         if write.session != self._context.session_number:
             return  # a fresh session lists it anyway
-        copy.writing -= 1
+        copy.own.end()
         if isinstance(outcome, Element) and outcome.get("from") and answers.find_objection(outcome, copy.key):
             outcome = None  # the service itself said nothing
         if isinstance(outcome, StanzaError):
@@ -57,15 +75,16 @@ class Writes:
             if outcome.unreachable:
                 outcome = None  # it may have done it all the same
         if not isinstance(outcome, StanzaError):  # else the service did not do it
-            copy.heard += 1  # what was asked for before this moment may be older than the write
+            copy.inbox.void_answers()  # what was asked for before this moment may be older than the write
             if outcome is None:
-                copy.relist = True
+                doubts.doubt(copy, RELIST)
             else:
                 self._acknowledged(write, outcome)
             # A listing or the item's own answer, each begun after this moment, brings it.
-            copy.behind |= copy.relist or bool(copy.refetch) or (copy.led and copy.record.state is not SyncState.LIVE)
-        if not copy.writing:
-            copy.told.clear()
+            to_be_listed = copy.doubts.relist or (copy.lease.ours and copy.record.state is not SyncState.LIVE)
+            if to_be_listed or copy.doubts.refetch:
+                doubts.doubt(copy, OWN_WRITE)
+        copy.own.forget_told()
         if copy.doubtful:
             self._synchroniser.want(copy)
 
@@ -77,9 +96,10 @@ class Writes:
             case WriteKind.PUBLISH:
                 self._published(write, answers.read_published_ids(result))
             case WriteKind.RETRACT:
-                told = {id_: copy.told_since(write.heard, id_) for id_ in request.item_ids}
+                told = {id_: copy.own.told_since(write.heard, id_) for id_ in request.item_ids}
                 # Published by somebody meanwhile: before the retract, or after it?
-                copy.refetch.update(id_ for id_, last in told.items() if last is not None and last.item is not None)
+                uncertain = (id_ for id_, last in told.items() if last is not None and last.item is not None)
+                doubts.doubt(copy, refetch(*uncertain))
                 if untold := tuple(id_ for id_, last in told.items() if last is None):
                     self._follower.hear(copy, Notification(request.key, (Retracted(untold),)))
             case WriteKind.DELETE:
@@ -87,8 +107,7 @@ class Writes:
             case WriteKind.UNSUBSCRIBE:
                 self._left(copy)
             case _:
-                copy.relist = True
-                copy.subscribed = False  # it may have ended; subscribing again changes nothing if not
+                doubts.doubt(copy, NOT_TOLD)  # the subscription may have ended
 
     def _published(self, write: Write, given_ids: Sequence[str]) -> None:
         copy, sent = write.copy, write.request.items
@@ -96,23 +115,23 @@ class Writes:
         if not all(ids):
             ids = list(given_ids)
         if not sent or len(ids) != len(sent):
-            copy.relist = True
+            doubts.doubt(copy, RELIST)
             return
         for item_id, item in zip(ids, sent, strict=True):
-            told = copy.told_since(write.heard, item_id)
-            if told is None and not copy.led and item.id == item_id:
+            told = copy.own.told_since(write.heard, item_id)
+            if told is None and not copy.lease.ours and item.id == item_id:
                 self._follower.await_item(copy, item_id, item)  # the worker that follows the node is told
             elif told is None:
-                copy.relist = True  # nobody tells us where it went
+                doubts.doubt(copy, RELIST)  # nobody tells us where it went
             elif told.item is None or not told.item.says_the_same(item):
-                copy.refetch.add(item_id)  # somebody else's word on it: before ours, or after?
+                doubts.doubt(copy, refetch(item_id))  # somebody else's word on it: before ours, or after?
 
     def _left(self, copy: Copy) -> None:
         """The program unsubscribed by itself: it wants no notifications, so its reads ask the service."""
-        copy.left = True
+        subscriptions.leave(copy)
         copy.update(state=SyncState.STALE, reason="the program unsubscribed")
         self._context.spawn(self._leave(copy), "leaving a node")
 
     async def _leave(self, copy: Copy) -> None:
         await self._sharing.seize(copy)  # no other worker hears anything of it any more, either
-        await self._context.save(copy, state=SyncState.STALE, reason="the program unsubscribed")
+        await self._storing.save(copy, state=SyncState.STALE, reason="the program unsubscribed")

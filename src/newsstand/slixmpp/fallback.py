@@ -1,87 +1,81 @@
-"""A read that the service is asked, and the copy answers if the service cannot."""
+"""A read that the service is asked, and the copy answers if the service does not."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
 
 from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.stanza import Iq
 
-from newsstand.errors import DatabaseError
-from newsstand.model import ItemsRequest, Provenance
-from newsstand.rules.policy import Fetch, Refuse, Serve
-from newsstand.serving.reading import Moment
+from newsstand.serving.port import Port
+from newsstand.serving.steps import Ask, Rows, Served
 from newsstand.slixmpp.transport import stanza_error
-
-if TYPE_CHECKING:
-    from newsstand.slixmpp.trigger import Trigger
-
-log = logging.getLogger(__name__)
 
 Callback = Callable[[Iq], Any]
 SLIXMPP_TIMEOUT = 120.0
 """What `Iq.send()` waits when it is told nothing."""
 
 
-class Fallback:
-    """A read that the service is asked, and the copy answers if the service cannot."""
+class Around(NamedTuple):
+    """What a request needs of the stream that it is sent on."""
 
-    def __init__(
-        self, trigger: Trigger, iq: Iq, request: ItemsRequest, instead: Serve, callback: Any, timeout: Any
-    ) -> None:
-        self._trigger = trigger
+    loop: asyncio.AbstractEventLoop
+    port: Callable[[], Port | None]
+    spawn: Callable[[Coroutine[Any, Any, None]], None]
+    deliver: Callable[[Iq, Served, Any, asyncio.Future[Any]], None]
+    """Hand the copy's answer over, to the callback and the future."""
+    waiting: set[Fallback]
+    """The requests that nothing has answered yet."""
+
+
+class Fallback:
+    """One request under way. The program has its future, and is told what comes first: the service's answer, or the
+    copy's. Whatever comes later from the service is told to the port all the same."""
+
+    def __init__(self, around: Around, iq: Iq, ask: Ask, callback: Any, timeout: Any) -> None:
+        self._around = around
         self._iq = iq
-        self._request = request
-        self._instead = instead
+        self._ask = ask
         self._callback: Callback | None = callback
         self._timeout = timeout
-        self._future: asyncio.Future[Any] = trigger.xmpp.loop.create_future()
+        self._future: asyncio.Future[Any] = around.loop.create_future()
         self._settled = False
-        self._moment: Moment | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._reading = False
         self._otherwise: Callable[[], None] | None = None
         """What to do where the copy, which is being read, cannot answer; None: wait for the service."""
 
     def begin(self) -> asyncio.Future[Any]:
-        self._moment = self._trigger.replica.moment(self._request)
         inner = Iq.send(self._iq, self._on_reply, self._timeout)
         inner.add_done_callback(self._on_end)
         allowed = SLIXMPP_TIMEOUT if self._timeout is None else self._timeout
-        if allowed >= self._trigger.replica.patience:
-            loop = self._trigger.xmpp.loop
-            self._timer = loop.call_later(self._trigger.replica.patience, self.stand_in)
-        self._trigger.waiting.add(self)
+        patience = self._ask.patience
+        if patience is not None and allowed >= patience:
+            self._timer = self._around.loop.call_later(patience, self.fall_back)
+        self._around.waiting.add(self)
         return self._future
 
     def _on_reply(self, reply: Iq) -> None:
         """slixmpp has the service's answer; called before anybody who awaits it goes on."""
+        unreachable = tell(self._around.port(), self._ask, reply)
         if self._settled:
             return
-        kind = reply.xml.get("type")
-        if kind == "error":
-            error = stanza_error(reply.xml)
-            self._trigger.replica.note_error(self._request, error, reply.xml)
-            if error.unreachable:
-                self.stand_in(lambda: self._give(reply))
-                return
-        self._give(reply)
+        if unreachable:
+            self.fall_back(lambda: self._give(reply))
+        else:
+            self._give(reply)
 
     def _give(self, reply: Iq) -> None:
         if self._settled:
             return
-        kind = reply.xml.get("type")
         self._settle()
         if not self._future.done():
-            if kind == "error":
+            if reply.xml.get("type") == "error":
                 self._future.set_exception(IqError(reply))
             else:
                 self._future.set_result(reply)
-        if kind != "error":
-            self._trigger.replica.observe(self._request, reply.xml, self._moment)
         if self._callback is not None:
             self._callback(reply)
 
@@ -90,7 +84,7 @@ class Fallback:
             return
         error = inner.exception()
         if isinstance(error, IqTimeout) and not self._settled:
-            self.stand_in(lambda: self._fail(error))
+            self.fall_back(lambda: self._fail(error))
 
     def _fail(self, error: IqTimeout) -> None:
         if self._settled:
@@ -99,71 +93,50 @@ class Fallback:
         if not self._future.done():
             self._future.set_exception(error)
 
-    def stand_in(self, otherwise: Callable[[], None] | None = None) -> None:
-        """Let the copy answer, marked stale. `otherwise` is for where it cannot: since the request was sent, the node
-        may have been closed to us. Until the copy is read, the service's answer is still welcome."""
+    def fall_back(self, otherwise: Callable[[], None] | None = None) -> None:
+        """Let the copy answer. `otherwise` is for where it cannot: since the request was sent, the node may have been
+        closed to us. Until the copy is read, the service's answer is still welcome."""
+        port = self._around.port()
         if self._settled:
             return
-        instead = self._find_instead()
-        if instead is None:
-            if otherwise is not None:
-                otherwise()
-        elif self._trigger.replica.reads_now(self._request):
-            if not self._serve(instead) and otherwise is not None:
-                otherwise()
-        else:
+        step = self._ask if port is None else port.fall_back(self._ask)
+        if isinstance(step, Rows):
+            assert port is not None
             self._otherwise = otherwise or self._otherwise
             if not self._reading:
                 self._reading = True
-                self._trigger.spawn(self._read(instead))
+                self._around.spawn(self._read(port, step))
+        elif isinstance(step, Served):
+            self._deliver(step)
+        elif otherwise is not None:
+            otherwise()
 
-    def _find_instead(self) -> Serve | None:
-        trigger = self._trigger
-        if not trigger.replica.is_open:
-            return None
-        decision = trigger.replica.decide(self._request)
-        if isinstance(decision, Refuse):
-            return None
-        return decision.instead if isinstance(decision, Fetch) else self._instead
-
-    async def _read(self, instead: Serve) -> None:
-        trigger = self._trigger
-        try:
-            reply = await trigger.replica.find_reply(self._request, instead)
-        except DatabaseError as error:
-            log.warning("the copy could not be read: %s", error)
-            reply = None
+    async def _read(self, port: Port, rows: Rows) -> None:
+        step = await port.go_on(rows)
         self._reading = False
         if self._settled:
             return
-        if reply is None:
-            if self._otherwise is not None:
-                self._otherwise()
-            return
-        self._settle()
-        whole = trigger.frame(self._iq, self._request, reply.texts, reply.rsm)
-        self._deliver(whole, reply.made_of)
+        if isinstance(step, Served):
+            self._deliver(step)
+        elif self._otherwise is not None:
+            self._otherwise()
 
-    def _serve(self, instead: Serve) -> bool:
-        trigger = self._trigger
-        try:
-            texts = trigger.replica.read_xml(self._request, instead.take)
-            made_of = trigger.replica.vouch(self._request, instead)
-        except DatabaseError as error:
-            log.warning("the copy could not be read: %s", error)
-            return False
+    def _deliver(self, served: Served) -> None:
         self._settle()
-        whole = trigger.frame(self._iq, self._request, texts, trigger.replica.find_set(self._request))
-        trigger.xmpp.loop.call_soon(self._deliver, whole, made_of)
-        return True
-
-    def _deliver(self, whole: list[str], made_of: Provenance) -> None:
-        self._trigger.deliver(
-            self._iq, self._request, whole, made_of, self._callback, self._trigger.replica.patience, self._future
-        )
+        self._around.deliver(self._iq, served, self._callback, self._future)
 
     def _settle(self) -> None:
         self._settled = True
-        self._trigger.waiting.discard(self)
+        self._around.waiting.discard(self)
         if self._timer is not None:
             self._timer.cancel()
+
+
+def tell(port: Port | None, ask: Ask, reply: Iq) -> bool:
+    """The answer to a request came. Returns whether it says that the service cannot be reached."""
+    if port is None:
+        return False
+    if reply.xml.get("type") == "error":
+        return port.failed(ask, stanza_error(reply.xml), reply.xml)
+    port.replied(ask, reply.xml)
+    return False

@@ -11,21 +11,19 @@ import copy
 import logging
 from collections.abc import Awaitable, Coroutine
 from inspect import iscoroutinefunction
-from typing import Any
+from typing import Any, assert_never
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import quoteattr
 
 from slixmpp.exceptions import IqError
 from slixmpp.stanza import Iq
 
-from newsstand.errors import DatabaseError, StanzaError
 from newsstand.jid import usual_bare
-from newsstand.model import NS_PUBSUB, ItemsRequest, NodeKey, Provenance, Rsm, WriteRequest
+from newsstand.model import NS_PUBSUB, ItemsRequest, NodeKey, WriteRequest
 from newsstand.replica import Replica
-from newsstand.rules.behaviour import Way
-from newsstand.rules.policy import Fetch, Serve
-from newsstand.serving.reading import Moment
-from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback
+from newsstand.serving.port import Port
+from newsstand.serving.steps import Ask, Refused, Repeated, Rows, Served, Step, Wait
+from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Around, Fallback, tell
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
 from newsstand.xmpp import xmltext
 from newsstand.xmpp.answers import is_from, write_rsm
@@ -38,6 +36,8 @@ LARGE = 500
 """Items of an answer above which it is put together in a thread."""
 LARGE_TEXT = 500_000
 """Characters of one, for the same reason."""
+SOONEST = 0.01
+"""Seconds that a request is given at least, where most of the program's time went into reading the copy."""
 
 
 class Trigger:
@@ -46,9 +46,8 @@ class Trigger:
     def __init__(self, xmpp: Any, replica: Replica, transport: SlixmppTransport) -> None:
         self.xmpp = xmpp
         self.replica = replica
-        self.transport = transport
         self._original: Any = None
-        self.waiting: set[Fallback] = set()
+        self._around = Around(xmpp.loop, lambda: replica.port, self._spawn, self._deliver_soon, set())
         self._tasks: set[asyncio.Task[None]] = set()
         transport.on_session(self._on_session)
 
@@ -74,136 +73,94 @@ class Trigger:
 
     def send(self, iq: Iq, callback: Any, timeout: Any) -> asyncio.Future[Any]:
         """Instead of `Iq.send`: decides at once, so that what goes to the service goes in the order of the calls."""
+        port = None if self._original is None else self.replica.port
+        if port is None:
+            return Iq.send(iq, callback, timeout)
         request = self._understand(iq)
-        if self.replica.is_open and iq.xml.get("type") == "set":
-            self.replica.forget_refusals(iq.xml.get("to") or self.transport.own_jid)
+        if iq.xml.get("type") == "set":
+            port.changing(iq.xml.get("to") or self._own_jid())
         odd = iscoroutinefunction(callback) or not isinstance(timeout, int | float | None)
         if request is None or odd:
             return Iq.send(iq, callback, timeout)
         if isinstance(request, WriteRequest):
-            return self._write(iq, request, callback, timeout)
-        return self._read(iq, request, callback, timeout)
+            return self._write(port, iq, request, callback, timeout)
+        step = port.read(request, _allowed(timeout), (iq.xml.get("to"), iq.xml.get("from")))
+        return Iq.send(iq, callback, timeout) if step is None else self._act(iq, step, callback, timeout)
+
+    def _own_jid(self) -> str:
+        """As `SlixmppTransport.own_jid`."""
+        return str(self.xmpp.boundjid.bare or self.xmpp.requested_jid.bare)
 
     def _understand(self, iq: Iq) -> ItemsRequest | WriteRequest | None:
-        if self._original is None or not self.replica.is_open:
-            return None
         try:
-            request = read_request(iq.xml, self.transport.own_jid)
+            return read_request(iq.xml, self._own_jid())
         except Exception:  # whatever we do not understand goes its normal way
             log.exception("a request could not be read")
             return None
-        # The server says who may speak for whom; a copy is given to nobody but its account.
-        if request is None or not self.replica.speaks_for(request.key.account):
-            return None
-        self.replica.note_spelling(iq.xml.get("to"), iq.xml.get("from"))
-        return request
 
     # The program's own writes
 
-    def _write(self, iq: Iq, request: WriteRequest, callback: Any, timeout: Any) -> asyncio.Future[Any]:
-        write = self.replica.begin_write(request)
+    def _write(self, port: Port, iq: Iq, request: WriteRequest, callback: Any, timeout: Any) -> asyncio.Future[Any]:
+        write = port.begin_write(request, (iq.xml.get("to"), iq.xml.get("from")))
+        if write is None:
+            return Iq.send(iq, callback, timeout)
         try:
             future = Iq.send(iq, callback, timeout)
         except BaseException:
-            if write is not None:
-                self.replica.end_write(write, None)
+            port.end_write(write, None)
             raise
-        if write is not None:
 
-            def ended(done: asyncio.Future[Any]) -> None:
-                self.replica.end_write(write, _outcome(done, request.key))
+        def ended(done: asyncio.Future[Any]) -> None:
+            if self.replica.port is port:
+                port.end_write(write, _outcome(done, request.key))
 
-            future.add_done_callback(ended)
+        future.add_done_callback(ended)
         return future
 
     # The program's reads
 
-    def _read(self, iq: Iq, request: ItemsRequest, callback: Any, timeout: Any) -> asyncio.Future[Any]:
-        if not self.replica.is_open:
-            return Iq.send(iq, callback, timeout)
-        decision = self.replica.decide(request)
-        if isinstance(decision, Serve):
-            served = self._serve(iq, request, decision, callback, timeout)
-            return served if served is not None else Iq.send(iq, callback, timeout)
-        instead = decision.instead if isinstance(decision, Fetch) else None
-        if instead is not None and not self.replica.online:
-            served = self._serve(iq, request, instead, callback, timeout)
-            if served is not None:
-                return served
-        if (refusal := self.replica.find_refusal(request)) is not None:
-            return self._refuse(iq, refusal, callback)
-        if instead is not None:
-            return Fallback(self, iq, request, instead, callback, timeout).begin()
-        return self._ask(iq, request, callback, timeout)
-
-    def _ask(self, iq: Iq, request: ItemsRequest, callback: Any, timeout: Any) -> asyncio.Future[Any]:
-        """The service."""
-        moment = self.replica.moment(request)
-        future = Iq.send(iq, callback, timeout)
-        future.add_done_callback(lambda done: self._observe(request, moment, done))
-        return future
-
-    def _observe(self, request: ItemsRequest, moment: Moment | None, done: asyncio.Future[Any]) -> None:
-        match _outcome(done, request.key):
-            case Element() as result:
-                self.replica.observe(request, result, moment)
-            case StanzaError() as error:
-                self.replica.note_error(request, error, _error_of(done).iq.xml)
-            case _:
-                pass
-
-    def _refuse(self, iq: Iq, refusal: Element, callback: Any) -> asyncio.Future[Any]:
-        """Answer with the error that the service answered a moment ago."""
-        tree = copy.deepcopy(refusal)
-        tree.set("id", iq["id"])
+    def _act(self, iq: Iq, step: Step, callback: Any, timeout: Any) -> asyncio.Future[Any]:
+        """Do what a read came to. Returns what the program awaits."""
+        match step:
+            case Ask(patience=None) | Refused():
+                return self._ask(iq, step, callback, timeout)
+            case Ask():
+                return Fallback(self._around, iq, step, callback, timeout).begin()
         future: asyncio.Future[Any] = self.xmpp.loop.create_future()
-        self.xmpp.loop.call_soon(self._hand_error_over, tree, callback, future)
+        match step:
+            case Served():
+                self._deliver_soon(iq, step, callback, future)
+            case Repeated():
+                self._repeat(iq, step, callback, future)
+            case Rows() | Wait():
+                self._spawn(self._fill(future, self._go_on(iq, step, callback, timeout)))
+            case _:
+                assert_never(step)
         return future
 
-    def _hand_error_over(self, tree: Element, callback: Any, future: asyncio.Future[Any]) -> None:
-        result: Any = Iq(self.xmpp, xml=tree, recv=True)
-        if not future.done():
-            future.set_exception(IqError(result))
-        self._call(callback, result)
-
-    def _serve(
-        self, iq: Iq, request: ItemsRequest, serve: Serve, callback: Any, timeout: Any
-    ) -> asyncio.Future[Any] | None:
-        """A future that the copy will fill; None when the copy cannot be read after all."""
-        loop = self.xmpp.loop
-        future: asyncio.Future[Any] = loop.create_future()
-        if serve.wait:
-            self.spawn(self._fill(future, self._wait(iq, request, callback, timeout)))
-            return future
-        if not self.replica.reads_now(request):
-            self.spawn(self._read_then_answer(iq, request, serve, callback, timeout, future))
-            return future
-        try:
-            texts = self.replica.read_xml(request, serve.take)
-        except DatabaseError as error:
-            log.warning("the copy could not be read: %s", error)
-            return None
-        made_of = self.replica.vouch(request, serve)
-        whole = self.frame(iq, request, texts, self.replica.find_set(request))
-        loop.call_soon(self.deliver, iq, request, whole, made_of, callback, timeout, future)
+    def _ask(self, iq: Iq, step: Ask | Refused, callback: Any, timeout: Any) -> asyncio.Future[Any]:
+        """The service alone."""
+        future = Iq.send(iq, callback, timeout)
+        if isinstance(step, Ask):
+            future.add_done_callback(lambda done: self._tell(step, done))
         return future
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self.xmpp.loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _tell(self, ask: Ask, done: asyncio.Future[Any]) -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None:
+            tell(self.replica.port, ask, done.result())
+        elif isinstance(error, IqError):
+            tell(self.replica.port, ask, error.iq)
 
-    async def _wait(self, iq: Iq, request: ItemsRequest, callback: Any, timeout: Any) -> Any:
-        """Something of this node is being stored: decide again when it is."""
-        allowed = SLIXMPP_TIMEOUT if timeout is None else timeout
-        try:
-            async with asyncio.timeout(min(allowed, self.replica.patience)):
-                await self.replica.quiet(request.key)
-            inner = self._read(iq, request, callback, timeout)
-        except TimeoutError:  # the database is held up; the service may not be
-            left = max(0.01, allowed - self.replica.patience)
-            inner = Iq.send(iq, callback, left)
-        return await asyncio.shield(inner)
+    async def _go_on(self, iq: Iq, step: Rows | Wait, callback: Any, timeout: Any) -> Any:
+        """It takes a while until it is known what the read comes to."""
+        port, began = self.replica.port, self.xmpp.loop.time()
+        assert port is not None
+        end = await port.go_on(step)
+        left = max(SOONEST, _allowed(timeout) - (self.xmpp.loop.time() - began))
+        return await asyncio.shield(self._act(iq, end, callback, left))
 
     async def _fill(self, future: asyncio.Future[Any], work: Awaitable[Any]) -> None:
         try:
@@ -215,61 +172,54 @@ class Trigger:
             if not future.done():
                 future.set_result(result)
 
-    async def _read_then_answer(
-        self, iq: Iq, request: ItemsRequest, serve: Serve, callback: Any, timeout: Any, future: asyncio.Future[Any]
-    ) -> None:
-        """Reading the copy takes a while. Where it cannot answer after all, the service is asked then."""
-        allowed = SLIXMPP_TIMEOUT if timeout is None else timeout
-        began = self.xmpp.loop.time()
-        try:
-            async with asyncio.timeout(min(allowed, self.replica.patience)):
-                reply = await self.replica.find_reply(request, serve)
-        except (DatabaseError, TimeoutError) as error:
-            log.warning("the copy could not be read: %s", str(error) or "it took too long")
-            reply = None
-        left = max(0.01, allowed - (self.xmpp.loop.time() - began))
-        if reply is not None:
-            whole = self.frame(iq, request, reply.texts, reply.rsm)
-            self.deliver(iq, request, whole, reply.made_of, callback, left, future)
-            return
-        await self._fill(future, asyncio.shield(self._ask(iq, request, callback, left)))
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.xmpp.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _deliver_large(
-        self,
-        iq: Iq,
-        request: ItemsRequest,
-        texts: list[str],
-        made_of: Provenance,
-        callback: Any,
-        timeout: Any,
-        future: asyncio.Future[Any],
-    ) -> None:
-        """As `deliver`, in a thread. If the node was closed to the account meanwhile, the service is asked."""
-        tree = await asyncio.to_thread(xmltext.parse, texts)
-        if self.replica.is_closed(request.key):
-            await self._fill(future, asyncio.shield(self._ask(iq, request, callback, timeout)))
-            return
-        self._hand_over(tree, made_of, callback, future)
+    def _repeat(self, iq: Iq, step: Repeated, callback: Any, future: asyncio.Future[Any]) -> None:
+        """Answer with the error that the service answered a moment ago."""
+        tree = copy.deepcopy(step.refusal.stanza)
+        assert tree is not None
+        tree.set("id", iq["id"])
+        self.xmpp.loop.call_soon(self._hand_error_over, tree, callback, future)
 
-    def deliver(
-        self,
-        iq: Iq,
-        request: ItemsRequest,
-        texts: list[str],
-        made_of: Provenance,
-        callback: Any,
-        timeout: Any,
-        future: asyncio.Future[Any],
-    ) -> None:
+    def _hand_error_over(self, tree: Element, callback: Any, future: asyncio.Future[Any]) -> None:
+        result: Any = Iq(self.xmpp, xml=tree, recv=True)
+        if not future.done():
+            future.set_exception(IqError(result))
+        self._call(callback, result)
+
+    # The copy's answer
+
+    def _deliver_soon(self, iq: Iq, served: Served, callback: Any, future: asyncio.Future[Any]) -> None:
+        """Not within the call: a callback of the program's would run before it returned."""
+        self.xmpp.loop.call_soon(self._deliver, iq, served, self._frame(iq, served), callback, future)
+
+    def _deliver(self, iq: Iq, served: Served, texts: list[str], callback: Any, future: asyncio.Future[Any]) -> None:
         """Hand a whole answer over: a fresh tree each time, because programs change what they get."""
         if _is_large(texts):
-            self.spawn(self._deliver_large(iq, request, texts, made_of, callback, timeout, future))
+            self._spawn(self._deliver_large(iq, served, texts, callback, future))
         else:
-            self._hand_over(xmltext.parse(texts), made_of, callback, future)
+            self._hand_over(xmltext.parse(texts), served, callback, future)
 
-    def _hand_over(self, tree: Element, made_of: Provenance, callback: Any, future: asyncio.Future[Any]) -> None:
+    async def _deliver_large(
+        self, iq: Iq, served: Served, texts: list[str], callback: Any, future: asyncio.Future[Any]
+    ) -> None:
+        """The same, in a thread."""
+        tree = await asyncio.to_thread(xmltext.parse, texts)
+        port = self.replica.port
+        instead = None if port is None else port.find_change(served)
+        if port is not None and instead is None:
+            self._hand_over(tree, served, callback, future)
+        elif instead is not None:
+            await self._fill(future, asyncio.shield(self._act(iq, instead, callback, None)))
+        else:
+            await self._fill(future, asyncio.shield(Iq.send(iq, callback)))
+
+    def _hand_over(self, tree: Element, served: Served, callback: Any, future: asyncio.Future[Any]) -> None:
         result: Any = Iq(self.xmpp, xml=tree, recv=True)
-        result.newsstand = made_of
+        result.newsstand = served.made_of
         if not future.done():
             future.set_result(result)
         self._call(callback, result)
@@ -282,36 +232,34 @@ class Trigger:
             except Exception as error:  # slixmpp hands what callbacks raise to the stream
                 self.xmpp.exception(error)
 
-    def frame(self, iq: Iq, request: ItemsRequest, texts: list[str], rsm: Rsm | None) -> list[str]:
+    def _frame(self, iq: Iq, served: Served) -> list[str]:
         """The whole answer in texts: its items within what the server would put around them."""
+        key = served.read.request.key
         attributes = {"type": "result", "id": iq["id"], "to": iq.xml.get("from") or self.xmpp.boundjid.full}
-        key = request.key
-        ways = self.replica.ways(key.service)
-        if key.service != key.account or ways.own_from is not Way.LEFT_OUT:
-            attributes["from"] = usual_bare(iq.xml.get("to") or iq.xml.get("from") or self.transport.own_jid)
-        cursors = write_rsm(rsm) if rsm is not None else ""
+        if served.names_sender:
+            sender = iq.xml.get("to") or iq.xml.get("from") or self._own_jid()
+            attributes["from"] = sender if sender == key.service else usual_bare(sender)
+        cursors = write_rsm(served.rsm) if served.rsm is not None else ""
         opening = "".join(f" {name}={quoteattr(str(value))}" for name, value in attributes.items() if value)
         return [
             f"<iq xmlns={quoteattr(self.xmpp.default_ns)}{opening}>"
             f'<pubsub xmlns="{NS_PUBSUB}">{cursors}<items node={quoteattr(key.node)}>',
-            *texts,
+            *served.found,
             "</items></pubsub></iq>",
         ]
 
     def _on_session(self, session: Session) -> None:
         if session is Session.LOST:
-            for waiting in list(self.waiting):
-                waiting.stand_in()
+            for waiting in list(self._around.waiting):
+                waiting.fall_back()
+
+
+def _allowed(timeout: float | None) -> float:
+    return SLIXMPP_TIMEOUT if timeout is None else timeout
 
 
 def _is_large(texts: list[str]) -> bool:
     return len(texts) > LARGE or sum(map(len, texts)) > LARGE_TEXT
-
-
-def _error_of(done: asyncio.Future[Any]) -> IqError:
-    error = done.exception()
-    assert isinstance(error, IqError)
-    return error
 
 
 def _outcome(done: asyncio.Future[Any], key: NodeKey) -> Any:

@@ -9,7 +9,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Literal
 from xml.etree.ElementTree import Element
 
 from newsstand.analysis.analysers import Analysers
@@ -19,10 +19,10 @@ from newsstand.errors import DatabaseError, Disconnected, LeaseLost, ListingErro
 from newsstand.jid import canonical_bare, host_of, usual_bare
 from newsstand.model import NodeKey
 from newsstand.rules.behaviour import Ways
-from newsstand.rules.evidence import Evidence
 from newsstand.rules.refusals import Domains, Refusals
 from newsstand.state import slots
-from newsstand.state.copies import Copies, Copy, ticket
+from newsstand.state.copies import Copies
+from newsstand.state.services import Services
 from newsstand.state.slots import Slots
 from newsstand.storage.database import Database
 from newsstand.storage.statements import nodes, owners, spelling
@@ -31,8 +31,6 @@ from newsstand.xmpp.transport import Session, Transport
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Clock = Callable[[], int]
 """Microseconds since the epoch."""
 DAY = 86_400 * 1_000_000
@@ -60,7 +58,8 @@ class Context:
         self.settings = settings
         self.clock = clock
         self.limits = settings.item_limits
-        self.copies = Copies(settings.max_waiting_bytes)
+        self.services = Services()
+        self.copies = Copies(settings.max_waiting_bytes, self.services)
         self.refusals = Refusals(settings.remember_errors)
         self.domains = Domains()
         self.silent: set[str] = set()
@@ -75,15 +74,11 @@ class Context:
         """Goes up with each fresh session: what was begun in an earlier one counts no more."""
         self.run = Runner(settings.parser_timeout)
         self.random = random.Random()
-        self._spelt: dict[str, str] = {}
+        self.account = self.own_jid
+        """The stream's own account, in canonical spelling, since its session changed last."""
+        self.spellings: dict[str, str] = {}
         """By canonical JID, how the program spells it, where servers may know only that spelling."""
-        self._ways: dict[str, Ways] = {}
-        self._hints: dict[str, Evidence] = {}
         self.closed = False
-        self.lease_lost: Callable[[Copy], None] = lambda copy: None
-        """Called where a write was refused because another worker has the node in hand."""
-        self.is_led_elsewhere: Callable[[Copy], bool] = lambda copy: False
-        """Whether another worker follows this node, as far as is known."""
         self.domain_opened: Callable[[str], None] = lambda service: None
         """Called when the PEP service of an account answered whose domain was taken to have none for us."""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -122,19 +117,20 @@ class Context:
         """The program spells it so, of a service or an account: what we ask of it, we ask of that."""
         usual, key = usual_bare(jid), canonical_bare(jid)
         if usual != key:
-            self._spelt[key] = usual
-        elif self._spelt:
-            self._spelt.pop(key, None)
+            self.spellings[key] = usual
+        elif self.spellings:
+            self.spellings.pop(key, None)
 
     def spelt(self, jid: str) -> str:
         """How to spell a canonical JID to servers."""
         if self.transport is not None and jid == self.own_jid:
             return usual_bare(self.transport.own_jid)
-        return self._spelt.get(jid, jid)
+        return self.spellings.get(jid, jid)
 
     def follow(self, session: Session) -> None:
         """The stream's session changed."""
         self.session = session
+        self.account = self.own_jid
         self.turns += 1
         self.refusals.forget_all()
         self.silent.clear()
@@ -166,82 +162,13 @@ class Context:
                 await self.database.write(spelling.make_canonical)
             except DatabaseError as error:
                 log.warning("JIDs that are stored in another spelling cannot be changed: %s", error)
-        self._ways = await self.database.read(nodes.load_ways)
+        self.services.load(await self.database.read(nodes.load_ways))
         records, held = await self.database.scan(
             lambda conn: (list(nodes.iter_nodes(conn)), {held.node_id: held for held in owners.held_by_all(conn)})
         )
         best = {record.key: record for record in sorted(records, key=spelling.worth)}
         for record in best.values():
-            copy = self.copies.add(record)
-            copy.generation, copy.leader = held[record.id].generation, held[record.id].leader
-
-    async def write(
-        self,
-        copy: Copy,
-        statement: Callable[Concatenate[Any, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Change what is stored of a copy, in one transaction. Raises LeaseLost, and changes nothing, where another
-        worker has the node in hand, or dropped it; else as `Database.write`."""
-        was_led = copy.led
-        try:
-            return await self._write(copy, statement, *args, **kwargs)
-        except LeaseLost:
-            if was_led or not copy.led:
-                raise
-            # We took it over ourselves while this was on its way.
-            return await self._write(copy, statement, *args, **kwargs)
-
-    async def _write(
-        self, copy: Copy, statement: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        node_id, generation, leader = copy.record.id, copy.generation, copy.leader
-        if self.is_led_elsewhere(copy):
-            raise LeaseLost(f"another worker follows {copy.key.node!r}")
-
-        def checked(conn: Any) -> T:
-            owners.check(conn, node_id, generation, leader)
-            result = statement(conn, *args, **kwargs)
-            owners.tell(conn, node_id)
-            return result
-
-        try:
-            result = await self.database.write(checked)
-        except LeaseLost:
-            if (copy.generation, copy.leader) == (generation, leader):
-                self.lease_lost(copy)
-            raise
-        copy.seen = ticket()
-        return result
-
-    async def save(self, copy: Copy, **changes: Any) -> bool:
-        """Change what is remembered of a node: first here, so that reads see it at once, then in the database. False
-        where another worker remembered it first: then what it remembers is taken over instead. Raises as `write`."""
-        if copy.record.id:
-            await self._save(copy, changes)
-            return True
-        copy.update(**changes)
-        record, held, made = await self.database.write(owners.begin_node, copy.record)
-        kept = self.copies.add(record)
-        kept.generation, kept.leader = held.generation, held.leader
-        copy.record = record
-        return made
-
-    async def _save(self, copy: Copy, changes: dict[str, Any]) -> None:
-        was_led = copy.led
-        copy.saving += 1
-        try:
-            copy.update(**changes)
-            try:
-                await self._write(copy, nodes.save, copy.record)
-            except LeaseLost:
-                if was_led or not copy.led:
-                    raise
-                copy.update(**changes)  # as in `write`: on top of what was found when we took it over
-                await self._write(copy, nodes.save, copy.record)
-        finally:
-            copy.saving -= 1
+            self.copies.add(record, held[record.id])
 
     async def ask(
         self,
@@ -296,29 +223,25 @@ class Context:
 
     def ways(self, service: str) -> Ways:
         """What is known of a service's ways."""
-        return self._ways.get(host_of(service), Ways())
+        state = self.services.find(service)
+        return Ways() if state is None else state.ways
 
     async def learn(self, service: str, before: Ways, after: Ways) -> None:
         """Remember what was learnt of a service's ways: the difference, because others learn at the same time."""
-        key = host_of(service)
+        state = self.services.of(service)
         seen = {
             field.name: way
             for field in dataclasses.fields(Ways)
             if (way := getattr(after, field.name)) is not getattr(before, field.name)
         }
-        ways = self.ways(service).learn(**seen)
-        if ways != self.ways(service):
-            self._ways[key] = ways
-            await self.database.write(nodes.save_ways, key, ways, self.clock())
-
-    def hints(self, service: str) -> Evidence:
-        """What orders said once of a service's ways."""
-        return self._hints.setdefault(host_of(service), Evidence())
+        ways = state.ways.learn(**seen)
+        if ways != state.ways:
+            state.ways = ways
+            await self.database.write(nodes.save_ways, host_of(service), ways, self.clock())
 
     async def forget_ways(self) -> None:
         """As if we had met no service yet."""
-        self._ways.clear()
-        self._hints.clear()
+        self.services.forget()
         await self.database.write(nodes.remove_ways)
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:

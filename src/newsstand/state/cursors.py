@@ -12,13 +12,13 @@ class Cursors:
     """The service's own cursors of a node, as far as its answers showed them since the last listing, and what the
     program needs of them."""
 
+    __slots__ = ("known", "limits")
+
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
         """By item id."""
         self.limits: dict[int, None] = {}
         """Those that the program asked with, as `max_items`: newest last."""
-        self.lacking = False
-        """Some that the next answer needs are not known."""
 
     def note_limit(self, limit: int) -> None:
         """The program asked with this `max_items`."""
@@ -26,6 +26,14 @@ class Cursors:
         self.limits[limit] = None
         if len(self.limits) > LIMITS:
             del self.limits[next(iter(self.limits))]
+
+    def forget(self, item_id: str) -> None:
+        """It was removed: if it comes again, it is another one to the service."""
+        self.known.pop(item_id, None)
+
+    def forget_all(self) -> None:
+        """The node may hold others now. What the program asks with is remembered."""
+        self.known.clear()
 
     def learn(self, listing: Listing) -> None:
         """An answer names those of its first and last item."""

@@ -11,8 +11,11 @@ import logging
 from collections.abc import Sequence
 
 from newsstand.errors import ListingError, StanzaError, Timeout, TooSlow
-from newsstand.model import ItemsRequest, Rsm, RsmQuery, SyncState
-from newsstand.rules.behaviour import SHOWS_SET, Take, Way, foresee, set_index
+from newsstand.model import RsmQuery, SyncState
+from newsstand.rules.behaviour import SHOWS_SET, Way
+from newsstand.rules.cursors import ends_of
+from newsstand.rules.doubts import Chores
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.storage.statements import items
@@ -27,39 +30,20 @@ AT_ONCE = 8
 """Requests under way together."""
 
 
-def find_set(context: Context, copy: Copy, request: ItemsRequest, count: int, ends: Sequence[str]) -> Rsm | None:
-    """The `<set/>` for this request, of a node of `count` items, by the ids of those at its `ends`; None while a
-    cursor in it is not known."""
-    assert request.max_items is not None
-    ways = context.ways(copy.key.service)
-    if count == 0:
-        return Rsm(count=0)
-    known = [cursor for item_id in ends if (cursor := copy.cursors.known.get(item_id)) is not None]
-    if len(known) != 2:
-        return None
-    take = foresee(ways, request, count, knows_cursors=True)
-    first, last = reversed(known) if take in (Take.LAST_REVERSED, Take.FIRST_REVERSED) else known
-    return Rsm(first, last, count, set_index(ways, count, request.max_items))
-
-
-def ends_of(count: int, limit: int) -> tuple[int, ...]:
-    """Where what `max_items` brings begins and ends in the service's order; the newest are its last."""
-    if count == 0:
-        return ()
-    return max(0, count - limit), count - 1
-
-
-def are_needed(context: Context, copy: Copy) -> bool:
-    """Whether the program asks in a way that the service answers with cursors."""
-    return bool(copy.cursors.limits) and context.ways(copy.key.service).limited_set in SHOWS_SET
+def note_need(copy: Copy) -> None:
+    """The copy changed: cursors are to be learnt where the program asks in a way that the service answers with them."""
+    if copy.cursors.limits and copy.behaviour.ways.limited_set in SHOWS_SET:
+        doubts.due(copy, Chores(cursors=True))
+    else:
+        doubts.done(copy, Chores(cursors=True))
 
 
 async def learn(context: Context, copy: Copy) -> None:
     """Ask for those that are not known. What stands in the way is logged: the service goes on being asked."""
-    copy.cursors.lacking = False
-    if copy.record.state is not SyncState.LIVE or context.ways(copy.key.service).new is not Way.LAST:
+    doubts.done(copy, Chores(cursors=True))
+    if copy.record.state is not SyncState.LIVE or copy.behaviour.ways.new is not Way.LAST:
         return
-    heard, count = copy.heard, copy.record.item_count
+    heard, count = copy.inbox.heard, copy.record.item_count
     needed = {at for limit in copy.cursors.limits for at in ends_of(count, limit)}
     wanted = range(count) if count <= WINDOW else sorted(needed)
     ids = dict(zip(wanted, await context.database.read(items.ids_at, copy.record.id, wanted, count), strict=False))
@@ -67,7 +51,7 @@ async def learn(context: Context, copy: Copy) -> None:
     try:
         for start in range(0, len(pages), AT_ONCE):
             told = await asyncio.gather(*(_ask(context, copy, page) for page in pages[start : start + AT_ONCE]))
-            if copy.heard != heard:
+            if copy.inbox.heard != heard:
                 return
             for page, answer in zip(pages[start:], told, strict=False):
                 if [item.id for item in answer.items] != [ids[at] for at in page]:

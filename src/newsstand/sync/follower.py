@@ -20,10 +20,15 @@ from newsstand.model import (
     SyncState,
 )
 from newsstand.rules.behaviour import Way
-from newsstand.rules.reconcile import Applied, Doubts, NewsPlan, doubts_after, plan_news
+from newsstand.rules.doubts import RELIST, Doubts, refetch
+from newsstand.rules.reconcile import Applied, NewsPlan, doubts_after, plan_news
+from newsstand.state import doubts
 from newsstand.state.context import Context
-from newsstand.state.copies import Awaited, Copy
+from newsstand.state.copies import Copy
+from newsstand.state.elsewhere import Awaited
+from newsstand.state.inbox import Inbox
 from newsstand.sync.synchroniser import Synchroniser
+from newsstand.workers.storing import Storing
 from newsstand.xmpp import seen_items
 from newsstand.xmpp.notifications import read_message
 from newsstand.xmpp.transport import Session
@@ -43,11 +48,11 @@ _EVENT = f"{{{NS_EVENT}}}event"
 class Follower:
     """Hears messages, and keeps the copies of live nodes up with them."""
 
-    def __init__(self, context: Context, synchroniser: Synchroniser) -> None:
+    def __init__(self, context: Context, storing: Storing, synchroniser: Synchroniser) -> None:
         self._context = context
+        self._storing = storing
         self._synchroniser = synchroniser
         self._busy: set[NodeKey] = set()
-        synchroniser.relisting.stored = self.drain
 
     def hear_message(self, message: Element) -> None:
         """Take in a message, at once. Only what a followed service says of a node that is followed for the account
@@ -63,39 +68,37 @@ class Follower:
 
     def hear(self, copy: Copy, told: Notification) -> None:
         """Take in news of a node: from now on reads wait for it."""
-        copy.heard += 1
-        copy.covered.clear()
-        if not copy.led:
+        copy.inbox.void_answers()
+        copy.checked.forget_covered()
+        if not copy.lease.ours:
             self._await(copy, told)
             return
         if any(_ends_subscription(news) for news in told.news):
-            copy.subscribed = False  # in whatever state: the next listing subscribes first
-            copy.pages = None
-            copy.ends += 1
-        if copy.writing:
-            copy.keep_told(told.news)
-        if copy.listing or copy.pages is not None or copy.record.state is SyncState.LIVE:
-            if copy.keep(told):
-                copy.note(told)
+            copy.session.end_subscription()  # in whatever state: the next listing subscribes first
+            copy.listing.forget_pages()
+        copy.own.keep_told(told.news, copy.inbox.heard)
+        if copy.listing.is_any or copy.record.state is SyncState.LIVE:
+            if copy.inbox.put(told):
+                copy.order.note(told.news)
             else:
-                copy.relist = True
-                copy.pages = copy.order = None
+                doubts.doubt(copy, RELIST)
+                copy.listing.forget_pages()
+                copy.order.forget()
                 self._synchroniser.want(copy)
             self.drain(copy)
         elif any(isinstance(news, Deleted) for news in told.news):
-            self._synchroniser.shut(copy, "the node was deleted")
-            self._context.spawn(self._synchroniser.settle_closed(copy), "closing a node")
+            self._synchroniser.closing.shut(copy, "the node was deleted")
+            self._context.spawn(self._synchroniser.closing.settle(copy), "closing a node")
         else:
             # A copy that is neither live nor being listed will be listed: that brings it. But what came between is
             # then not known, so the order will teach nothing.
-            copy.order = None
+            copy.order.forget()
             self._synchroniser.hear_of_failed(copy, told.news)
 
     def _await(self, copy: Copy, told: Notification) -> None:
         """Another worker follows this node, and is told, too. Until the copy says what we heard, the service
         answers."""
-        if copy.writing:
-            copy.keep_told(told.news)
+        copy.own.keep_told(told.news, copy.inbox.heard)
         for news in told.news:
             match news:
                 case Published(items):
@@ -105,7 +108,7 @@ class Follower:
                     for item_id in item_ids:
                         self.await_item(copy, item_id, None)
                 case _:
-                    copy.relist = True
+                    doubts.doubt(copy, RELIST)
         self._synchroniser.want(copy)
 
     def await_item(self, copy: Copy, item_id: str, seen: SeenItem | None) -> None:
@@ -113,81 +116,74 @@ class Follower:
         now = asyncio.get_running_loop().time()
         item = None if seen is None else seen_items.as_listed(seen, copy.record.shows_publisher)
         if item is None or item.exact:
-            copy.awaited[item_id] = Awaited(now, None if item is None else item.content_digest)
+            copy.elsewhere.await_item(item_id, Awaited(now, None if item is None else item.content_digest))
         else:
-            copy.awaited.pop(item_id, None)
-            copy.refetch.add(item_id)
+            copy.elsewhere.await_no_more([item_id])
+            doubts.doubt(copy, refetch(item_id))
 
     def drain(self, copy: Copy) -> None:
         """See to it that what a live copy has heard gets applied."""
-        if copy.inbox and not copy.listing and copy.key not in self._busy:
+        if copy.inbox and not copy.listing.under_way and copy.key not in self._busy:
             self._busy.add(copy.key)
             self._context.spawn(self._drain(copy), f"following {copy.key.node}")
 
     async def _drain(self, copy: Copy) -> None:
         try:
-            while copy.inbox and not copy.listing and copy.record.state is SyncState.LIVE:
+            while copy.inbox and not copy.listing.under_way and copy.record.state is SyncState.LIVE:
                 await self._apply(copy, _batch(copy.inbox))
         except LeaseLost:
-            copy.taken(len(copy.inbox))
+            copy.inbox.empty()
         except DatabaseError as error:
             log.warning("news of node %r could not be stored: %s", copy.key.node, error)
-            copy.relist = True
-            copy.taken(len(copy.inbox))
+            doubts.doubt(copy, RELIST)
+            copy.inbox.empty()
         finally:
             self._busy.discard(copy.key)
-        if copy.record.state is not SyncState.LIVE and not copy.listing and copy.pages is None:
-            copy.taken(len(copy.inbox))
+        if copy.record.state is not SyncState.LIVE and not copy.listing.is_any:
+            copy.inbox.empty()
         if self._synchroniser.has_work(copy):
             self._synchroniser.want(copy)
 
     async def _apply(self, copy: Copy, batch: list[Notification]) -> None:
-        ways = self._context.ways(copy.key.service)
+        ways = copy.behaviour.ways
         news = [news for told in batch for news in told.news]
         plan = plan_news(news, ways, copy.record.shows_publisher)
-        known_gone = set(copy.removed)
-        close = copy.note_close(news, asyncio.get_running_loop().time())
+        known_gone = copy.inbox.gone
+        close = copy.inbox.note_close(news, asyncio.get_running_loop().time())
         # Stored for the offline, it may come behind newer news; what a resumed session brings along is in order.
         late = self._context.session is not Session.RESUMED and any(told.delayed for told in batch)
 
         def find_doubts(applied: Applied) -> Doubts:
-            found = doubts_after(applied, ways, known_gone, unchecked=copy.check_ids)
+            found = doubts_after(applied, ways, known_gone, unchecked=copy.doubts.check_ids)
             # Close together, they may be told in another order.
-            moved = applied.overwritten and ways.overwritten is not Way.STAYS and len(copy.recent) > 1
-            return Doubts(
-                relist=found.relist or plan.relist or late, check_ids=found.check_ids or plan.check_ids or bool(moved)
-            )
+            moved = applied.overwritten and ways.overwritten is not Way.STAYS and copy.inbox.recent > 1
+            return found | plan.doubts | Doubts(relist=late, refetch=frozenset(close), check_ids=bool(moved))
 
-        def is_doubtful(applied: Applied) -> bool:
-            found = find_doubts(applied)
-            return found.relist or found.check_ids or bool(plan.refetch) or bool(close)
-
-        applied = await self._synchroniser.apply(copy, plan.steps, is_doubtful)
+        applied = await self._synchroniser.apply(copy, plan.steps, lambda applied: find_doubts(applied).is_any)
         # From here on without a pause: a read must not see the news taken in and the doubts not yet.
-        doubts = find_doubts(applied)
-        if plan.relist:
+        found = find_doubts(applied)
+        if plan.doubts.relist:
             copy.update(access_model=None)  # the configuration changed: look before the next subscription
-        copy.relist |= doubts.relist
-        copy.check_ids |= doubts.check_ids
-        copy.refetch |= plan.refetch | close
-        copy.relist |= len(copy.refetch) > MOST_REFETCHED
+        doubts.doubt(copy, found)
+        if len(copy.doubts.refetch) > MOST_REFETCHED:
+            doubts.doubt(copy, RELIST)
         copy.update(verified_at=self._context.clock())
-        copy.taken(len(batch))
+        copy.inbox.take(len(batch))
         await self._outcome(copy, plan)
 
     async def _outcome(self, copy: Copy, plan: NewsPlan) -> None:
         if plan.deleted:
-            await self._synchroniser.close(copy, "the node was deleted")
+            await self._synchroniser.closing.close(copy, "the node was deleted")
         elif plan.subscription not in (None, "subscribed"):
             # Subscribing again tells whether we may; until then nothing comes.
-            copy.subscribed = False
-            await self._context.save(
+            copy.session.doubt_subscription()
+            await self._storing.save(
                 copy, state=SyncState.STALE, reason=f"the service says: subscription {plan.subscription}"
             )
-            copy.relist = True
+            doubts.doubt(copy, RELIST)
 
 
-def _batch(inbox: list[Notification]) -> list[Notification]:
+def _batch(inbox: Inbox) -> list[Notification]:
     """The oldest of them, as many as are stored in one transaction."""
     size = 0
     for at, told in enumerate(inbox[:BATCH]):

@@ -9,17 +9,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from newsstand.errors import Disconnected, ListingError, StanzaError, Timeout, TooSlow
-from newsstand.model import ItemsRequest, Notification, Published, SyncState
+from newsstand.model import ItemsRequest, Notification, Progress, Published, SyncState
 from newsstand.rules.behaviour import Way, Ways, learn_from_disco
+from newsstand.rules.doubts import OWN_WRITE, RELIST, Chores, Doubts
 from newsstand.rules.evidence import said_by_order
 from newsstand.rules.reconcile import Applied, is_much_shorter, iter_listing
-from newsstand.state import slots
+from newsstand.state import doubts, slots
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
+from newsstand.state.listener import Listener
 from newsstand.state.spool import Spool
 from newsstand.storage.statements import items, nodes
 from newsstand.sync import cursor_probing, listing, partial, probing
 from newsstand.sync.subscriptions import Subscriptions
+from newsstand.workers.storing import Storing
 from newsstand.xmpp import seen_items
 
 log = logging.getLogger(__name__)
@@ -33,102 +36,127 @@ LIST_REST = 4
 class FullSync:
     """Makes copies equal to what their nodes hold."""
 
-    def __init__(self, context: Context, subscriptions: Subscriptions, parse: Callable[[Copy], None]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        storing: Storing,
+        subscriptions: Subscriptions,
+        parse: Callable[[Copy], None],
+        listener: Listener,
+    ) -> None:
         self._context = context
+        self._storing = storing
         self._subscriptions = subscriptions
         self._parse = parse
-        self.stored: Callable[[Copy], None] = lambda copy: None
-        """Called when a listing is over: notifications that waited for it can be applied."""
+        self._listener = listener
 
-    async def relist(self, copy: Copy) -> None:
+    async def relist(self, copy: Copy, progress: Progress | None = None) -> None:
         """List the node once; its copy is live afterwards, if that can be believed."""
-        if copy.pages is None:
-            await copy.quiet()
-        copy.listing, copy.missed = True, ()
+        if copy.listing.pages is None:
+            await copy.inbox.quiet()
+        mark = copy.listing.begin()
+        copy.inbox.take_missed()
         try:
             if copy.record.state is not SyncState.LIVE:
                 copy.update(state=SyncState.SYNCING)
-            if asyncio.get_running_loop().time() - copy.confirmed_at > self._context.settings.revalidate:
-                copy.subscribed = False  # perhaps it is not any more: of a copy that is not live, nobody asks that
-            if not copy.subscribed:
-                copy.order = None  # a gap: the news since that order are not all known
+            if asyncio.get_running_loop().time() - copy.session.confirmed_at > self._context.settings.revalidate:
+                copy.session.doubt_subscription()  # of a copy that is not live, nobody asks whether it still is
+            if not self._is_subscribed(copy):
+                copy.order.forget()  # a gap: the news since that order are not all known
             await self._subscriptions.begin(copy)
-            ids = await self._attempt(copy)
+            ids = await self._attempt(copy, mark, progress)
         finally:
-            copy.listing = copy.urgent = False
-            if copy.record.state is not SyncState.LIVE and copy.pages is None:
-                copy.miss()
-        self.stored(copy)
+            is_this = copy.listing.is_this(mark)
+            copy.listing.end(mark)
+            if copy.record.state is not SyncState.LIVE and copy.listing.pages is None:
+                copy.inbox.miss()
+        self._listener.listed(copy)
+        if not is_this:
+            return  # the node was closed, or changed hands, or a session began: nothing is drawn from it
         if ids is None:
-            copy.relist = True
-            copy.disturbed += 1
+            doubts.doubt(copy, RELIST)
+            self._set_pace(copy, disturbed=copy.pace.disturbed + 1)
             return
-        copy.disturbed = 0
+        self._set_pace(copy, disturbed=0)
         try:
             await probing.probe(self._context, copy, ids)
         except (StanzaError, Timeout, TooSlow, ListingError) as error:
             # The copy is right; only the service's ways are not known, and what depends on them is asked of it.
             log.info("the ways of %s could not be learnt: %s", copy.key.service, error)
 
-    async def _attempt(self, copy: Copy) -> list[str] | None:
+    def _set_pace(self, copy: Copy, **changes: Any) -> None:
+        copy.pace = dataclasses.replace(copy.pace, **changes)
+
+    async def _attempt(self, copy: Copy, mark: object, progress: Progress | None) -> list[str] | None:
         """One listing; stored, if it can be believed. Returns its ids then, in order. Raises ListingError when the
         last of several, one after the other, cannot."""
         turns = self._context.turns
-        pages, copy.pages = copy.pages, None
+        pages = copy.listing.take_pages()
         if pages is None:
             pages = listing.begin(self._context, copy)
         pages.waited = 0.0
         came_before = 0
 
         def begun() -> None:
-            copy.relist = copy.check_ids = False
-            copy.refetch.clear()
-            copy.behind |= bool(copy.inbox)  # the copy does not say so yet
-            copy.taken(len(copy.inbox))  # what came before the request is in the listing
+            doubts.settle(copy, Doubts(relist=True, check_ids=True, refetch=copy.doubts.refetch))
+            if copy.inbox:
+                doubts.doubt(copy, OWN_WRITE)  # the copy does not say so yet
+            copy.inbox.empty()  # what came before the request is in the listing
 
         def answered() -> None:
             nonlocal came_before
             came_before = len(copy.inbox)  # by the time that we go on, more may have come
 
-        ways = self._context.ways(copy.key.service)
+        ways = copy.behaviour.ways
         began, waited = asyncio.get_running_loop().time(), slots.waited()
         try:
-            listed = await listing.download(self._context, copy.key, ways, copy.progress, begun, answered, pages)
+            listed = await listing.download(self._context, copy.key, ways, progress, begun, answered, pages)
         except Disconnected:
-            if pages.number and copy.record.state is not SyncState.LIVE and copy.subscribed:
-                copy.pages = pages  # if the session is resumed, nothing was lost
+            if pages.number and copy.record.state is not SyncState.LIVE and self._is_subscribed(copy):
+                copy.listing.interrupt(mark, pages)  # if the session is resumed, nothing was lost
             raise
         self._context.refusals.answered(ItemsRequest(copy.key))
         ids, by_disco = listed.ids, False
         if not listed.paged or await self._lacks_much(copy, listed):
             ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)
+        if not copy.listing.is_this(mark):
+            return None  # it was closed meanwhile, say: this tells nothing of what the node is now
         now = asyncio.get_running_loop().time()
         # What was lost did not take the service's time, nor what we waited for others, nor what the database does.
-        copy.took = now - began - pages.waited - (slots.waited() - waited)
-        copy.rest_until = now + copy.took * LIST_REST
+        took = now - began - pages.waited - (slots.waited() - waited)
+        self._set_pace(copy, took=took, rest_until=now + took * LIST_REST)
         shows = seen_items.shows_publisher(listed.items.shown_publishers)
         later = copy.inbox[came_before:]
         undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)
-        may_differ = _ids_of(later if undisturbed else copy.inbox)
+        may_differ = _ids_of(later if undisturbed else list(copy.inbox))
         same = set(ids) ^ set(listed.ids) <= may_differ
-        last = copy.disturbed + 1 >= ATTEMPTS
-        if copy.relist or not copy.subscribed or not same or not (undisturbed or (last and not listed.paged)):
+        last = copy.pace.disturbed + 1 >= ATTEMPTS
+        if (
+            copy.doubts.relist
+            or not self._is_subscribed(copy)
+            or not same
+            or not (undisturbed or (last and not listed.paged))
+        ):
             if last:
-                copy.disturbed = 0
+                self._set_pace(copy, disturbed=0)
                 raise ListingError("the node changed each time that it was listed")
             return None
         if undisturbed:
-            copy.taken(len(copy.inbox))
+            copy.inbox.empty()
         else:
             # All that came meanwhile is applied on top, once more where the answer held it: what a service told
             # before its answer may be missing in it. The order before teaches nothing, then.
-            copy.order = None
+            copy.order.forget()
         await self._context.learn(copy.key.service, ways, self._learnt(copy, listed, ids if by_disco else (), later))
-        await self._store(copy, listed, shows, turns)
+        await self._store(copy, listed, shows, turns, mark)
         listed.items.close()
         if not undisturbed:
-            copy.order = None
+            copy.order.forget()
         return listed.ids
+
+    def _is_subscribed(self, copy: Copy) -> bool:
+        """Whether all that happens to the node is told, as far as is known."""
+        return copy.session.subscribed and not copy.doubts.resubscribe
 
     async def _lacks_much(self, copy: Copy, listed: listing.Listed) -> bool:
         """Whether so much of the copy is missing in a listing by several answers, which agree with each other, that it
@@ -140,17 +168,17 @@ class FullSync:
     def _learnt(self, copy: Copy, listed: listing.Listed, ids: Sequence[str], later: Sequence[Notification]) -> Ways:
         """What a listing, and the ids by another way, teach of the service."""
         ways = learn_from_disco(listed.ways, listed.ids, ids)
-        if copy.order is not None:
+        if copy.order.ids is not None:
             # Only what came before the answer can have had a part in its order.
-            until = len(copy.history) - sum(len(told.news) for told in later)
-            if copy.explains(news := copy.history[:until], listed.items):
-                said = said_by_order(ways, copy.order, news, listed.ids)
-                ways = self._context.hints(copy.key.service).weigh(ways, said, copy.key, news)
+            until = len(copy.order.history) - sum(len(told.news) for told in later)
+            if copy.order.explains(news := copy.order.history[:until], listed.items):
+                said = said_by_order(ways, copy.order.ids, news, listed.ids)
+                ways = copy.behaviour.evidence.weigh(ways, said, copy.key, news)
         if copy.key.service == copy.key.account and listed.own_from is not Way.UNKNOWN:
             ways = ways.learn(own_from=listed.own_from)
         return ways
 
-    async def _store(self, copy: Copy, listed: listing.Listed, shows: bool | None, turns: int) -> None:
+    async def _store(self, copy: Copy, listed: listing.Listed, shows: bool | None, turns: int, mark: object) -> None:
         """Make the copy equal to a listing that was begun when the session had made so many turns."""
         now = self._context.clock()
         copy.update(reason=None, attempts=0, retry_at=None, failed_by=None)
@@ -164,9 +192,10 @@ class FullSync:
             steps = iter_listing(items.held(conn, record.id), listed.items)
             return items.apply(conn, record.id, steps, now, of_listing=listed.items)
 
-        applied = await self._context.write(copy, store)
+        applied = await self._storing.write(copy, store)
         meanwhile = copy.record is not before
-        believed = turns == self._context.turns and copy.followed and not copy.left
+        goes_on = turns == self._context.turns and copy.listing.is_this(mark)
+        believed = goes_on and copy.followed and not copy.left
         copy.update(
             state=SyncState.LIVE if believed else SyncState.STALE if copy.followed else copy.record.state,
             complete=copy.followed,
@@ -175,19 +204,18 @@ class FullSync:
             **applied.counts._asdict(),
         )
         if not copy.followed:
-            await self._context.write(copy, nodes.erase_items, copy.record.id)  # it was closed during the write
+            await self._storing.write(copy, nodes.erase_items, copy.record.id)  # it was closed during the write
         copy.tell()
         if meanwhile:
-            await self._context.save(copy)  # what was changed of it during the write must not get lost, nor undo it
-        copy.failure = None
-        copy.revalidate = False
-        copy.answered_at = asyncio.get_running_loop().time()
-        copy.behind = copy.relist or bool(copy.refetch)
-        copy.cursors.known.clear()
-        copy.cursors.lacking = cursor_probing.are_needed(self._context, copy)
+            await self._storing.save(copy)  # what was changed of it during the write must not get lost, nor undo it
+        doubts.done(copy, Chores(revalidate=True))
+        copy.checked.answered(asyncio.get_running_loop().time())
+        doubts.settle_own_writes(copy)
+        copy.cursors.forget_all()
+        cursor_probing.note_need(copy)
         partial.remember_order(self._context, copy, listed.ids, listed.items)
         for told in copy.inbox:
-            copy.note(told)
+            copy.order.note(told.news)
         self._parse(copy)
 
 

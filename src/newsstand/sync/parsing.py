@@ -32,6 +32,7 @@ from newsstand.storage.statements import items, parsing_notes
 from newsstand.storage.statements.items import ParsedItem, ToParse
 from newsstand.storage.statements.parsing_notes import Note
 from newsstand.workers.processes import has_ended, this_host, this_process
+from newsstand.workers.storing import Storing
 from newsstand.xmpp import xmltext
 
 T = TypeVar("T")
@@ -60,8 +61,9 @@ PUT_ASIDE = (
 class Parsing:
     """Works through what is stored and not parsed. One task a node at most."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, storing: Storing) -> None:
         self._context = context
+        self._storing = storing
         self._busy: set[int] = set()
         self._again: set[int] = set()
         self._token = uuid.uuid4().hex
@@ -98,7 +100,7 @@ class Parsing:
                     elif batch:
                         await self._parse_together(copy, analyser, batch)
                 except LeaseLost:
-                    if not copy.led:
+                    if not copy.lease.ours:
                         return  # who follows it parses it
         finally:
             self._busy.discard(node_id)
@@ -140,7 +142,7 @@ class Parsing:
     async def _noting(self, copy: Copy, note: Note) -> AsyncIterator[None]:
         """Within this the note is in the database, or, where that takes long, will be before what is stored next."""
         self._noted.add(copy.record.id)
-        writing = asyncio.ensure_future(self._context.write(copy, parsing_notes.keep, copy.record.id, note))
+        writing = asyncio.ensure_future(self._storing.write(copy, parsing_notes.keep, copy.record.id, note))
         try:
             in_time, _ = await asyncio.wait([writing], timeout=NOTING)
             if in_time:
@@ -164,7 +166,7 @@ class Parsing:
         node_id = copy.record.id
         if isinstance(noted, Note):
             self._noted.add(node_id)
-        await self._context.write(copy, items.store_parsed, node_id, results, *parser_of(analyser), noted)
+        await self._storing.write(copy, items.store_parsed, node_id, results, *parser_of(analyser), noted)
         if not isinstance(noted, Note):
             self._noted.discard(node_id)
 
@@ -213,7 +215,7 @@ def _suspicious_until(note: Note, copy: Copy) -> bytes:
 
 def _is_left_behind(note: Note, copy: Copy) -> bool:
     """Whether who noted it does not go on with it. Of a process on another machine that cannot be told."""
-    if copy.led:
+    if copy.lease.ours:
         return True  # its time was over, or we would not follow the node
     return note.process.host != this_host() or has_ended(note.process)
 

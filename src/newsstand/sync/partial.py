@@ -12,9 +12,10 @@ from newsstand.errors import DatabaseError, ListingError, StanzaError
 from newsstand.model import SeenItem, StorableItem, SyncState
 from newsstand.rules.batch_sizes import ID_BATCH
 from newsstand.rules.behaviour import Way
+from newsstand.rules.doubts import NOT_TOLD, RELIST, Chores, Doubts
 from newsstand.rules.reconcile import Applied, Place, Put, Remove, Step, is_much_shorter, plan_listing, plan_stock
 from newsstand.rules.refusals import MISSING
-from newsstand.state import slots
+from newsstand.state import doubts, slots
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.storage.statements import items, polls
@@ -43,10 +44,9 @@ class PartialSync:
         self._context = context
         self._apply = apply
 
-    async def refetch(self, copy: Copy) -> None:
+    async def refetch(self, copy: Copy, wanted: Sequence[str]) -> None:
         """Ask for items whose contents did not come along. Those that are not there any more were retracted."""
-        wanted = sorted(copy.refetch)[:ID_BATCH]
-        heard = copy.heard
+        heard = copy.inbox.heard
         found: dict[str, SeenItem] = {}
         for item_id in wanted:
             # One by one: some services refuse a whole request for one missing id.
@@ -58,13 +58,13 @@ class PartialSync:
                 continue
             answer = await listing.read_answer(self._context, iq)
             found.update((item.id, item) for item in answer.items if item.id == item_id)
-        await copy.quiet()
-        if copy.heard != heard:
+        await copy.inbox.quiet()
+        if copy.inbox.heard != heard:
             return  # something came meanwhile: what we have may be older. They are still in doubt.
         steps: list[Step] = [Put(item, Place.LAST, Place.KEEP) for item in found.values()]
         missing = tuple(id_ for id_ in wanted if id_ not in found)
         held = await self._context.database.read(items.which, copy.record.id, missing)
-        if copy.heard != heard:
+        if copy.inbox.heard != heard:
             return
         if held:
             steps.append(Remove(tuple(held)))
@@ -72,40 +72,41 @@ class PartialSync:
         if shows is not None and copy.record.shows_publisher is None:
             copy.update(shows_publisher=shows)
         applied = await self._apply(copy, steps)
-        copy.relist |= bool(applied.inserted)  # where among the others, only a listing shows
-        if copy.heard == heard:  # else the same item may be in doubt anew
-            copy.refetch.difference_update(wanted)
-            copy.behind &= copy.relist or bool(copy.refetch)
+        if applied.inserted:
+            doubts.doubt(copy, RELIST)  # where among the others, only a listing shows
+        if copy.inbox.heard == heard:  # else the same item may be in doubt anew
+            doubts.settle(copy, Doubts(refetch=frozenset(wanted)))
+            doubts.settle_own_writes(copy)
 
     async def check_ids(self, copy: Copy) -> float:
         """See whether something was evicted: services drop what exceeds `max_items` without a word. Returns how
         long to leave the node in peace afterwards."""
         loop = asyncio.get_running_loop()
-        await copy.quiet()
-        heard = copy.heard
+        await copy.inbox.quiet()
+        heard = copy.inbox.heard
         held = await self._context.database.scan(items.held_ids, copy.record.id)
         began, waited = loop.time(), slots.waited()
         listed, by_disco = await listing.list_ids(self._context, copy.key, held)
         confirmed = await self._is_confirmed(copy, held, listed)
         took = loop.time() - began - (slots.waited() - waited)
-        await copy.quiet()
-        if heard != copy.heard:
+        await copy.inbox.quiet()
+        if heard != copy.inbox.heard:
             return took * CHECK_REST  # still in doubt: look again
         there = set(listed)
         evicted = tuple(id_ for id_ in held if id_ not in there)
         if not confirmed or len(held) - len(evicted) != len(there) or (evicted and not there):
-            copy.relist = True  # more than an eviction happened; one short list is not believed
+            doubts.doubt(copy, RELIST)  # more than an eviction happened; one short list is not believed
         elif by_disco and not self._is_in_order(copy, [id_ for id_ in held if id_ in there], listed):
-            copy.relist = True  # the service did not tell of them in the order in which it stored them
+            doubts.doubt(copy, RELIST)  # the service did not tell of them in the order in which it stored them
         elif evicted:
             await self._apply(copy, [Remove(evicted)])
-        if copy.heard == heard:
+        if copy.inbox.heard == heard:
             # Not a moment earlier: until the evicted are out, the copy must not answer.
-            copy.check_ids = False
-            copy.answered_at = loop.time()
-            copy.cursors.lacking = cursor_probing.are_needed(self._context, copy)
+            doubts.settle(copy, Doubts(check_ids=True))
+            copy.checked.answered(loop.time())
+            cursor_probing.note_need(copy)
             copy.update(verified_at=self._context.clock())
-            if self._is_order_known(copy, by_disco=by_disco) and not copy.relist:
+            if self._is_order_known(copy, by_disco=by_disco) and not copy.doubts.relist:
                 # Nothing is hidden in it: what comes next can teach something.
                 remember_order(self._context, copy, [id_ for id_ in held if id_ in there])
         return 0.0
@@ -114,8 +115,8 @@ class PartialSync:
         """See which items a copy that was not kept up lacks, and which it has too many, by the ids alone: few bytes
         where a listing takes many. What came or was moved is fetched, as far as that is little. Contents that were
         overwritten in place are not found so: the copy stays stale until it is listed."""
-        copy.stocked = True
-        ways = self._context.ways(copy.key.service)
+        copy.session.take_stock()
+        ways = copy.behaviour.ways
         held = await self._context.database.scan(items.held_ids, copy.record.id)
         try:
             listed = await listing.disco_ids(self._context, copy.key)
@@ -149,7 +150,7 @@ class PartialSync:
 
     async def _fetch(self, copy: Copy, item_ids: Sequence[str]) -> list[SeenItem]:
         """Those of the items that are there, in the order of `item_ids`."""
-        skips = copy.skips_missing and self._context.ways(copy.key.service).missing_id is Way.SKIPPED
+        skips = copy.session.skips_missing and copy.behaviour.ways.missing_id is Way.SKIPPED
         # One by one else: some services refuse a whole request for one missing id.
         size = ID_BATCH if skips else 1
         found: dict[str, SeenItem] = {}
@@ -176,41 +177,40 @@ class PartialSync:
             self._context.spawn(self._take_in(copy, seen, shows_all=shows_all), f"taking in {copy.key.node}")
 
     async def _take_in(self, copy: Copy, seen: list[SeenItem], *, shows_all: bool) -> None:
-        now, heard, steps = self._context.clock(), copy.heard, None
+        now, heard, steps = self._context.clock(), copy.inbox.heard, None
         try:
             if shows_all and copy.record.complete and copy.record.item_count <= len(seen):
                 held = await self._context.database.scan(items.held, copy.record.id)
                 if {item.id for item in held} <= {item.id for item in seen}:
                     steps = plan_listing(held, seen)  # in the service's order, and nothing is taken out for it
-            if not _is_idle(copy) or copy.heard != heard:
+            if not _is_idle(copy) or copy.inbox.heard != heard:
                 return  # a listing that has begun since knows better
             await self._apply(copy, steps or [Put(item, Place.LAST, Place.KEEP) for item in seen])
         except (DatabaseError, ListingError) as error:
             log.info("an answer could not be kept: %s", error)
             return
         # Not a moment earlier: until it is stored, the copy says something else.
-        if copy.heard == heard:
-            copy.cover([item.id for item in seen], now)
+        if copy.inbox.heard == heard:
+            copy.checked.cover([item.id for item in seen], now)
             if steps is not None and copy.followed:
                 copy.update(verified_at=now)
 
     async def compare(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
         """What the service just answered verifies what it covers of a live copy; or casts doubt on all of it, for then
         something was not told."""
-        now, heard = self._context.clock(), copy.heard
+        now, heard = self._context.clock(), copy.inbox.heard
         seen = self._read(answered)
         ids = [item.id for item in seen]
         contents = await self._context.database.read(polls.contents, copy.record.id, ids)
         wrong = [item for item in seen if contents.get(item.id) != item.content_digest]
         differs = [item for item in wrong if not await self._says_the_same(copy, item)]
         in_order = not shows_all or ids == await self._context.database.scan(items.held_ids, copy.record.id)
-        if copy.heard != heard or not copy.at_rest:
+        if copy.inbox.heard != heard or not copy.at_rest:
             return  # the copy is of another moment by now
         if differs or (not in_order and len(seen) == len(answered)):
-            copy.relist = True
-            copy.subscribed = False  # it was not told: subscribing again changes nothing, or brings that back
+            doubts.doubt(copy, NOT_TOLD)
         elif not wrong:
-            copy.cover(ids, now)
+            copy.checked.cover(ids, now)
             if shows_all and in_order:
                 copy.update(verified_at=now)
 
@@ -228,22 +228,21 @@ class PartialSync:
         ids. The copy answers meanwhile: nothing speaks against it. Where it differs, something was not told: it may
         be another node of that name, though the service says that we are subscribed to it; so it is subscribed to
         again, and listed."""
-        copy.revalidate = False
-        await copy.quiet()
-        heard = copy.heard
+        doubts.done(copy, Chores(revalidate=True))
+        await copy.inbox.quiet()
+        heard = copy.inbox.heard
         iq = await listing.request_items(self._context, copy.key, max_items=1)
         answer = await listing.read_answer(self._context, iq)
-        copy.answered_at = asyncio.get_running_loop().time()
-        await copy.quiet()
+        copy.checked.answered(asyncio.get_running_loop().time())
+        await copy.inbox.quiet()
         same = [await self._holds(copy, item) for item in answer.items]
-        rest, differs = 0.0, heard == copy.heard and not all(same)
+        rest, differs = 0.0, heard == copy.inbox.heard and not all(same)
         if not differs:
-            heard, count = copy.heard, copy.record.item_count
+            heard, count = copy.inbox.heard, copy.record.item_count
             rest = await self.check_ids(copy)
-            differs = heard == copy.heard and (copy.relist or copy.record.item_count != count)
+            differs = heard == copy.inbox.heard and (copy.doubts.relist or copy.record.item_count != count)
         if differs:
-            copy.relist = True
-            copy.subscribed = False
+            doubts.doubt(copy, NOT_TOLD)
         return rest
 
     async def _holds(self, copy: Copy, item: SeenItem) -> bool:
@@ -253,13 +252,13 @@ class PartialSync:
     def _is_order_known(self, copy: Copy, *, by_disco: bool) -> bool:
         """Whether the copy's order, after a check of its ids, is sure to be the service's: it was compared, or no way
         that may be learnt wrongly had a part in it."""
-        ways = self._context.ways(copy.key.service)
+        ways = copy.behaviour.ways
         compared = by_disco and ways.disco_order in (Way.NODE_ORDER, Way.REVERSED)
         return ways.new in (Way.LAST, Way.FIRST) and (compared or ways.overwritten is Way.UNKNOWN)
 
     def _is_in_order(self, copy: Copy, ids: Sequence[str], listed: Sequence[str]) -> bool:
         """Whether disco#items names the ids as the copy orders them, as far as the service's way with it is known."""
-        match self._context.ways(copy.key.service).disco_order:
+        match copy.behaviour.ways.disco_order:
             case Way.NODE_ORDER:
                 return list(listed) == list(ids)
             case Way.REVERSED:
@@ -270,17 +269,17 @@ class PartialSync:
 
 def _is_idle(copy: Copy) -> bool:
     """Not live, and nothing is under way that will know better."""
-    return copy.followed and copy.record.state in (SyncState.STALE, SyncState.FAILED) and not copy.listing
+    return copy.followed and copy.record.state in (SyncState.STALE, SyncState.FAILED) and not copy.listing.under_way
 
 
 def remember_order(context: Context, copy: Copy, ids: list[str], items: Sequence[StorableItem] | None = None) -> None:
     """Keep the order of a listing, where the next one can teach something by it. `items`: those listed, where they
     were."""
-    ways = context.ways(copy.key.service)
+    ways = copy.behaviour.ways
     unknown = Way.UNKNOWN in (ways.new, ways.overwritten)
     # What looks like a move may have been none; what stays, stayed.
     doubtful = ways.overwritten in (Way.LAST, Way.FIRST) and len(ids) <= WATCHED
     if unknown or doubtful:
-        copy.remember_order(ids, items)
+        copy.order.remember(ids, items)
     else:
-        copy.order = None
+        copy.order.forget()

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from newsstand.errors import StanzaError
 from newsstand.model import ItemsRequest, RsmQuery, SyncState
 from newsstand.rules.behaviour import Way, Ways, learn_from_answer
+from newsstand.rules.doubts import RELIST
 from newsstand.rules.refusals import MISSING
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.sync import listing
@@ -24,14 +26,15 @@ async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
     same. Raises as `listing.download`."""
     if copy.inbox or copy.record.state is not SyncState.LIVE or not ids or copy.record.quarantined:
         return  # what cannot be kept is not asked for only to learn by it
-    heard, before = copy.heard, context.ways(copy.key.service)
+    heard, before = copy.inbox.heard, copy.behaviour.ways
     seen = await _try_all(context, copy, ids, before)
-    if seen == before or heard != copy.heard or copy.writing:
+    if seen == before or heard != copy.inbox.heard or copy.own.under_way:
         return
     if not await _is_in_order(context, copy, ids, seen):
-        copy.relist |= heard == copy.heard and not copy.writing  # it changed, and nobody said so
+        if heard == copy.inbox.heard and not copy.own.under_way:
+            doubts.doubt(copy, RELIST)  # it changed, and nobody said so
         return
-    if heard == copy.heard and not copy.writing:
+    if heard == copy.inbox.heard and not copy.own.under_way:
         await context.learn(copy.key.service, before, seen)
 
 
@@ -47,7 +50,7 @@ async def _try_all(context: Context, copy: Copy, ids: Sequence[str], ways: Ways)
         ways = await _try(context, copy, ids, ways, ItemsRequest(copy.key, item_ids=last_first))
     if ways.repeated_id is Way.UNKNOWN and len(ids) > 1:
         ways = await _try(context, copy, ids, ways, ItemsRequest(copy.key, item_ids=(ids[-1], ids[0], ids[-1])))
-    whole_arrives = copy.portions is None or not copy.portions.by_ids
+    whole_arrives = copy.batch_sizes is None or not copy.batch_sizes.by_ids
     if ways.paging is Way.UNKNOWN and 1 < len(ids) <= context.settings.page_size and whole_arrives:
         answer = answers.read_items(await listing.request_items(context, copy.key, rsm=RsmQuery(1)))
         whole = answer.rsm is None and [item.id for item in answer.items] == list(ids)
@@ -70,7 +73,7 @@ async def _try(context: Context, copy: Copy, ids: Sequence[str], ways: Ways, req
 async def _is_in_order(context: Context, copy: Copy, ids: Sequence[str], ways: Ways) -> bool:
     if len(ids) == 1:
         return True
-    order = context.ways(copy.key.service).disco_order
+    order = copy.behaviour.ways.disco_order
     listed: Sequence[str] | None = None
     if order in (Way.NODE_ORDER, Way.REVERSED):
         listed = await listing.disco_ids(context, copy.key)

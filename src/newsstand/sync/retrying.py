@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import weakref
 from collections.abc import Callable, Sequence
 
@@ -13,6 +14,7 @@ from newsstand.model import News, Published, Retracted, SyncState
 from newsstand.rules.lasting import fingerprint, is_waiting, may_heal, pause_after, waits_for_change
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
+from newsstand.workers.storing import Storing
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +23,22 @@ BUSY = 1.0
 
 
 class Retrying:
-    """Of one replica's copies. `want` has a copy worked on."""
+    """Of one replica's copies. `want` has a copy worked on; `is_waited_for` says whether somebody waits until
+    it is live."""
 
-    def __init__(self, context: Context, want: Callable[[Copy], object]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        storing: Storing,
+        want: Callable[[Copy], object],
+        is_waited_for: Callable[[Copy], bool],
+    ) -> None:
         self._context = context
+        self._storing = storing
         self._want = want
+        self._is_waited_for = is_waited_for
+        self._failed_at: weakref.WeakKeyDictionary[Copy, float] = weakref.WeakKeyDictionary()
+        """By the loop's clock, when a copy's synchronisation failed last."""
         self._timers: dict[Copy, asyncio.TimerHandle] = {}
         self._surplus: weakref.WeakKeyDictionary[Copy, int] = weakref.WeakKeyDictionary()
         """How many items must go until a node that was too large is so no more, where that is known."""
@@ -35,19 +48,19 @@ class Retrying:
     # Failures ------------------------------------------------------------------------------------------------------
 
     async def failed(self, copy: Copy, error: NewsstandError) -> None:
-        """The work on a followed copy ended with this error. Raises as `Context.save`."""
+        """The work on a followed copy ended with this error. Raises as `Storing.save`."""
         context = self._context
         lost = isinstance(error, Disconnected)
         lasting = waits_for_change(error, copy.record.state)
         attempts = copy.record.attempts + (not lost)
         pause = pause_after(error, attempts, context.settings, lasting=lasting) * context.random.uniform(0.75, 1.25)
-        copy.failed_at = asyncio.get_running_loop().time()
+        self._failed_at[copy] = asyncio.get_running_loop().time()
         self._surplus.pop(copy, None)
         if isinstance(error, NodeTooLarge) and error.setting == "max_items" and error.found is not None:
             self._surplus[copy] = error.found - error.limit
         failed_by = self._of_domain if isinstance(error, PepRefused) else self._of_node
         try:
-            await context.save(
+            await self._storing.save(
                 copy,
                 state=SyncState.STALE if lost else SyncState.FAILED,
                 reason=str(error),
@@ -59,13 +72,12 @@ class Retrying:
             # Behind the save, which may take long: a retry that fell due before this task ended would be lost.
             if not lasting or copy.record.failed_by is not None:  # else it changed meanwhile, and is tried earlier
                 self._try_in(copy, pause)
-        self.hear(copy, copy.missed)
-        copy.missed = ()
+        self.hear(copy, copy.inbox.take_missed())
 
     def is_waiting(self, copy: Copy) -> bool:
         """Whether a copy's last failure waits for a change, and nobody for the copy. It is tried again in time."""
         record = copy.record
-        if copy.urgent:
+        if self._is_waited_for(copy):
             return False
         now = self._context.clock()
         waits = is_waiting(record, self._of_node, now)
@@ -92,7 +104,9 @@ class Retrying:
     def domain_answered(self, service: str) -> None:
         """A domain whose PEP services refused everything does so no more."""
         for copy in self._context.copies:
-            waits = copy.led and copy.record.state is SyncState.FAILED and copy.record.failed_by == self._of_domain
+            waits = (
+                copy.lease.ours and copy.record.state is SyncState.FAILED and copy.record.failed_by == self._of_domain
+            )
             if waits and self._context.domains.are_of_one(copy.key.service, service):
                 self._change(copy)
 
@@ -101,20 +115,23 @@ class Retrying:
         self._surplus.pop(copy, None)
         copy.update(failed_by=None)
         pause = pause_after(NewsstandError(), copy.record.attempts, self._context.settings)
-        since = asyncio.get_running_loop().time() - copy.failed_at
+        since = asyncio.get_running_loop().time() - self._failed_at.get(copy, -math.inf)
         self._try_in(copy, max(0.0, pause - since))
         self._context.spawn(self._remember(copy), f"noting a change of {copy.key.node}")
 
     async def _remember(self, copy: Copy) -> None:
         try:
-            await self._context.save(copy)
+            await self._storing.save(copy)
         except (DatabaseError, LeaseLost) as error:
             log.info("that node %r changed could not be stored: %s", copy.key.node, error)
 
     def try_again(self, copy: Copy) -> None:
         """A program is content with a copy that failed, so nothing of its own asks the service: which may be well again
         long before the next attempt is due."""
-        rested = asyncio.get_running_loop().time() - copy.failed_at >= self._context.settings.retry_first
+        rested = (
+            asyncio.get_running_loop().time() - self._failed_at.get(copy, -math.inf)
+            >= self._context.settings.retry_first
+        )
         if copy.record.state is SyncState.FAILED and rested:
             self._want(copy)
 
@@ -126,7 +143,7 @@ class Retrying:
 
     def _try(self, copy: Copy) -> None:
         del self._timers[copy]
-        if copy.work is not None:
+        if copy.work.task is not None:
             self._try_in(copy, BUSY)
         else:
             self._want(copy)

@@ -17,6 +17,8 @@ from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.storage.statements import items, nodes
 from newsstand.sync.synchroniser import Synchroniser
+from newsstand.workers.leases import Leases
+from newsstand.workers.storing import Storing
 from newsstand.xmpp import xmltext
 from newsstand.xmpp.seen_items import payload_namespaces, read_item
 
@@ -44,10 +46,12 @@ class Judgement:
 class Selection:
     """Analyses nodes; each is analysed once, until the analysers change."""
 
-    def __init__(self, context: Context, synchroniser: Synchroniser) -> None:
+    def __init__(self, context: Context, leases: Leases, storing: Storing, synchroniser: Synchroniser) -> None:
         self._context = context
+        self._leases = leases
+        self._storing = storing
         self._synchroniser = synchroniser
-        self._busy: set[NodeKey] = set()
+        self._busy: dict[NodeKey, asyncio.Task[None]] = {}
         self._judging: set[Judgement] = set()
         self._reconsidering = False
 
@@ -67,11 +71,14 @@ class Selection:
         copy = self._context.copies.find(key)
         if key in self._busy or self.is_settled(copy) or (copy is not None and copy.left):
             return
-        self._busy.add(key)
         # Taken now: the tree is the program's, which may change it.
         namespaces = payload_namespaces(answered)
         shown = [seen.xml for seen in map(read_item, answered[:SHOWN]) if seen.xml]
-        self._context.spawn(self._consider(key, namespaces, shown), f"analysing {key.node}")
+        self._busy[key] = self._context.spawn(self._consider(key, namespaces, shown), f"analysing {key.node}")
+
+    def judging_of(self, key: NodeKey) -> asyncio.Task[None] | None:
+        """The judgement of this node that a read of the program brought about, while it is under way."""
+        return self._busy.get(key)
 
     async def _consider(self, key: NodeKey, namespaces: tuple[str, ...], shown: list[str]) -> None:
         try:
@@ -79,7 +86,7 @@ class Selection:
         except NewsstandError as error:
             log.info("node %r of %s was not analysed: %s", key.node, key.service, error)
         finally:
-            self._busy.discard(key)
+            self._busy.pop(key, None)
         copy = self._context.copies.find(key)
         if copy is not None and copy.followed:
             self._synchroniser.want(copy)
@@ -145,7 +152,7 @@ class Selection:
             return None
         if decided is None and not asked_for:
             if copy.record.pubsub_type != record.pubsub_type:
-                await context.save(copy)  # undecided, but its type was asked for, and is not asked for again
+                await self._storing.save(copy)  # undecided, but its type was asked for, and is not asked for again
             return None
         wanted = asked_for or (decided is not None and decided.analysis.to_sync and decided.analyser is not None)
         if wanted and not copy.followed and context.copies.followed >= context.settings.max_nodes:
@@ -170,10 +177,11 @@ class Selection:
         if wanted and state in (SyncState.UNSYNCED, SyncState.GONE):
             state = SyncState.STALE
         dropped = copy.followed and not wanted
-        copy.closing &= not wanted  # it is opened again
+        if wanted:
+            self._synchroniser.closing.reopen(copy)
         # Of a node that was refused, rows are kept for a while; not any longer than it is wanted.
         left_over = not wanted and copy.record.item_count > 0
-        ours = await context.save(
+        ours = await self._storing.save(
             copy,
             verdict=Verdict.WANTED if wanted else Verdict.UNWANTED,
             analyser=analyser.name if analyser is not None else None,
@@ -194,12 +202,12 @@ class Selection:
         if dropped:
             await self._synchroniser.subscriptions.end(kept)
         if dropped or left_over:
-            await context.write(kept, nodes.erase_items, kept.record.id)
+            await self._storing.write(kept, nodes.erase_items, kept.record.id)
             kept.tell()
         elif (
             wanted
             and kept.record.item_count
-            and await context.write(kept, items.mark_to_parse, kept.record.id, *parser_of(analyser))
+            and await self._storing.write(kept, items.mark_to_parse, kept.record.id, *parser_of(analyser))
         ):
             self._synchroniser.parse(kept)
         return kept
@@ -227,7 +235,7 @@ class Selection:
 
     async def _reconsider_all(self, copies: Sequence[Copy]) -> None:
         for copy in copies:
-            if self._context.serves(copy.key.account) and not self._context.is_led_elsewhere(copy):
+            if self._context.serves(copy.key.account) and not self._leases.has_leader(copy):
                 try:
                     await self.again(copy)
                 except NewsstandError as error:
@@ -235,7 +243,7 @@ class Selection:
 
     async def again(self, copy: Copy) -> None:
         """Judge a followed node by what is stored of it, when the analysers are others than when it was judged."""
-        if self.is_settled(copy) or not copy.followed or self._context.is_led_elsewhere(copy):
+        if self.is_settled(copy) or not copy.followed or self._leases.has_leader(copy):
             return
         stored = await self._context.database.read(items.xml_of_last, copy.record.id, SHOWN)
         elements = [xmltext.parse([xml]) for xml in stored if xml]

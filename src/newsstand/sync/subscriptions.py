@@ -9,10 +9,13 @@ import logging
 from newsstand import jid
 from newsstand.errors import ListingError, NotFollowed, ServiceError, StanzaError, Timeout
 from newsstand.model import Subscription, SyncState, Verdict
+from newsstand.rules.doubts import RELIST, Chores, Doubts
 from newsstand.rules.refusals import MISSING
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.sync import listing
+from newsstand.workers.storing import Storing
 from newsstand.xmpp import answers, requests
 
 log = logging.getLogger(__name__)
@@ -24,8 +27,9 @@ UNANSWERED = 2
 class Subscriptions:
     """Of a replica's accounts, each to its bare JID."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, storing: Storing) -> None:
         self._context = context
+        self._storing = storing
         self._session = 0
         self._say_nothing: set[str] = set()
         """Services from which nobody learns, as was seen in this session, whether a subscription is still there."""
@@ -37,14 +41,16 @@ class Subscriptions:
         each session, because it is idempotent, and repairs what a deleted and re-created node forgot. Raises
         NotFollowed where notifications would not come, and what asking the service raises."""
         await self._look(copy)
-        if copy.subscribed:
+        if copy.session.subscribed and not copy.doubts.resubscribe:
             return
-        key, ends = copy.key, copy.ends
+        key, session = copy.key, copy.session
+        agreed = session.subscribing()
 
         def answered() -> None:
             # Not when we go on, and not if news of an end came first: some services send answers and notifications
             # in no certain order. Then it is done again.
-            copy.subscribed = copy.ends == ends
+            if agreed() and copy.session is session:
+                doubts.settle(copy, Doubts(resubscribe=True))
 
         try:
             request = requests.subscribe_request(key.node, self._context.spelt(key.account))
@@ -60,25 +66,25 @@ class Subscriptions:
             await self.end(copy)
             raise NotFollowed(f"the subscription is {subscription.value}, so no notifications would come")
         self._confirmed(copy)
-        await self._context.save(copy, subscription=subscription)
+        await self._storing.save(copy, subscription=subscription)
 
     async def confirm(self, copy: Copy) -> None:
         """See whether the subscription is still there, of a copy that is live: services may drop it, or replace the
         node, without a word. One that is not is made again, and the node listed: what happened meanwhile, nobody told.
         Where the service does not say, the node is subscribed to again, which repairs what comes; whether something
         was missed is not known then. Raises as `begin`."""
-        copy.confirm = False
+        doubts.done(copy, Chores(confirm=True))
         named = await self._is_named(copy)
         if named:
             self._confirmed(copy)
             return
-        copy.subscribed = False
+        copy.session.doubt_subscription()
         if named is None:
             await self.begin(copy)
             return
         log.info("the subscription to %r of %s was lost", copy.key.node, copy.key.service)
-        copy.relist = True
-        copy.order = None  # a gap: the news since that order are not all known
+        doubts.doubt(copy, RELIST)
+        copy.order.forget()  # a gap: the news since that order are not all known
         copy.update(access_model=None)  # it may be another node: look before subscribing to it
         await self.begin(copy)
         if await self._is_named(copy) is False:
@@ -86,8 +92,8 @@ class Subscriptions:
             self._say_nothing.add(copy.key.service)
 
     def _confirmed(self, copy: Copy) -> None:
-        copy.confirm = False
-        copy.confirmed_at = asyncio.get_running_loop().time()
+        doubts.done(copy, Chores(confirm=True))
+        copy.session.confirm(asyncio.get_running_loop().time())
 
     async def _is_named(self, copy: Copy) -> bool | None:
         """Whether the service names our subscription; None where it does not say. Only of this node: some services
@@ -115,10 +121,10 @@ class Subscriptions:
         if copy.record.access_model is not None:
             return
         info = await self.node_info(copy)
-        await self._context.save(copy, access_model=info.access_model or "", pubsub_type=info.pubsub_type or "")
+        await self._storing.save(copy, access_model=info.access_model or "", pubsub_type=info.pubsub_type or "")
         if info.access_model == "authorize":
             reason = "its owner decides on each subscription (access model authorize)"
-            await self._context.save(
+            await self._storing.save(
                 copy,
                 verdict=Verdict.UNWANTED,
                 analysed_by=self._context.analysers.fingerprint,
@@ -139,7 +145,7 @@ class Subscriptions:
     async def end(self, copy: Copy) -> None:
         """Unsubscribe. Best effort: a service that refuses has nothing to unsubscribe, and one that left our last
         request unanswered is not waited for, node after node."""
-        copy.subscribed = False
+        copy.session.doubt_subscription()
         key, host = copy.key, jid.host_of(copy.key.service)
         try:
             async with self._context.errands.slot(host):
@@ -150,3 +156,13 @@ class Subscriptions:
         except (ServiceError, ListingError) as error:
             log.debug("could not unsubscribe from %r: %s", key.node, error)
         copy.update(subscription=Subscription.NONE)
+
+
+def leave(copy: Copy) -> None:
+    """The program unsubscribed by itself: the node is not followed again until it asks for that."""
+    copy.left = True
+
+
+def want_again(copy: Copy) -> None:
+    """The program asks for it."""
+    copy.left = False

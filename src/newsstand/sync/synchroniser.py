@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, assert_never
 from xml.etree.ElementTree import Element
 
 from newsstand import model
@@ -19,19 +20,34 @@ from newsstand.errors import (
 )
 from newsstand.jid import host_of
 from newsstand.model import (
-    Counts,
     News,
     NodeKey,
     NodeRecord,
     SyncState,
 )
+from newsstand.rules.doubts import RELIST
 from newsstand.rules.reconcile import Applied, Step
 from newsstand.rules.refusals import MISSING, REFUSED
-from newsstand.state.context import DAY, Context
+from newsstand.rules.work import (
+    CheckIds,
+    Confirm,
+    Job,
+    LearnCursors,
+    ListAll,
+    Refetch,
+    Revalidate,
+    TakeStock,
+    is_large,
+    next_job,
+)
+from newsstand.state import doubts
+from newsstand.state.context import Context
 from newsstand.state.copies import Copy
-from newsstand.storage.statements import doubt_rows, items, nodes
+from newsstand.state.listener import Listener
+from newsstand.storage.statements import doubt_rows, items
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.sync import cursor_probing, listing
+from newsstand.sync.closing import Closings
 from newsstand.sync.full import FullSync
 from newsstand.sync.parsing import Parsing
 from newsstand.sync.partial import PartialSync
@@ -49,15 +65,18 @@ BACKGROUND_REST = 30.0
 class Synchroniser:
     """Works on copies until nothing is in doubt."""
 
-    def __init__(self, context: Context, parsing: Parsing, leading: Leading) -> None:
+    def __init__(self, context: Context, parsing: Parsing, leading: Leading, listener: Listener) -> None:
         self._context = context
         self._parsing = parsing
         self._leading = leading
-        self.subscriptions = Subscriptions(context)
-        self.relisting = FullSync(context, self.subscriptions, self.parse)
+        self.subscriptions = Subscriptions(context, leading.storing)
+        self.relisting = FullSync(context, leading.storing, self.subscriptions, self.parse, listener)
         self._mending = PartialSync(context, self.apply)
-        self._retrying = Retrying(context, self.want)
+        self._retrying = Retrying(context, leading.storing, self.want, self.is_waited_for)
+        self.closing = Closings(context, leading, self._retrying)
         self._slots = context.new_slots(context.settings.listing_time)
+        self._waiting: dict[Copy, list[model.Progress | None]] = {}
+        """Those of which somebody waits until they are live, and whom to tell how far a listing has come."""
         self._woken = asyncio.Event()
         self._background_from: dict[str, float] = {}
         """When the next large node of a service may be listed, by the loop's clock."""
@@ -66,59 +85,68 @@ class Synchroniser:
     def want(self, copy: Copy) -> asyncio.Task[None] | None:
         """See to it that work on this copy is under way, if there is any and the stream is up. Single flight: the
         task that runs already is returned. A node that another worker follows is that one's."""
-        if not copy.led:
+        if not copy.lease.ours:
             self._leading.sharing.want(copy)
             return None
         if not self._may_work(copy):
             return None
-        if copy.work is None or copy.work.done():
+        if copy.work.task is None or copy.work.task.done():
             if not self.has_work(copy) or self._retrying.is_waiting(copy):
                 return None
             self._retrying.forget(copy)
-            copy.work = self._context.spawn(self._work(copy), f"synchronising {copy.key.node}")
-        return copy.work
+            task = self._context.spawn(self._work(copy), f"synchronising {copy.key.node}")
+            copy.work = dataclasses.replace(copy.work, task=task)
+        return copy.work.task
 
     async def list_anew(self, copy: Copy, progress: model.Progress | None = None) -> NodeRecord:
         """List a followed node, or have the worker do it that follows it, and wait until its copy is live. Raises what
         stopped it."""
-        copy.progress = progress
-        try:
-            return await self._list_anew(copy)
-        finally:
-            copy.progress = None
-
-    async def _list_anew(self, copy: Copy) -> NodeRecord:
         if self._context.connected and copy.followed:
             await self._leading.get_ready()
-        if copy.led:
-            copy.relist = True
+        if copy.lease.ours:
+            doubts.doubt(copy, RELIST)
         elif self._context.connected and copy.followed:
             await self._leading.take_now(copy)  # it is to be listed then anyway
-            if not copy.led:
-                copy.relist = True
+            if not copy.lease.ours:
+                doubts.doubt(copy, RELIST)
                 await self._leading.have_settled(copy)
-                if not copy.led:
+                if not copy.lease.ours:
                     return copy.record
-        copy.urgent = True
-        self._slots.hurry(copy)
-        self._wake()
-        while (work := self.want(copy)) is not None:
-            await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
-            if copy.record.state is not SyncState.LIVE:
-                break
+        with self._waited_for(copy, progress):
+            self._slots.hurry(copy)
+            self._wake()
+            while (work := self.want(copy)) is not None:
+                await asyncio.wait({work})  # not awaited itself: it is not ours alone to cancel
+                if copy.record.state is not SyncState.LIVE:
+                    break
         if copy.record.state is not SyncState.LIVE:
-            raise copy.failure or NewsstandError(f"not synchronised: {copy.record.reason}")
+            raise copy.work.failure or NewsstandError(f"not synchronised: {copy.record.reason}")
         return copy.record
 
+    @contextlib.contextmanager
+    def _waited_for(self, copy: Copy, progress: model.Progress | None) -> Iterator[None]:
+        waiting = self._waiting.setdefault(copy, [])
+        waiting.append(progress)
+        try:
+            yield
+        finally:
+            waiting.remove(progress)
+            if not waiting:
+                del self._waiting[copy]
+
+    def is_waited_for(self, copy: Copy) -> bool:
+        """Whether somebody waits until the copy is live: its listing is not put off for others."""
+        return copy in self._waiting
+
     def _may_work(self, copy: Copy) -> bool:
-        context, ours = self._context, copy.led and copy.followed and not copy.left
+        context, ours = self._context, copy.lease.ours and copy.followed and not copy.left
         return ours and self._leading.holding.ready and context.connected and context.serves(copy.key.account)
 
     def forget(self, copy: Copy) -> None:
         """The copy was dropped: nothing more is done about it."""
         self._retrying.forget(copy)
-        if copy.work is not None and copy.work is not asyncio.current_task():
-            copy.work.cancel()
+        if copy.work.task is not None and copy.work.task is not asyncio.current_task():
+            copy.work.task.cancel()
 
     def note_error(self, key: NodeKey, error: StanzaError, *, missing: bool = False) -> None:
         """The program was answered with an error. `missing`: it says that there is no such node; only a listing of ours
@@ -127,17 +155,17 @@ class Synchroniser:
         any more, nothing of it is served from this moment on."""
         copy = self._context.copies.find(key)
         if error.condition in REFUSED and copy is not None and copy.followed and self._context.serves(key.account):
-            self.shut(copy, f"the service says {error}", refused=True)
-            self._context.spawn(self.settle_closed(copy), "closing a node")
+            self.closing.shut(copy, f"the service says {error}", refused=True)
+            self._context.spawn(self.closing.settle(copy), "closing a node")
         if missing and copy is not None and copy.record.state is SyncState.LIVE:
-            copy.relist = True
+            doubts.doubt(copy, RELIST)
             self.want(copy)
         if not error.link_broken:
             return
         domain = key.service.rpartition("@")[2]
         for copy in self._context.copies:
             if copy.followed and copy.key.service.rpartition("@")[2] == domain:
-                copy.relist = True
+                doubts.doubt(copy, RELIST)
                 self.want(copy)
 
     def lost(self) -> None:
@@ -167,63 +195,70 @@ class Synchroniser:
                     await self._rest(rest)
                     continue
                 large = self._is_for_later(copy)
-                async with self._slots.slot(host_of(copy.key.service), copy, urgent=copy.urgent, large=large):
+                async with self._slots.slot(
+                    host_of(copy.key.service), copy, urgent=self.is_waited_for(copy), large=large
+                ):
                     if self._rests_until(copy) > clock():
                         continue  # another large one was listed meanwhile
-                    if not self._is_lacking(copy):
+                    if (job := self._next_job(copy)) is None:
                         if not self._leading.doubting.has_any(copy):
                             break
                         await self._leading.doubting.settle(copy)
                     elif session == self._context.session_number:
-                        peace = clock() + await self._work_once(copy)
+                        peace = clock() + await self._do(copy, job)
         except LeaseLost as error:
             log.info("node %r of %s is left to another worker: %s", copy.key.node, copy.key.service, error)
         except NewsstandError as error:
             await self._failed(copy, error, session)
         except BaseException:
             # Cancelled, or broken: either way the copy must not go on as if it were right.
-            if copy.followed and copy.led:
+            if copy.followed and copy.lease.ours:
                 copy.update(state=SyncState.STALE, reason="its synchronisation was interrupted")
             raise
         finally:
-            copy.work = None
+            copy.work = dataclasses.replace(copy.work, task=None)
         if turns != self._context.turns:
             self.want(copy)  # the stream came back while this task was still winding up
 
     def has_work(self, copy: Copy) -> bool:
         """Whether something of a copy of ours is to be looked into, or is and others do not know it yet."""
-        return self._is_lacking(copy) or self._leading.doubting.has_any(copy)
+        return self._next_job(copy) is not None or self._leading.doubting.has_any(copy)
 
-    def _is_lacking(self, copy: Copy) -> bool:
-        unsure = copy.doubtful or copy.cursors.lacking or copy.confirm or copy.revalidate
-        return copy.record.state is not SyncState.LIVE or unsure
+    def _next_job(self, copy: Copy) -> Job | None:
+        return next_job(
+            copy.record.state,
+            copy.doubts,
+            copy.chores,
+            stocked=copy.session.stocked,
+            waited_for=self.is_waited_for(copy),
+            large=self._is_large(copy),
+        )
 
-    async def _work_once(self, copy: Copy) -> float:
-        """What matters most; returns how long to leave the node in peace afterwards."""
+    async def _do(self, copy: Copy, job: Job) -> float:
+        """Returns how long to leave the node in peace afterwards."""
         self._check_domain(copy)
-        if self._can_take_stock(copy):
-            await self._take_stock(copy)
-        elif copy.record.state is not SyncState.LIVE or copy.relist:
-            await self._relist(copy)
-        elif copy.refetch:
-            await self._mending.refetch(copy)
-        elif copy.check_ids:
-            return await self._mending.check_ids(copy)
-        elif copy.confirm:
-            await self.subscriptions.confirm(copy)
-        elif copy.revalidate:
-            return await self._mending.revalidate(copy)
-        else:
-            await cursor_probing.learn(self._context, copy)
+        match job:
+            case TakeStock():
+                await self._take_stock(copy)
+            case ListAll():
+                await self._relist(copy)
+            case Refetch(item_ids):
+                await self._mending.refetch(copy, item_ids)
+            case CheckIds():
+                return await self._mending.check_ids(copy)
+            case Confirm():
+                await self.subscriptions.confirm(copy)
+            case Revalidate():
+                return await self._mending.revalidate(copy)
+            case LearnCursors():
+                await cursor_probing.learn(self._context, copy)
+            case _:
+                assert_never(job)
         return 0.0
 
     def _is_large(self, copy: Copy) -> bool:
-        """Whether it was complete once, and listing it takes more than a request or two."""
-        settings = self._context.settings
-        return copy.record.complete and copy.record.item_count > settings.page_size
-
-    def _can_take_stock(self, copy: Copy) -> bool:
-        return copy.record.state is not SyncState.LIVE and not copy.stocked and not copy.urgent and self._is_large(copy)
+        record, page_size = copy.record, self._context.settings.page_size
+        return is_large(complete=record.complete, count=record.item_count, page_size=page_size)
 
     async def _take_stock(self, copy: Copy) -> None:
         await self.subscriptions.begin(copy)
@@ -233,28 +268,36 @@ class Synchroniser:
         """Large nodes that were complete once, and whose ids were looked at, are listed one at a time. Between two of
         one service there is as long a rest as the first took: meanwhile there is room for the others, and for the
         program's own requests."""
-        return copy.record.state is not SyncState.LIVE and copy.stocked and not copy.urgent and self._is_large(copy)
+        if copy.record.state is SyncState.LIVE or not copy.session.stocked:
+            return False
+        return not self.is_waited_for(copy) and self._is_large(copy)
 
     def _rests_until(self, copy: Copy) -> float:
         """Before, by the loop's clock, a copy is not listed."""
-        until = copy.rest_until if copy.record.state is not SyncState.LIVE or copy.relist else 0.0
+        until = copy.pace.rest_until if copy.record.state is not SyncState.LIVE or copy.doubts.relist else 0.0
         if self._is_for_later(copy):
             until = max(until, self._background_from.get(host_of(copy.key.service), 0.0))
         return until
 
+    def _progress(self, copy: Copy) -> model.Progress | None:
+        """Whom to tell how far a listing has come: who began to wait last."""
+        return next((told for told in reversed(self._waiting.get(copy, [])) if told is not None), None)
+
     async def _relist(self, copy: Copy) -> None:
         later = self._is_for_later(copy)
         try:
-            await self.relisting.relist(copy)
+            await self.relisting.relist(copy, self._progress(copy))
+            if copy.record.state is SyncState.LIVE:
+                copy.work = dataclasses.replace(copy.work, failure=None)
         finally:
             if later:
-                rest = min(copy.took, BACKGROUND_REST)
+                rest = min(copy.pace.took, BACKGROUND_REST)
                 self._background_from[host_of(copy.key.service)] = asyncio.get_running_loop().time() + rest
 
     def _check_domain(self, copy: Copy) -> None:
         """Raises PepRefused where its service is not to be asked about a copy that nobody waits for."""
         service = copy.key.service
-        if copy.record.state is SyncState.LIVE or copy.urgent or service == copy.key.account:
+        if copy.record.state is SyncState.LIVE or self.is_waited_for(copy) or service == copy.key.account:
             return
         if self._context.domains.is_closed(service, self._context.clock()):
             raise PepRefused(f"no PEP service of {host_of(service)} lets us read: several accounts' refuse it")
@@ -262,14 +305,14 @@ class Synchroniser:
     async def _failed(self, copy: Copy, error: NewsstandError, session: int) -> None:
         if session != self._context.session_number:
             return
-        copy.failure = error
+        copy.work = dataclasses.replace(copy.work, failure=error)
         log.info("node %r of %s is not synchronised: %s", copy.key.node, copy.key.service, error)
         try:
             if isinstance(error, StanzaError) and error.condition in MISSING | REFUSED:
-                await self.close(copy, f"the service says {error}", refused=error.condition in REFUSED)
+                await self.closing.close(copy, f"the service says {error}", refused=error.condition in REFUSED)
             elif copy.followed:
-                if copy.pages is None:
-                    copy.miss()
+                if copy.listing.pages is None:
+                    copy.inbox.miss()
                 await self._retrying.failed(copy, error)
             if self._leading.doubting.has_any(copy):
                 await self._leading.doubting.settle(copy)  # it is not live: that says enough
@@ -285,65 +328,6 @@ class Synchroniser:
     def hear_of_failed(self, copy: Copy, news: Sequence[News]) -> None:
         """News of a node whose copy is neither live nor being listed."""
         self._retrying.hear(copy, news)
-
-    async def close(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
-        """The node is gone, or `refused` to us from now on: nothing of it is served or found. The next read of the
-        program that succeeds begins anew."""
-        self.shut(copy, reason, refused=refused)
-        await self.settle_closed(copy)
-
-    def shut(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
-        """What must be so at once of a node that is closed; `settle_closed` does the rest."""
-        until = self._context.clock() + self._context.settings.refused_days * DAY if refused else None
-        copy.closing = True
-        self._context.copies.closings += 1
-        copy.update(state=SyncState.GONE, complete=False, reason=reason, retry_at=until)
-        copy.relist = copy.check_ids = copy.subscribed = False
-        copy.pages = None
-        copy.refetch.clear()
-        copy.taken(len(copy.inbox))
-        copy.order = None
-        copy.covered.clear()
-        self._retrying.forget(copy)
-
-    async def settle_closed(self, copy: Copy) -> None:
-        """Store that a node was shut, unless it was opened again, and erase its items: those of one that was refused
-        when their time is over. Whoever follows it must not go on. What the database does not let us do now is tried
-        again."""
-        copy.settling += 1
-        try:
-            if not copy.led:
-                await self._leading.sharing.seize(copy)
-            try:
-                await self._store_closed(copy)
-            except LeaseLost:  # somebody took it over, and we did not know
-                await self._leading.sharing.seize(copy)
-                await self._store_closed(copy)
-            copy.closing = False
-        except DatabaseError as error:
-            log.warning("that node %r is closed could not be stored: %s", copy.key.node, error)
-            return
-        finally:
-            copy.settling -= 1
-        await self._leading.sharing.release(copy)
-
-    async def _store_closed(self, copy: Copy) -> None:
-        record = copy.record
-        if record.state is not SyncState.GONE or copy.dropped:
-            return
-        erase = record.retry_at is None or record.retry_at <= self._context.clock()
-        if erase:
-            copy.update(retry_at=None, **Counts()._asdict())
-            record = copy.record
-
-        def write(conn: Any) -> None:
-            nodes.save(conn, record)
-            if erase:
-                nodes.erase_items(conn, record.id)
-            doubt_rows.settle_all(conn, record.id)
-
-        await self._context.write(copy, write)
-        copy.tell()
 
     # What listings and doubts share ---------------------------------------------------------------------------
 
@@ -380,16 +364,13 @@ class Synchroniser:
             applied = items.apply(conn, node_id, steps, now)
             return applied, doubt_rows.raise_doubts(conn, node_id, [doubt_rows.WHOLE]) if is_doubtful(applied) else []
 
-        copy.raising += 1
-        try:
-            applied, doubts = await self._context.write(copy, change)
-        finally:
-            copy.raising -= 1
+        with self._leading.doubting.raising(copy):
+            applied, doubts = await self._leading.storing.write(copy, change)
         self._leading.doubting.keep(copy, doubts)
         copy.update(revision=applied.revision, **applied.counts._asdict())
-        copy.removed.extend(applied.removed)
+        copy.inbox.note_gone(applied.removed)
         for item_id in applied.removed:
-            copy.cursors.known.pop(item_id, None)  # if it comes again, it is another one to the service
+            copy.cursors.forget(item_id)
         copy.tell()
         if applied.changed:
             self.parse(copy)

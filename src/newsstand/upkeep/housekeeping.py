@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from newsstand.errors import NewsstandError
 from newsstand.model import SyncState
+from newsstand.rules.doubts import Chores
+from newsstand.state import doubts
 from newsstand.state.context import DAY, Context
 from newsstand.state.copies import Copy
 from newsstand.storage.statements import change_log, nodes
@@ -23,8 +25,6 @@ ROOM = 30.0
 """Seconds between two looks at how much the database holds."""
 GLANCES = 5
 """How often within the time that a node may go unasked it is looked for those that are due."""
-NOTED = 3_600 * 1_000_000
-"""How much a node's time of reading may lag in the database, in microseconds: it counts in days."""
 
 
 def choose_to_drop(copies: Iterable[Copy], held: int, most: int) -> list[Copy]:
@@ -59,19 +59,6 @@ class Housekeeping:
         self._glance: asyncio.TimerHandle | None = None
         self._room: asyncio.TimerHandle | None = None
 
-    def was_read(self, copy: Copy) -> None:
-        """The program read this node, now."""
-        now = self._context.clock()
-        if now - (copy.record.read_at or 0) > NOTED:
-            copy.update(read_at=now)
-            self._context.spawn(self._note(copy.record.id, now), "noting a read")
-
-    async def _note(self, node_id: int, now: int) -> None:
-        try:
-            await self._context.database.write(nodes.note_read, node_id, now)
-        except NewsstandError as error:
-            log.info("a read could not be noted: %s", error)
-
     def stop(self) -> None:
         for timer in (self._timer, self._glance, self._room):
             if timer is not None:
@@ -85,11 +72,14 @@ class Housekeeping:
         pause = allowed / GLANCES
         long_ago = loop.time() - allowed + pause
         for copy in self._context.copies:
-            if not copy.led or copy.record.state is not SyncState.LIVE:
+            if not copy.lease.ours or copy.record.state is not SyncState.LIVE:
                 continue
-            copy.revalidate |= copy.answered_at < long_ago
-            copy.confirm |= copy.confirmed_at < long_ago
-            if copy.revalidate or copy.confirm:
+            asked_long_ago, confirmed_long_ago = (
+                copy.checked.answered_at < long_ago,
+                copy.session.confirmed_at < long_ago,
+            )
+            doubts.due(copy, Chores(revalidate=asked_long_ago, confirm=confirmed_long_ago))
+            if copy.chores.revalidate or copy.chores.confirm:
                 self._synchroniser.want(copy)
         self._glance = loop.call_later(pause, self.glance)
 
@@ -103,8 +93,8 @@ class Housekeeping:
         for copy in context.copies:
             ours = context.serves(copy.key.account) and not self._holding.has_leader(copy)
             if ours and copy.record.state is SyncState.GONE and 0 < (copy.record.retry_at or 0) <= now:
-                context.spawn(self._synchroniser.settle_closed(copy), f"erasing {copy.key.node}")
-            if ours and (copy.record.read_at or 0) < unread and copy.work is None:
+                context.spawn(self._synchroniser.closing.settle(copy), f"erasing {copy.key.node}")
+            if ours and (copy.record.read_at or 0) < unread and copy.work.task is None:
                 context.spawn(self._forget(self.drop(copy)), f"forgetting {copy.key.node}")
         context.spawn(self._prune(now - context.settings.change_days * DAY), "pruning the log of changes")
         self._timer = asyncio.get_running_loop().call_later(ROUND, self.make_round)
@@ -127,7 +117,7 @@ class Housekeeping:
         """Serve nothing of a copy from this moment on, and end the work on it; `forget` does the rest."""
         dropped = Dropped(copy, copy.followed)
         copy.update(state=SyncState.UNSYNCED, complete=False, reason="the copy was dropped")
-        copy.taken(len(copy.inbox))
+        copy.inbox.empty()
         self._context.copies.drop(copy)
         self._synchroniser.forget(copy)
         return dropped

@@ -9,11 +9,13 @@ from typing import NamedTuple
 from newsstand.errors import Disconnected, ListingError, NotFollowed, NotInCopy, StanzaError
 from newsstand.model import HeldItem, NodeKey, Progress, SyncState
 from newsstand.rules.comparing import Verification, compare
+from newsstand.rules.doubts import RELIST
+from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.state.spool import Spool
 from newsstand.storage.statements import change_log, doubt_rows, items
-from newsstand.sync import listing
+from newsstand.sync import listing, subscriptions
 from newsstand.sync.synchroniser import Synchroniser
 
 ATTEMPTS = 8
@@ -62,7 +64,7 @@ class Verifying:
             raise NotInCopy(f"{key.node!r} of {key.service} is not followed any more")
         if not self._context.connected or not self._context.serves(key.account):
             raise NotFollowed("another client in this process keeps this account's copies in this database")
-        copy.relist = True  # at once: reads ask the service from here on
+        doubts.doubt(copy, RELIST)  # at once: reads ask the service from here on
         # What is noted of rows (digests, counts) is made what they are, so that the listing finds what is wrong.
         # Whoever follows the node hears of it by the doubt.
         node_id = copy.record.id
@@ -70,14 +72,14 @@ class Verifying:
             lambda conn: (doubt_rows.raise_doubts(conn, node_id, [doubt_rows.WHOLE]), items.set_right(conn, node_id))
         )
         copy.count(counts)
-        copy.left = False
+        subscriptions.want_again(copy)
         await self._synchroniser.list_anew(copy, progress)
 
     def _doubt_access(self, key: NodeKey, error: StanzaError) -> None:
         """A copy that is served is closed where its service refuses it: the synchroniser finds that out."""
         copy = self._context.copies.find(key)
         if copy is not None and copy.record.state is SyncState.LIVE and not error.unreachable:
-            copy.relist = True
+            doubts.doubt(copy, RELIST)
             self._synchroniser.want(copy)
 
 
@@ -117,19 +119,24 @@ async def _compare(context: Context, key: NodeKey, progress: Progress | None) ->
     copy = context.copies.find(key)
     if copy is None or not copy.record.complete:
         raise NotInCopy(f"there is no complete copy of {key.node!r} of {key.service}")
-    await copy.quiet()
-    heard = copy.heard
+    await copy.inbox.quiet()
+    heard = copy.inbox.heard
     pages = listing.begin(context, copy)
     listed = await listing.download(context, key, context.ways(key.service), progress, pages=pages)
-    await copy.quiet()
+    await copy.inbox.quiet()
     revision, held = await _held(context, copy)
-    quiet = heard == copy.heard and not _in_motion(copy)
-    return _Moment(compare(key, held, listed.items), listed.items, copy.heard, revision, quiet)
+    quiet = heard == copy.inbox.heard and not _in_motion(copy)
+    return _Moment(compare(key, held, listed.items), listed.items, copy.inbox.heard, revision, quiet)
 
 
 def _in_motion(copy: Copy) -> bool:
     """Whether something is under way that may change the copy, or the service, in a moment."""
-    return copy.dropped or copy.writing > 0 or copy.listing or (copy.doubtful and copy.work is not None)
+    return (
+        copy.dropped
+        or copy.own.under_way > 0
+        or copy.listing.under_way
+        or (copy.doubtful and copy.work.task is not None)
+    )
 
 
 async def _held(context: Context, copy: Copy) -> tuple[int, list[HeldItem]]:

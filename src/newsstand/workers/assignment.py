@@ -14,10 +14,12 @@ from newsstand.jid import canonical_bare
 from newsstand.model import NodeRecord, SyncState
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
+from newsstand.state.listener import Listener
 from newsstand.storage.statements import doubt_rows, nodes, owners
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.storage.statements.owners import Held
 from newsstand.storage.statements.polls import Look
+from newsstand.workers.doubts import SharedDoubts
 from newsstand.workers.leases import Leases
 
 log = logging.getLogger(__name__)
@@ -37,19 +39,21 @@ async def quietly(work: Callable[[], Awaitable[object]]) -> None:
 class Assignment:
     """Of one worker. `shares`: it takes over what nobody follows, not only what it is asked for."""
 
-    def __init__(self, context: Context, holding: Leases, *, shares: bool) -> None:
+    def __init__(
+        self, context: Context, holding: Leases, doubting: SharedDoubts, listener: Listener, *, shares: bool
+    ) -> None:
         self._context = context
         self._holding = holding
+        self._doubting = doubting
+        self._listener = listener
         self.shares = shares
         self._sharing = asyncio.Lock()
         self._wanted: set[Copy] = set()
         self._taking = False
-        self.taken: Callable[[Copy], None] = lambda copy: None
-        """Called when a copy becomes ours to follow."""
 
     def is_ours(self, copy: Copy) -> bool:
         """Whether one of our account's workers is to follow the node."""
-        wanted = copy.followed and not copy.left and not copy.closing and not copy.releasing
+        wanted = copy.followed and not copy.left and not copy.is_closing and not copy.lease.released
         return wanted and self._context.serves(copy.key.account)
 
     # Our part ------------------------------------------------------------------------------------------------------
@@ -62,8 +66,8 @@ class Assignment:
                 await self._share_now({held.node_id: held.leader for held in look.held})
 
     async def _share_now(self, leaders: Mapping[int, str | None]) -> None:
-        led = [copy for copy in self._context.copies if copy.led]
-        idle = [copy for copy in led if not copy.followed and copy.work is None and not copy.closing]
+        led = [copy for copy in self._context.copies if copy.lease.ours]
+        idle = [copy for copy in led if not copy.followed and copy.work.task is None and not copy.is_closing]
         if given := idle + self._find_surplus([copy for copy in led if self.is_ours(copy)]):
             self._let_go_of(given)
             # Not waited for: it has its turn among all writes, and what nobody follows is taken before them.
@@ -85,11 +89,11 @@ class Assignment:
         if not self.shares or self._sharers() == 1 or len(ours) <= part * SURPLUS:
             return []
         ours.sort(key=lambda copy: (copy.record.state is SyncState.LIVE, copy.record.read_at or 0))
-        surplus = [copy for copy in ours if copy.work is None or copy.record.state is not SyncState.LIVE]
+        surplus = [copy for copy in ours if copy.work.task is None or copy.record.state is not SyncState.LIVE]
         return surplus[: len(ours) - part]
 
     def _is_orphan(self, copy: Copy) -> bool:
-        return not copy.led and not copy.saving and self.is_ours(copy) and not self._holding.has_leader(copy)
+        return not copy.lease.ours and not copy.saves and self.is_ours(copy) and not self._holding.has_leader(copy)
 
     def _sharers(self) -> int:
         """How many workers share our accounts' nodes, we among them."""
@@ -105,7 +109,7 @@ class Assignment:
     async def release(self, copy: Copy) -> None:
         """There is nothing to follow any more: whoever wants it again may. What the database cannot be told now, the
         next look sees to."""
-        if copy.led:
+        if copy.lease.ours:
             await quietly(lambda: self._give_up([copy]))
             self.want(copy)  # it may have been opened again meanwhile
 
@@ -117,9 +121,7 @@ class Assignment:
     def _let_go_of(self, given: Collection[Copy]) -> None:
         """Until the database knows, they are nobody's."""
         for copy in given:
-            self._holding.let_go(copy)
-            copy.leader, copy.releasing = None, True
-            copy.age(owners.UNHEARD)
+            self._holding.release(copy)
 
     async def _tell_given_up(self, given: Collection[Copy]) -> None:
         """Raises DatabaseError."""
@@ -128,7 +130,7 @@ class Assignment:
             await self._context.database.write(owners.give_up, self._holding.worker, ids)
         finally:
             for copy in given:
-                copy.releasing, copy.seen = False, ticket()
+                self._holding.released(copy)
 
     async def _leave_to_others(self, given: Collection[Copy]) -> None:
         try:
@@ -151,8 +153,8 @@ class Assignment:
             if not self._taking:
                 self._taking = True
                 self._context.spawn(quietly(self._take_wanted), "following nodes")
-        elif copy.has_doubts() and not self._holding.doubting.is_handing_over(copy):
-            work = quietly(lambda: self._holding.doubting.hand_over(copy))
+        elif copy.doubts.is_any and not self._doubting.is_handing_over(copy):
+            work = quietly(lambda: self._doubting.hand_over(copy))
             self._context.spawn(work, f"handing over doubts of {copy.key.node}")
 
     async def _take_wanted(self) -> None:
@@ -167,7 +169,7 @@ class Assignment:
     async def take(self, copies: Iterable[Copy], most: int | None = None) -> None:
         """Follow these nodes from now on, `most` at most, but for those that another worker follows. Raises
         DatabaseError."""
-        wanted = {copy.record.id: copy for copy in copies if not copy.led and self.is_ours(copy)}
+        wanted = {copy.record.id: copy for copy in copies if not copy.lease.ours and self.is_ours(copy)}
         ids = list(wanted)
         if not ids:
             return
@@ -178,16 +180,17 @@ class Assignment:
             return taken, nodes.load(conn, mine), doubt_rows.doubts_of(conn, mine)
 
         # Not before the word that we are at work, or nobody would believe it; nor before what is remembered of them.
-        first = self._holding.ready and not any(copy.saving for copy in wanted.values())
+        first = self._holding.ready and not any(copy.saves for copy in wanted.values())
         database = self._context.database
         taken, records, doubts = await (database.write_first if first else database.write)(run)
         asked = ticket()  # not before: what we wrote until then is known by now
         by_id, found = {held.node_id: held for held in taken}, {record.id: record for record in records}
         for node_id, copy in wanted.items():  # in their order: so they are synchronised
-            if node_id in found and not (copy.dropped or copy.led or copy.closing):
+            if node_id in found and not (copy.dropped or copy.lease.ours or copy.is_closing):
                 self._holding.take_over(copy, found[node_id], by_id[node_id], asked)
-                self._holding.hold(copy, by_id[node_id], [doubt for doubt in doubts if doubt.node_id == node_id])
-                self.taken(copy)
+                self._holding.hold(copy, by_id[node_id])
+                self._doubting.begin(copy, [doubt for doubt in doubts if doubt.node_id == node_id])
+                self._listener.acquired(copy)
 
     async def seize(self, copy: Copy) -> None:
         """Follow a node from now on, whoever does it now: for what cannot wait for them. Raises DatabaseError."""
@@ -198,4 +201,5 @@ class Assignment:
         if held is None:
             self._holding.drop(copy)
         elif not copy.dropped:
-            self._holding.hold(copy, held, doubts)
+            self._holding.hold(copy, held)
+            self._doubting.begin(copy, doubts)

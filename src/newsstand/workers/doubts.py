@@ -3,15 +3,22 @@ it, and whoever follows the node looks into it (docs/decisions/010-several-worke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.model import SyncState
 from newsstand.rules.behaviour import Way
+from newsstand.rules.doubts import NOT_TOLD, OWN_WRITE, refetch
+from newsstand.state import doubts as own_doubts
 from newsstand.state.context import Context
-from newsstand.state.copies import Copy, ticket
+from newsstand.state.copies import Copy
+from newsstand.state.listener import Listener
 from newsstand.storage.statements import doubt_rows
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
+from newsstand.workers.leases import Leases
+from newsstand.workers.storing import Storing
 
 SETTLED = 1_000
 """How many doubts it is remembered of that they are settled."""
@@ -19,21 +26,20 @@ AWAITED = 2.0
 """Seconds that the worker which follows a node may take over news that we heard of it, too."""
 
 
-def _nothing(copy: Copy) -> None:
-    return None
-
-
 class SharedDoubts:
     """Of one worker."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, leases: Leases, storing: Storing, listener: Listener) -> None:
         self._context = context
+        self._leases = leases
+        self._storing = storing
+        self._listener = listener
         self._raised: dict[Copy, dict[RaisedDoubt, None]] = {}
         """Doubts in the database that the work on these copies settles."""
         self._settled: dict[RaisedDoubt, None] = {}
         self._handing: set[Copy] = set()
-        self.doubted: Callable[[Copy], None] = _nothing
-        """Called when somebody else doubts a copy of ours."""
+        self._raising: Counter[Copy] = Counter()
+        """Those of which doubts of our own are on their way to the database."""
 
     # Of copies that we follow --------------------------------------------------------------------------------------
 
@@ -58,19 +64,27 @@ class SharedDoubts:
         return copy.record.state is SyncState.LIVE and copy.doubtful and not self.has_any(copy)
 
     async def tell(self, copy: Copy) -> None:
-        """What is in doubt of a copy that others would call live, they are told. Raises as `Context.write`."""
+        """What is in doubt of a copy that others would call live, they are told. Raises as `Storing.write`."""
         if self.is_untold(copy):
-            copy.raising += 1
-            try:
+            with self.raising(copy):
                 whole = [doubt_rows.WHOLE]
-                self.keep(copy, await self._context.write(copy, doubt_rows.raise_doubts, copy.record.id, whole))
-            finally:
-                copy.raising -= 1
+                self.keep(copy, await self._storing.write(copy, doubt_rows.raise_doubts, copy.record.id, whole))
+
+    @contextmanager
+    def raising(self, copy: Copy) -> Iterator[None]:
+        """Within this, doubts of our own are on their way to the database."""
+        self._raising[copy] += 1
+        try:
+            yield
+        finally:
+            self._raising[copy] -= 1
+            if not self._raising[copy]:
+                del self._raising[copy]
 
     async def settle(self, copy: Copy) -> None:
-        """What was in doubt is looked into. Raises as `Context.write`."""
+        """What was in doubt is looked into. Raises as `Storing.write`."""
         doubts = list(self._raised.get(copy, ()))
-        await self._context.write(copy, doubt_rows.settle, doubts)
+        await self._storing.write(copy, doubt_rows.settle, doubts)
         for doubt in doubts:
             self._raised.get(copy, {}).pop(doubt, None)
             self._settled[doubt] = None
@@ -80,17 +94,18 @@ class SharedDoubts:
     def note(self, copy: Copy, doubt: RaisedDoubt) -> None:
         """The database knows of this one."""
         raised = self._raised.setdefault(copy, {})
-        if doubt in raised or doubt in self._settled or copy.raising:
+        if doubt in raised or doubt in self._settled or copy in self._raising:
             return  # while we raise some ourselves, the next look tells
         raised[doubt] = None
-        copy.heard += 1  # what was asked for before this moment may be older
-        stays = self._context.ways(copy.key.service).overwritten is Way.STAYS
+        copy.inbox.void_answers()  # what was asked for before this moment may be older
+        stays = copy.behaviour.ways.overwritten is Way.STAYS
         if doubt.item_id != doubt_rows.WHOLE and stays:
-            copy.refetch.add(doubt.item_id)
+            own_doubts.doubt(copy, refetch(doubt.item_id))
         else:
-            copy.relist = True  # where an item that was written without our hearing of it stands, a listing shows
-            copy.subscribed = False  # and we may not hear of it because of that; subscribing again changes nothing
-        self.doubted(copy)
+            # Where an item that was written without our hearing of it stands, a listing shows; and perhaps we did not
+            # hear of it because we are not subscribed any more.
+            own_doubts.doubt(copy, NOT_TOLD)
+        self._listener.doubted(copy)
 
     # Of copies that others follow ----------------------------------------------------------------------------------
 
@@ -101,24 +116,20 @@ class SharedDoubts:
         """Hand what is in doubt to the worker that follows the node. Until the database says so, the copy does. Raises
         as `Database.write`."""
         self._handing.add(copy)
-        copy.asking += 1
         try:
-            while copy.has_doubts() and not copy.led:
-                whole = copy.relist or copy.check_ids
-                wanted = [doubt_rows.WHOLE] if whole else sorted(copy.refetch)
-                refetch = set(copy.refetch)
-                copy.relist = copy.check_ids = False
-                copy.refetch.clear()
-                try:
-                    await self._context.database.write(doubt_rows.raise_doubts, copy.record.id, wanted)
-                except (DatabaseError, ConfigurationError):
-                    copy.relist |= whole
-                    copy.refetch |= refetch
-                    raise
-                # It may be ours by now: then we settle it, as a doubt of somebody's.
-                copy.doubted = not copy.led
-                copy.seen = ticket()
-                copy.behind = False
+            with copy.elsewhere.handing_over():
+                while copy.doubts.is_any and not copy.lease.ours:
+                    handed = own_doubts.take(copy)
+                    whole = handed.relist or handed.check_ids
+                    wanted = [doubt_rows.WHOLE] if whole else sorted(handed.refetch)
+                    try:
+                        await self._context.database.write(doubt_rows.raise_doubts, copy.record.id, wanted)
+                    except (DatabaseError, ConfigurationError):
+                        own_doubts.doubt(copy, handed)
+                        raise
+                    # It may be ours by now: then we settle it, as a doubt of somebody's.
+                    copy.elsewhere.note(doubted=not copy.lease.ours)
+                    self._leases.wrote(copy)
+                    own_doubts.settle(copy, OWN_WRITE)
         finally:
-            copy.asking -= 1
             self._handing.discard(copy)

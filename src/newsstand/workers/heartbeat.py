@@ -15,8 +15,12 @@ from typing import Any
 
 from newsstand.errors import NewsstandError
 from newsstand.model import NodeRecord, SyncState
+from newsstand.rules.doubts import refetch
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
+from newsstand.state.doubts import doubt
+from newsstand.state.listener import Listener
+from newsstand.state.work import Closing
 from newsstand.storage.statements import doubt_rows, nodes, owners, polls
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.storage.statements.owners import Held
@@ -26,6 +30,7 @@ from newsstand.workers.doubts import AWAITED, SharedDoubts
 from newsstand.workers.leases import Leases
 from newsstand.workers.peers import Peers, here, lease_clock
 from newsstand.workers.processes import this_process
+from newsstand.workers.storing import Storing
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +51,20 @@ _UNTOLD = "what came of its synchronisation could not be stored"
 class Leading:
     """One worker: of one replica. `shares`: it takes over what nobody follows, not only what it is asked for."""
 
-    def __init__(self, context: Context, *, shares: bool) -> None:
+    def __init__(self, context: Context, listener: Listener, *, shares: bool) -> None:
         self._context = context
+        self._listener = listener
         self.worker = uuid.uuid4().hex
         self._peers = Peers(self.worker)
-        self.doubting = SharedDoubts(context)
-        self.holding = Leases(context, self.worker, self._peers, self.doubting)
-        self.sharing = Assignment(context, self.holding, shares=shares)
+        self.holding = Leases(context, self.worker, self._peers, listener)
+        self.storing = Storing(context, self.holding)
+        self.doubting = SharedDoubts(context, self.holding, self.storing, listener)
+        self.sharing = Assignment(context, self.holding, self.doubting, listener, shares=shares)
         self._fresh = False
         """A fresh session began, and the database does not know."""
-        self._valid_until = -math.inf
-        """By the lease clock. Until then nobody else can have taken over what we follow."""
+        self.valid_until = -math.inf
+        """By the lease clock. Until then nobody else can have taken over what we follow, and we are told what happens
+        to it: where the session ends, or another client keeps the account's copies, it is over at once."""
         self._failing = False
         self._beating = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -67,11 +75,6 @@ class Leading:
         self._taking_in = asyncio.Lock()
         self.looked = asyncio.Event()
         """Set after each look; each time there is a new one."""
-        self.went_on: Callable[[], None] = lambda: None
-        """Called in each session when work may begin."""
-        self.still_closing: Callable[[Copy], None] = lambda copy: None
-        """Called when a copy was closed, and the database could not be told."""
-        context.lease_lost = self._lease_lost
         context.database.listen(self._hinted)
 
     # Its own time --------------------------------------------------------------------------------------------------
@@ -107,7 +110,7 @@ class Leading:
 
     def fall_silent(self) -> None:
         """No notifications reach us. What we follow stays ours until the lease is over, and is live to nobody."""
-        self._valid_until = -math.inf
+        self.valid_until = -math.inf
         self.holding.ready = False
         self._stop("beat")
         if self.holding.begun:
@@ -151,9 +154,9 @@ class Leading:
             return
         began, turns, fresh = lease_clock(), context.turns, self._fresh
         own, process, known, lease = context.own_jid, this_process(), self._known(), int(self._lease * 1e6)
-        before, led = self._looked_before, [copy for copy in context.copies if copy.led]
+        before, led = self._looked_before, [copy for copy in context.copies if copy.lease.ours]
         # What could not be stored in its time: that it is not live, or in doubt. Not of what is just being stored.
-        resting = [copy for copy in led if not copy.listing and not copy.saving]
+        resting = [copy for copy in led if not copy.listing.under_way and not copy.saves]
         not_live = [copy.record.id for copy in resting if copy.record.state is not SyncState.LIVE]
         doubtful = [] if fresh else [copy for copy in led if self.doubting.is_untold(copy)]
 
@@ -177,10 +180,10 @@ class Leading:
             return
         self._fresh = False
         self._take_in_leases(look, known, asked)
-        self._valid_until = began + self._lease
+        self.valid_until = began + self._lease if context.serves(own) else -math.inf
         if not self.holding.ready:
             self.holding.ready = True
-            self.went_on()
+            self._listener.may_begin()
         if ready and self._taking_in.locked():
             await self.sharing.share(look)  # what is being taken in is as new, nearly
         else:
@@ -201,11 +204,11 @@ class Leading:
     def hears(self, copy: Copy) -> bool:
         """Whether somebody is told what happens to this node, as far as is known at this moment."""
         context = self._context
-        if copy.led:
-            return context.connected and context.serves(copy.key.account) and lease_clock() < self._valid_until
+        if copy.lease.ours:
+            return lease_clock() < self.valid_until
         if context.speaks_for(copy.key.account) and not context.serves(copy.key.account):
             return False  # what our own stream is told, another client of this process takes in
-        row = None if copy.releasing else self._peers.find(copy.leader)
+        row = None if copy.lease.released else self._peers.find(copy.lease.owner)
         return row is not None and row.hears
 
     def _at(self, name: str, seconds: float, then: Callable[[], object]) -> None:
@@ -266,12 +269,12 @@ class Leading:
                 self.holding.drop(copy)
         for held in look.held:
             copy = copies.by_id(held.node_id)
-            if copy is not None and copy.led and asked > copy.seen and not copy.closing:
-                lost = (held.generation, held.leader) != (copy.generation, self.worker)
-                if lost and held.generation >= copy.generation:
+            if copy is not None and copy.lease.ours and asked > copy.lease.asked and not copy.is_closing:
+                lost = (held.generation, held.leader) != (copy.lease.generation, self.worker)
+                if lost and held.generation >= copy.lease.generation:
                     self.holding.let_go(copy)
         for copy in copies:
-            if not copy.led and not copy.ahead and not self.holding.has_leader(copy):
+            if not copy.lease.ours and not copy.ahead and not self.holding.has_leader(copy):
                 copy.age(owners.UNHEARD)
 
     async def _take_in(self, look: Look, asked: int) -> None:
@@ -285,17 +288,17 @@ class Leading:
         if changed:
             await self._load(changed)
             await self.sharing.share(look)
-        for doubt in look.doubts:
-            if (copy := copies.by_id(doubt.node_id)) is not None and copy.led:
-                self.doubting.note(copy, doubt)
+        for raised in look.doubts:
+            if (copy := copies.by_id(raised.node_id)) is not None and copy.lease.ours:
+                self.doubting.note(copy, raised)
         await self._follow_up_awaited()
         for copy in copies:
-            if copy.closing and not copy.settling:
-                self.still_closing(copy)
+            if copy.closing is Closing.CLOSING:
+                self._listener.still_closing(copy)
             elif self._is_taken_for_stale(copy, look, asked):
-                await self._context.save(copy)
+                await self.storing.save(copy)
         for copy in copies:
-            if not copy.led and copy.has_doubts():
+            if not copy.lease.ours and copy.doubts.is_any:
                 self.sharing.want(copy)
         self.looked.set()
         self.looked = asyncio.Event()
@@ -307,11 +310,11 @@ class Leading:
         revision, state, read_at = look.rows[held.node_id]
         if (read_at or 0) > (copy.record.read_at or 0):
             copy.update(read_at=read_at)  # by another worker's program
-        if asked < copy.seen or held.generation < copy.generation or copy.ahead:
+        if asked < copy.lease.asked or held.generation < copy.lease.generation or copy.ahead:
             return False  # what we know is newer
-        if copy.led:
+        if copy.lease.ours:
             return revision > copy.record.revision  # a program changed it through a session of its own
-        if (held.generation, held.leader, revision) != (copy.generation, copy.leader, copy.record.revision):
+        if (held.generation, held.leader, revision) != (copy.lease.generation, copy.lease.owner, copy.record.revision):
             return True
         return self.holding.has_leader(copy) and state != copy.record.state.value
 
@@ -327,16 +330,22 @@ class Leading:
                 if record.id in copies.gone or copies.find(record.key) is not None:
                     continue  # dropped meanwhile, or begun anew
                 copy = copies.add(record)
-            elif asked < copy.seen or held.generation < copy.generation or copy.ahead:
+            elif asked < copy.lease.asked or held.generation < copy.lease.generation or copy.ahead:
                 continue
-            elif copy.led:
+            elif copy.lease.ours:
                 self._take_counts(copy, record)
                 continue
             self.holding.take_over(copy, record, held, asked)
 
     def _is_taken_for_stale(self, copy: Copy, look: Look, asked: int) -> bool:
         """Whether others do not believe a copy of ours that is live: when that was stored, something was in the way."""
-        if not copy.led or copy.record.state is not SyncState.LIVE or copy.listing or copy.ahead or asked < copy.seen:
+        if (
+            not copy.lease.ours
+            or copy.record.state is not SyncState.LIVE
+            or copy.listing.under_way
+            or copy.ahead
+            or asked < copy.lease.asked
+        ):
             return False
         row = look.rows.get(copy.record.id)
         return row is not None and row[1] != SyncState.LIVE.value
@@ -347,10 +356,8 @@ class Leading:
             copy.update(revision=record.revision, **record.counts._asdict())
             copy.tell()
 
-    def _lease_lost(self, copy: Copy) -> None:
-        """A write was refused, because another worker has the node in hand."""
-        if copy.led and not copy.closing:
-            self.holding.let_go(copy)
+    def look_soon(self) -> None:
+        """What is remembered of a node turned out to be old."""
         self._look_in(0.0)
 
     # What other workers follow ---------------------------------------------------------------------------------------
@@ -359,7 +366,7 @@ class Leading:
         """Have the worker that follows the node look into it, and wait for that; or, should that worker end, follow the
         node ourselves. Raises what kept it from becoming live."""
         await self.doubting.hand_over(copy)
-        while not copy.led:
+        while not copy.lease.ours:
             looked, asked = self.looked, ticket()
             standing = await self._context.database.read(polls.standing, copy.record.id)
             self.holding.refresh(copy, standing, asked)
@@ -373,21 +380,24 @@ class Leading:
             await looked.wait()
             if self._context.closed:
                 raise NewsstandError("the replica is closed")
-        if not copy.led and copy.record.state is not SyncState.LIVE:
+        if not copy.lease.ours and copy.record.state is not SyncState.LIVE:
             raise NewsstandError(f"not synchronised: {copy.record.reason}")
 
     async def _follow_up_awaited(self) -> None:
         """What the worker that follows a node did not take in for long, it may not have heard."""
-        asked = {copy: dict(copy.awaited) for copy in self._context.copies if copy.awaited and not copy.led}
+        asked = {
+            copy: dict(copy.elsewhere.awaited)
+            for copy in self._context.copies
+            if copy.elsewhere.awaited and not copy.lease.ours
+        }
         if not asked:
             return
         wanted = {copy.record.id: list(awaited) for copy, awaited in asked.items()}
         contents = await self._context.database.scan(polls.contents_of_all, wanted)
         for copy, awaited in asked.items():
-            copy.found(awaited, contents.get(copy.record.id, {}))
-            overdue = copy.overdue(asyncio.get_running_loop().time() - AWAITED)
-            copy.refetch.update(overdue)
-            for item_id in overdue:
-                del copy.awaited[item_id]
+            copy.elsewhere.found(awaited, contents.get(copy.record.id, {}))
+            overdue = copy.elsewhere.overdue(asyncio.get_running_loop().time() - AWAITED)
+            doubt(copy, refetch(*overdue))
+            copy.elsewhere.await_no_more(overdue)
             if overdue:
                 self.sharing.want(copy)

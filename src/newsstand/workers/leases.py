@@ -4,76 +4,89 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
 
 from newsstand.model import NodeRecord
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
+from newsstand.state.lease import Lease
+from newsstand.state.listener import Listener
 from newsstand.storage.statements import owners
-from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.storage.statements.owners import Held
 from newsstand.storage.statements.polls import Standing
-from newsstand.workers.doubts import SharedDoubts
 from newsstand.workers.peers import Peers
 
 
 class Leases:
     """Of one worker. Asks the database nothing: it is told what that says."""
 
-    def __init__(self, context: Context, worker: str, peers: Peers, doubting: SharedDoubts) -> None:
+    def __init__(self, context: Context, worker: str, peers: Peers, listener: Listener) -> None:
         self._context = context
         self.worker = worker
         self.peers = peers
-        self.doubting = doubting
+        self._listener = listener
         self.begun = False
         """Whether this worker is at work."""
         self.ready = False
         """In this session, the database knows that we are at work, and what of ours is not live any more."""
-        self.lost: Callable[[Copy], None] = lambda copy: None
-        """Called when a copy is ours to follow no more: another worker's, or dropped."""
-        context.is_led_elsewhere = self.has_leader
 
     def has_leader(self, copy: Copy) -> bool:
         """Whether another worker follows the node."""
-        return not copy.led and self.peers.find(copy.leader) is not None
+        return not copy.lease.ours and self.peers.find(copy.lease.owner) is not None
 
     def refresh(self, copy: Copy, standing: Standing | None, asked: int) -> None:
         """Take over how a copy that another worker may follow stands in the database."""
-        if copy.led or copy.ahead or asked < copy.seen:
+        if copy.lease.ours or copy.ahead or asked < copy.lease.asked:
             return
         if standing is None:
             self.drop(copy)
             return
         if standing.held.leader is not None and standing.held.leader != self.worker:
             self.peers.saw(standing.held.leader, standing.worker)
-        copy.doubted = standing.doubted
+        copy.elsewhere.note(doubted=standing.doubted)
         self.take_over(copy, standing.record, standing.held, asked)
 
     def take_over(self, copy: Copy, record: NodeRecord, held: Held, asked: int) -> None:
         """What the database says of a copy that is not ours."""
         before = copy.record
         read_at = max(before.read_at or 0, record.read_at or 0) or None
-        copy.record = dataclasses.replace(record, read_at=read_at)
-        copy.generation, copy.leader, copy.seen = held.generation, held.leader, asked
+        copy.take_over(dataclasses.replace(record, read_at=read_at))
+        copy.lease = Lease(held.generation, held.leader, asked=asked)
         if not self.has_leader(copy):
             copy.age(owners.UNHEARD)
         if (before.revision, before.state) != (record.revision, record.state):
-            copy.cursors.known.clear()
-            copy.covered.clear()
+            copy.cursors.forget_all()
+            copy.checked.forget_covered()
             copy.tell()
 
-    def hold(self, copy: Copy, held: Held, doubts: Iterable[RaisedDoubt]) -> None:
-        """It is ours to follow from now on, and these doubts were raised before."""
-        copy.generation, copy.leader, copy.led, copy.seen = held.generation, self.worker, True, ticket()
-        copy.doubted = False
-        copy.awaited.clear()
-        self.doubting.begin(copy, doubts)
+    def hold(self, copy: Copy, held: Held) -> None:
+        """It is ours to follow from now on."""
+        copy.lease = Lease(held.generation, self.worker, ours=True, asked=ticket())
+        copy.elsewhere.forget()
 
     def let_go(self, copy: Copy) -> None:
         """It is not ours to follow any more."""
-        copy.led = False
-        self.doubting.end(copy)
-        self.lost(copy)
+        copy.lease = dataclasses.replace(copy.lease, ours=False)
+        self._listener.released(copy)
+
+    def release(self, copy: Copy) -> None:
+        """It is given up: nobody's, also until the database says so (`released`)."""
+        self.let_go(copy)
+        copy.lease = dataclasses.replace(copy.lease, owner=None, released=True)
+        copy.age(owners.UNHEARD)
+
+    def released(self, copy: Copy) -> None:
+        """The database was told that it was given up, or could not be told."""
+        copy.lease = dataclasses.replace(copy.lease, released=False, asked=ticket())
+
+    def wrote(self, copy: Copy) -> None:
+        """What is remembered of it is what was written now."""
+        copy.lease = dataclasses.replace(copy.lease, asked=ticket())
+
+    def refused(self, copy: Copy) -> None:
+        """The database says that another worker acquired it."""
+        if copy.lease.ours and not copy.is_closing:
+            self.let_go(copy)
+        self._listener.lease_lost(copy)
 
     def drop(self, copy: Copy) -> None:
         """Its row is gone."""

@@ -180,6 +180,13 @@ def read_disco_nodes(iq: Element, service: str) -> tuple[list[tuple[str, str]], 
     return found, None if rsm is None else _read_rsm(rsm)
 
 
+def read_disco_services(iq: Element, asked: str) -> list[str]:
+    """The other entities that disco#items of a domain lists: its services (XEP-0030, 4.1)."""
+    listed = iq.iterfind(f"{{{NS_DISCO_ITEMS}}}query/{{{NS_DISCO_ITEMS}}}item")
+    jids = (canonical_bare(item.get("jid") or "") for item in listed if item.get("node") is None)
+    return [jid for jid in jids if jid and jid != asked]
+
+
 def read_disco_info(iq: Element) -> NodeInfo:
     fields = {
         field.get("var"): field.findtext(f"{{{NS_DATA}}}value")

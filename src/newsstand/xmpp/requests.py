@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from xml.etree.ElementTree import Element, SubElement
 
-from newsstand.jid import canonical_bare
+from newsstand.jid import MAX_PART, canonical_bare
 from newsstand.model import (
     NS_DISCO_INFO,
     NS_DISCO_ITEMS,
@@ -21,6 +22,10 @@ from newsstand.xmpp import xmltext
 from newsstand.xmpp.seen_items import read_item
 from newsstand.xmpp.tags import ITEM, ITEMS, OWNER, PUBSUB, SET
 
+_LONGEST = 3 * MAX_PART + 2
+"""Characters of a JID: what is longer is none."""
+_canonical_bare = lru_cache(1024)(canonical_bare)
+
 # Requests that a program makes -----------------------------------------------------------------------------
 
 
@@ -30,11 +35,11 @@ def read_request(
     """What a program's IQ asks of a pubsub node, or None where it is none of our business, or holds anything that we do
     not know the meaning of. `own_jid` takes the place of a missing `from` and `to`. The JIDs of its key are in
     canonical spelling, however the program spelt them."""
-    account = canonical_bare(iq.get("from") or own_jid)
-    to = iq.get("to") or account
-    if len(iq) != 1 or not account or "/" in to:
+    sender = iq.get("from") or own_jid
+    to = iq.get("to") or sender
+    if len(iq) != 1 or not sender or max(len(sender), len(to)) > _LONGEST or "/" in (iq.get("to") or ""):
         return None
-    service = canonical_bare(to)
+    account, service = _canonical_bare(sender), _canonical_bare(to)
     child = iq[0]
     kind = iq.get("type")
     if kind == "get" and child.tag == PUBSUB:

@@ -66,3 +66,13 @@ def test_a_condition_may_be_one_word_or_three(argv: list[str], text: str | None,
 )
 def test_only_what_is_alike_is_suggested(given: str, hint: str) -> None:
     assert did_you_mean(given, ["blog", "vcard", "nick"]) == hint
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_no_help_is_wider_than_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", f"{columns}")
+    commands = [parser()]
+    for command in commands:
+        commands += [c for a in command._actions if isinstance(a.choices, dict) for c in a.choices.values()]
+        assert max(map(len, command.format_help().splitlines())) <= columns, command.prog
+    assert len(commands) > 15

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from rich.cells import cell_len
 
-from newsstand.cli.output import SHORT, Line, local, moment, plain, print_block, short, since
+from newsstand.cli import output
+from newsstand.cli.output import SHORT, Line, local, moment, plain, print_block, print_table, short, since
 
 SECOND = 1_000_000
 NOW = 1_714_557_600 * SECOND
@@ -88,3 +90,30 @@ def test_what_is_no_date_that_can_be_told_is_told_as_it_is(text: str) -> None:
 def test_a_block_is_a_line_for_each_paragraph_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     print_block([Line("Title\x1b[2J", "bold"), Line(""), Line("x" * 300, indent=2)])
     assert capsys.readouterr().out.splitlines() == ["Title\N{REPLACEMENT CHARACTER}[2J", "", "  " + "x" * 300]
+
+
+HOSTILE = "\x1b]0;mine\x07\x9b2J\N{RIGHT-TO-LEFT OVERRIDE}[red]node[/red]\nnext"
+CLEAN = (
+    "\N{REPLACEMENT CHARACTER}]0;mine"
+    + "\N{REPLACEMENT CHARACTER}" * 2
+    + "2J\N{REPLACEMENT CHARACTER}[red]node[/red] next"
+)
+
+
+@pytest.mark.parametrize("columns", [10, 60, 200])
+def test_at_a_terminal_nothing_commands_it_and_nothing_is_wider_than_it(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", f"{columns}")
+    monkeypatch.setattr(output, "at_terminal", lambda: True)
+    wide = "\N{CJK UNIFIED IDEOGRAPH-65E5}" * 40
+    print_table(("service", "node", "state"), [("pubsub.example.org", HOSTILE, "live"), ("p", wide, "")], names=2)
+    table = capsys.readouterr().out
+    print_block([Line(HOSTILE, "bold"), Line(""), Line(f"{wide} {HOSTILE}", indent=4)])
+    block = capsys.readouterr().out
+    for said in (table, block):
+        assert not {"\x1b", "\x07", "\x9b", "\N{RIGHT-TO-LEFT OVERRIDE}"} & set(said)
+        assert max(cell_len(line) for line in said.splitlines()) <= columns
+    for said in (block, table) if columns > 60 else (block,):
+        assert "".join(CLEAN.split()) in "".join(said.split())
+    assert "state live" in table or columns != 60

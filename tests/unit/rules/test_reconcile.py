@@ -20,10 +20,10 @@ from newsstand.model import (
     SubscriptionChanged,
 )
 from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.doubts import CLEAR, Doubts
 from newsstand.rules.reconcile import (
     Applied,
     Clear,
-    Doubts,
     Move,
     Place,
     Put,
@@ -129,13 +129,13 @@ def test_what_a_purge_took_is_not_written_first() -> None:
 
 
 def test_what_follows_from_news_is_told_beside_the_steps() -> None:
-    assert plan_news([Configured()], WAYS, False).relist
+    assert plan_news([Configured()], WAYS, False).doubts.relist
     assert plan_news([Deleted()], WAYS, False).deleted
     assert plan_news([Deleted(), Published((seen("a"),))], WAYS, False).deleted  # another node of the same name
     assert not plan_news([Purged()], WAYS, False).deleted
     assert plan_news([SubscriptionChanged("pending"), SubscriptionChanged("none")], WAYS, False).subscription == "none"
     nothing = plan_news([], WAYS, False)
-    assert (nothing.relist, nothing.deleted, nothing.subscription, nothing.refetch) == (False, False, None, frozenset())
+    assert (nothing.doubts, nothing.deleted, nothing.subscription) == (CLEAR, False, None)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_what_follows_from_news_is_told_beside_the_steps() -> None:
 )
 def test_an_item_that_may_be_listed_otherwise_is_fetched_again_and_put_in_its_place(item: SeenItem) -> None:
     plan = plan_news([Published((item,))], WAYS, None)
-    assert plan.refetch == {"a"}
+    assert plan.doubts.refetch == {"a"}
     (step,) = plan.steps
     assert isinstance(step, Put)
     assert not step.item.exact
@@ -156,7 +156,7 @@ def test_an_item_that_may_be_listed_otherwise_is_fetched_again_and_put_in_its_pl
 def test_an_item_that_cannot_be_kept_is_not_asked_for_again() -> None:
     item = SeenItem("a", "", quarantine="too deep")
     plan = plan_news([Published((item,))], WAYS, None)
-    assert (plan.steps, plan.refetch) == ((Put(item, Place.LAST, Place.KEEP),), frozenset())
+    assert (plan.steps, plan.doubts.refetch) == ((Put(item, Place.LAST, Place.KEEP),), frozenset())
 
 
 @pytest.mark.parametrize(
@@ -164,15 +164,15 @@ def test_an_item_that_cannot_be_kept_is_not_asked_for_again() -> None:
 )
 def test_what_became_clear_meanwhile_is_not_fetched_again(after: News) -> None:
     unclear = Published((dataclasses.replace(seen("a"), has_payload=False),))
-    assert plan_news([unclear, after], WAYS, False).refetch == frozenset()
-    assert plan_news([after, unclear], WAYS, False).refetch == {"a"}
+    assert plan_news([unclear, after], WAYS, False).doubts.refetch == frozenset()
+    assert plan_news([after, unclear], WAYS, False).doubts.refetch == {"a"}
 
 
 def test_a_publisher_is_stored_as_the_service_would_list_it() -> None:
     told = Published((seen("a", publisher="p"),))
     for shows, expected in ((True, seen("a", publisher="p").xml), (False, seen("a").xml)):
         plan = plan_news([told], WAYS, shows)
-        assert plan.refetch == frozenset()
+        assert plan.doubts.refetch == frozenset()
         (step,) = plan.steps
         assert isinstance(step, Put)
         assert step.item.xml == expected
@@ -196,7 +196,11 @@ KNOWN = Ways(new=Way.LAST, overwritten=Way.LAST)
         (Applied(1, 3, overwritten=("a",)), Ways(overwritten=Way.STAYS), Doubts()),
         (Applied(1, 3, overwritten=("a",), kept_in_place=True), Ways(new=Way.LAST), Doubts(relist=True)),
         (Applied(1, 3, overwritten=("a",), kept_in_place=True), Ways(overwritten=Way.VARIES), Doubts(relist=True)),
-        (Applied(1, 3, inserted=("a",), grew=True, kept_in_place=True), Ways(new=Way.LAST), Doubts(True, True)),
+        (
+            Applied(1, 3, inserted=("a",), grew=True, kept_in_place=True),
+            Ways(new=Way.LAST),
+            Doubts(relist=True, check_ids=True),
+        ),
         (Applied(1, 1, overwritten=("a",)), Ways(), Doubts()),
         (Applied(1, 3, removed=("a",)), Ways(), Doubts()),
         (Applied(1, 3, missed=("x",)), KNOWN, Doubts(relist=True)),
@@ -204,7 +208,7 @@ KNOWN = Ways(new=Way.LAST, overwritten=Way.LAST)
 )
 def test_what_was_applied_leaves_the_doubts_that_it_must(applied: Applied, ways: Ways, doubts: Doubts) -> None:
     assert doubts_after(applied, ways) == doubts
-    assert bool(doubts) is (doubts.relist or doubts.check_ids)
+    assert doubts.is_any is (doubts.relist or doubts.check_ids)
 
 
 def test_an_item_that_may_have_been_evicted_meanwhile_may_have_a_new_one_s_place() -> None:
@@ -216,9 +220,9 @@ def test_an_item_that_may_have_been_evicted_meanwhile_may_have_a_new_one_s_place
 
 
 def test_a_retract_that_comes_twice_raises_no_doubt() -> None:
-    assert not doubts_after(Applied(1, 3, missed=("x",)), KNOWN, known_gone={"x"})
-    assert not doubts_after(Applied(1, 3, removed=("x",), missed=("x",)), KNOWN)
-    assert doubts_after(Applied(1, 3, missed=("x", "y")), KNOWN, known_gone={"x"})
+    assert not doubts_after(Applied(1, 3, missed=("x",)), KNOWN, known_gone={"x"}).is_any
+    assert not doubts_after(Applied(1, 3, removed=("x",), missed=("x",)), KNOWN).is_any
+    assert doubts_after(Applied(1, 3, missed=("x", "y")), KNOWN, known_gone={"x"}).is_any
 
 
 def test_applied_steps_changed_something_when_an_item_came_or_went() -> None:

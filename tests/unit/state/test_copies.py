@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import Any
 
 import pytest
 
 from newsstand.model import (
-    News,
     NodeKey,
     NodeRecord,
     Notification,
-    Published,
     Purged,
-    Retracted,
-    SeenItem,
     SyncState,
     Verdict,
 )
+from newsstand.rules.doubts import OWN_WRITE, RELIST, Doubts, refetch
 from newsstand.rules.policy import Situation
-from newsstand.state.copies import HISTORY, ORDER, Copies, Copy
+from newsstand.state.copies import Copies, Copy
+from newsstand.state.doubts import doubt
 
 KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
 TOLD = Notification(KEY, (Purged(),))
@@ -55,15 +52,16 @@ def test_the_age_of_a_copy_is_counted_from_when_it_was_verified() -> None:
 
 def test_a_copy_behind_the_programs_own_writes_says_so() -> None:
     copy = copy_of()
-    copy.behind = True
+    doubt(copy, OWN_WRITE)
     assert copy.situation(True, 0, holds_all=False).writing
 
 
 def test_whatever_is_under_way_is_part_of_the_situation() -> None:
     copy = copy_of(quarantined=1)
-    copy.inbox.append(TOLD)
-    copy.writing = 2
-    copy.refetch.add("a")
+    copy.inbox.put(TOLD)
+    copy.own.begin()
+    copy.own.begin()
+    doubt(copy, refetch("a"))
     assert copy.situation(False, 0, holds_all=True) == Situation(
         SyncState.LIVE,
         complete=True,
@@ -77,12 +75,11 @@ def test_whatever_is_under_way_is_part_of_the_situation() -> None:
     )
 
 
-@pytest.mark.parametrize("doubt", [{"relist": True}, {"check_ids": True}, {"refetch": {"a"}}])
-def test_any_doubt_makes_a_copy_doubtful(doubt: dict[str, Any]) -> None:
+@pytest.mark.parametrize("doubts", [RELIST, Doubts(check_ids=True), refetch("a")])
+def test_any_doubt_makes_a_copy_doubtful(doubts: Doubts) -> None:
     copy = copy_of()
     assert not copy.doubtful
-    for name, value in doubt.items():
-        setattr(copy, name, value)
+    doubt(copy, doubts)
     assert copy.doubtful
 
 
@@ -91,101 +88,6 @@ def test_an_update_changes_what_is_remembered_and_nothing_else() -> None:
     copy.update(revision=7)
     assert copy.record.revision == 7
     assert copy.record.item_count == 3
-
-
-# What an order can still teach -------------------------------------------------------------------------------
-
-
-def test_news_are_kept_from_a_listing_on() -> None:
-    copy = copy_of()
-    copy.note(TOLD)
-    assert copy.history == []
-    copy.remember_order(["a", "b"])
-    copy.note(TOLD)
-    assert copy.order == ["a", "b"]
-    assert copy.history == [Purged()]
-    copy.remember_order(["b"])
-    assert (copy.order, copy.history) == (["b"], [])
-
-
-def said(item_id: str, text: str) -> SeenItem:
-    return SeenItem(item_id, f"<item id='{item_id}'>{text}</item>")
-
-
-def test_an_order_is_explained_by_what_was_told_since() -> None:
-    copy = copy_of()
-    copy.remember_order(["a", "b"], [said("a", "1"), said("b", "1")])
-    assert copy.explains([], [said("a", "1"), said("b", "1")])
-    news: list[News] = [Published((said("a", "2"),)), Retracted(("b",)), Published((said("c", "1"),))]
-    assert copy.explains(news, [said("a", "2"), said("c", "1")])
-    assert not copy.explains(news, [said("a", "3"), said("c", "1")])
-    assert not copy.explains(news, [said("a", "2"), said("b", "1"), said("c", "1")])
-    assert not copy.explains([Purged()], [said("a", "1")])
-
-
-def test_an_order_that_was_checked_says_what_was_told_until_then() -> None:
-    copy = copy_of()
-    copy.remember_order(["a"], [said("a", "1")])
-    copy.note(Notification(KEY, (Published((said("a", "2"), said("b", "1"))),)))
-    copy.remember_order(["b", "a"])
-    assert copy.explains([], [said("b", "1"), said("a", "2")])
-    assert not copy.explains([], [said("b", "1"), said("a", "1")])
-
-
-def test_after_too_many_news_an_order_teaches_nothing_any_more() -> None:
-    copy = copy_of()
-    copy.remember_order(["a"])
-    news: tuple[News, ...] = tuple(Published((SeenItem(str(i), ""),)) for i in range(HISTORY))
-    copy.note(Notification(KEY, news))
-    assert copy.order == ["a"]
-    copy.note(TOLD)
-    assert not copy.order
-    assert not copy.history
-
-
-def test_a_very_long_order_is_not_kept() -> None:
-    copy = copy_of()
-    copy.remember_order([str(i) for i in range(ORDER)])
-    assert copy.order is not None
-    copy.remember_order([str(i) for i in range(ORDER + 1)])
-    assert copy.order is None
-
-
-# Waiting until all is stored -----------------------------------------------------------------------------------
-
-
-async def test_nothing_is_waited_for_where_nothing_arrived() -> None:
-    async with asyncio.timeout(5):
-        await copy_of().quiet()
-
-
-async def test_who_waits_goes_on_when_all_is_stored_and_not_before() -> None:
-    copy = copy_of()
-    copy.inbox += [TOLD, TOLD]
-    waiting = [asyncio.create_task(copy.quiet()) for _ in range(2)]
-    await asyncio.sleep(0)
-    copy.taken(1)
-    await asyncio.sleep(0)
-    assert not any(task.done() for task in waiting)
-    copy.taken(1)
-    async with asyncio.timeout(5):
-        await asyncio.gather(*waiting)
-    assert copy.inbox == []
-
-
-async def test_who_waits_waits_for_what_arrives_meanwhile_too() -> None:
-    copy = copy_of()
-    copy.inbox.append(TOLD)
-    waiting = asyncio.create_task(copy.quiet())
-    await asyncio.sleep(0)
-    copy.taken(1)
-    copy.inbox.append(TOLD)
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not waiting.done()
-    copy.taken(1)
-    async with asyncio.timeout(5):
-        await waiting
 
 
 # All of them -------------------------------------------------------------------------------------------------
@@ -212,11 +114,11 @@ def test_one_account_never_finds_another_ones_copy() -> None:
 def test_a_node_has_one_copy_whatever_becomes_known_of_it() -> None:
     copies = Copies()
     copy = copies.add(NodeRecord(5, KEY))
-    copy.relist = True
+    doubt(copy, RELIST)
     record = NodeRecord(5, KEY, revision=2)
     assert copies.add(record) is copy
     assert copy.record is record
-    assert copy.relist
+    assert copy.doubts.relist
 
 
 def test_the_followed_are_counted() -> None:

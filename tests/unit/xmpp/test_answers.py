@@ -170,6 +170,14 @@ def test_disco_items_of_a_service_lists_its_nodes_and_not_what_else_it_names() -
     assert answers.read_disco_nodes(iq(""), SERVICE) == ([], None)
 
 
+def test_disco_items_of_a_domain_lists_its_services() -> None:
+    answer = iq(
+        f"<query xmlns='http://jabber.org/protocol/disco#items'><item jid='{SERVICE}'/><item jid='Muc.example.org'/>"
+        f"<item jid='pep.example.org' node='news'/><item jid='example.org'/><item/></query>"
+    )
+    assert answers.read_disco_services(answer, "example.org") == [SERVICE, "muc.example.org"]
+
+
 def test_disco_info_tells_access_model_and_type_where_it_does() -> None:
     form = (
         "<x xmlns='jabber:x:data'><field var='pubsub#type'><value>urn:type</value></field>"

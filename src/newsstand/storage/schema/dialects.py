@@ -4,7 +4,7 @@ Beside this module, three more of this package know what each database does: `fu
 were given) and `columns` (which values it keeps). Elsewhere only these ask a connection for its dialect:
 
 - `newsstand.storage.mapping.Json`: a type says itself how each database stores it.
-- `newsstand.storage.statements.items`: a statement that was compiled once is run on the driver's own connection, and
+- `newsstand.storage.statements.answers`: a statement that was compiled once is run on the driver's own connection, and
   the two drivers are called differently.
 - The revisions in `newsstand.storage.migrations.versions`, which stay as they are, whatever becomes of these modules.
 

@@ -5,11 +5,13 @@ The revisions are numbered files, so the newest is known from their names.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +134,25 @@ def move(conn: Connection, revision: str, *, more: Sequence[Path] = ()) -> None:
     from alembic import command
 
     config = _config(conn, more)
-    with _alembic:
+    with _alembic, _quietly():
         if (meant or "") > (at or ""):
             command.upgrade(config, revision)
         else:
             command.downgrade(config, revision)
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without Alembic's lines in the program's log, unless the program said what it wants of them: one line of ours
+    says that a database was migrated."""
+    log = logging.getLogger("alembic")
+    level = log.level
+    if level == logging.NOTSET:
+        log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def check_foreign_keys(conn: Connection) -> None:

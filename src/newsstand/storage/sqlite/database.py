@@ -112,13 +112,16 @@ class SqliteDatabase(Database):
     def read_now(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         file = self._file
         if self._closed or file.lost is not None or os.getpid() != self._process:
-            self.check_usable()
-        with translated(self.path, at_work=True), file.reading:
-            conn = file.reader()
-            try:  # as `explained` does, which would cost as much as a short read
-                return statement(conn, *args, **kwargs)
-            except UNEXPLAINED as error:
-                raise explanation_of(conn, error) from error
+            self.check_usable()  # raises
+        try:
+            with file.reading:
+                return statement(file.open_reader or file.reader(), *args, **kwargs)
+        except UNEXPLAINED as error:  # as `explained` does, which would cost as much as a short read
+            with translated(self.path, at_work=True), file.reading:
+                raise explanation_of(file.reader(), error) from error
+        except Exception:
+            with translated(self.path, at_work=True):
+                raise
 
     async def scan(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_awaitable()

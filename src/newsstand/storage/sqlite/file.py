@@ -51,7 +51,8 @@ class OpenFile:
         self._scan_engine = make_engine(url, "DEFERRED", existing=True, pool=QueuePool, pool_size=SCANS, max_overflow=0)
         self._writing = threading.Lock()
         self._scanning = threading.Semaphore(SCANS)
-        self._reader: Connection | None = None
+        self.open_reader: Connection | None = None
+        """What `reader` returns, where it need not be made again first."""
         self._writer: Connection | None = None
         self._closed = False
         self._is_paused = False
@@ -59,8 +60,8 @@ class OpenFile:
         """How to let the connections be used again, after a fork."""
         try:
             self._writer = self._connect(self.write_engine)
-            self._reader = self._connect(self._read_engine)
-            _check_fts5(self._reader)
+            self.open_reader = self._connect(self._read_engine)
+            _check_fts5(self.open_reader)
         except BaseException:
             self._close()
             raise
@@ -70,9 +71,9 @@ class OpenFile:
 
     def reader(self) -> Connection:
         """For whoever holds `reading`."""
-        if self._reader is None:
-            self._reader = self._connect(self._read_engine)
-        return self._reader
+        if self.open_reader is None:
+            self.open_reader = self._connect(self._read_engine)
+        return self.open_reader
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -120,7 +121,7 @@ class OpenFile:
         self.write_engine.dispose()
 
     def _close_reader(self) -> None:
-        conn, self._reader = self._reader, None
+        conn, self.open_reader = self.open_reader, None
         if conn is not None:
             conn.close()
         self._read_engine.dispose()

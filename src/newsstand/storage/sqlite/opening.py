@@ -109,7 +109,7 @@ def _move(url: URL, path: Path, revision: str) -> None:
         if at is not None and target is not None:  # else there is nothing to lose, or losing it is meant
             _check_room(conn, path)
             _back_up(url, path, at)
-        log.info("%s: from revision %s to %s", path, at or "none", target or "none")
+        log.info("%s is migrated from revision %s to %s", path, at or "none", target or "none")
         versioning.move(conn, revision)
 
 

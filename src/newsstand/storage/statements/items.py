@@ -1,5 +1,6 @@
 """Statements on items: reading them, and keeping what was parsed of them. Functions of a connection; they never
-commit. What changes items is in `newsstand.storage.statements.changes`."""
+commit. What changes items is in `newsstand.storage.statements.changes`, what reads an answer in
+`newsstand.storage.statements.answers`."""
 
 from __future__ import annotations
 
@@ -9,13 +10,13 @@ from itertools import accumulate, takewhile
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, delete, false, func, select, true, update
-from sqlalchemy.util import await_only
 
 from newsstand.model import Counts, HeldItem, digest
 from newsstand.storage.mapping import PubsubItem, PubsubNode, table
 from newsstand.storage.schema import dialects
 from newsstand.storage.schema.dialects import text_bytes
 from newsstand.storage.statements import parsing_notes, search
+from newsstand.storage.statements.answers import ids_at, xml_by_ids, xml_of_all, xml_of_first, xml_of_last
 from newsstand.storage.statements.changes import apply
 from newsstand.storage.statements.keys import chunks, free_recencies, storable
 from newsstand.storage.statements.parsing_notes import Note
@@ -45,48 +46,11 @@ _item = table(PubsubItem)
 _node = table(PubsubNode)
 
 
-class _Prepared:
-    """A select that reads only texts, numbers and digests, compiled once. It runs on the driver's own connection:
-    SQLAlchemy's part in a 20-item read costs twice what the read does on SQLite (benchmarks/storage_read.py), and on
-    PostgreSQL as much as the half of it. There not within a transaction, which SQLAlchemy would have to begin."""
-
-    def __init__(self, statement: Select[Any]) -> None:
-        self._statement = statement
-        self._compiled: dict[str, tuple[str, list[str], dict[str, Any]]] = {}
-
-    def rows(self, conn: Connection, **params: Any) -> Sequence[Any]:
-        on_sqlite, adapter = conn.dialect.name == "sqlite", conn.connection.dbapi_connection
-        assert adapter is not None
-        if not on_sqlite and not conn.dialect.detect_autocommit_setting(adapter):
-            return conn.execute(self._statement, params).all()
-        compiled = self._compiled.get(conn.dialect.name)
-        if compiled is None:
-            made = self._statement.compile(dialect=conn.dialect)
-            compiled = (str(made), list(made.positiontup or ()), dict(made.params))
-            self._compiled[conn.dialect.name] = compiled
-        sql, names, defaults = compiled
-        given = [params[name] if name in params else defaults[name] for name in names]
-        driver: Any = conn.connection.driver_connection
-        rows: list[Any] = driver.execute(sql, given).fetchall() if on_sqlite else await_only(driver.fetch(sql, *given))
-        return rows
-
-
 _OF_NODE = _item.c.node_id == bindparam("b_node")
 _HELD = select(_item.c.item_id, _item.c.content_digest, _item.c.position).where(_OF_NODE)
 _HELD_XML = select(_item.c.item_id, _item.c.position, _item.c.xml).where(_OF_NODE).order_by(_item.c.position)
 _NOTED = select(_item.c.digest, _item.c.item_id, _item.c.content_digest, _item.c.xml).where(_OF_NODE)
 _HELD_IDS = select(_item.c.item_id).where(_OF_NODE).order_by(_item.c.position)
-_XML = select(_item.c.xml).where(_OF_NODE)
-_XML_ALL = _Prepared(_XML.order_by(_item.c.position))
-_XML_LAST = _Prepared(_XML.order_by(_item.c.position.desc()).limit(bindparam("b_limit")))
-_XML_FIRST = _Prepared(_XML.order_by(_item.c.position).limit(bindparam("b_limit")))
-_XML_ONE = _Prepared(_XML.where(_item.c.digest == bindparam("b_digest")))
-_XML_BY_KEY = select(_item.c.digest, _item.c.position, _item.c.xml).where(
-    _OF_NODE, _item.c.digest.in_(bindparam("b_digests", expanding=True))
-)
-_ID_AT = select(_item.c.item_id).where(_OF_NODE).limit(1).offset(bindparam("b_offset"))
-_ID_FROM_START = _Prepared(_ID_AT.order_by(_item.c.position))
-_ID_FROM_END = _Prepared(_ID_AT.order_by(_item.c.position.desc()))
 _KEYS = select(_item.c.digest).where(_OF_NODE, _item.c.digest.in_(bindparam("b_digests", expanding=True)))
 
 
@@ -120,45 +84,6 @@ def set_right(conn: Connection, node_id: int) -> Counts:
 def held_ids(conn: Connection, node_id: int) -> list[str]:
     """The item ids, in the service's order."""
     return list(conn.execute(_HELD_IDS, {"b_node": node_id}).scalars())
-
-
-def xml_of_all(conn: Connection, node_id: int) -> list[str]:
-    """Every `<item/>`, in the service's order."""
-    return [row[0] for row in _XML_ALL.rows(conn, b_node=node_id)]
-
-
-def xml_of_last(conn: Connection, node_id: int, limit: int) -> list[str]:
-    """The last so many, in the node's order."""
-    return [row[0] for row in reversed(_XML_LAST.rows(conn, b_node=node_id, b_limit=limit))]
-
-
-def xml_of_first(conn: Connection, node_id: int, limit: int) -> list[str]:
-    """The first so many, in the node's order."""
-    return [row[0] for row in _XML_FIRST.rows(conn, b_node=node_id, b_limit=limit)]
-
-
-def ids_at(conn: Connection, node_id: int, positions: Sequence[int], count: int) -> list[str]:
-    """The ids of the items that stand there in the service's order, counted from 0, of a node of `count` items. Short
-    for those near either end: that is whence they are counted."""
-    found: list[str] = []
-    for at in positions:
-        near, offset = (_ID_FROM_START, at) if 2 * at < count else (_ID_FROM_END, count - 1 - at)
-        found += [row[0] for row in near.rows(conn, b_node=node_id, b_offset=offset)]
-    return found
-
-
-def xml_by_ids(conn: Connection, node_id: int, item_ids: Sequence[str], *, node_order: bool = False) -> list[str]:
-    """Those that are there, as often as they are asked for, in that order; or each once, in the node's."""
-    if len(item_ids) == 1:
-        return [row[0] for row in _XML_ONE.rows(conn, b_node=node_id, b_digest=digest(item_ids[0]))]
-    wanted = [digest(item_id) for item_id in item_ids]
-    found: dict[bytes, tuple[int, str]] = {}
-    for keys in chunks(wanted):
-        for key, position, xml in conn.execute(_XML_BY_KEY, {"b_node": node_id, "b_digests": keys}):
-            found[key] = (position, xml)
-    if node_order:
-        return [xml for _, xml in sorted(found.values())]
-    return [found[key][1] for key in wanted if key in found]
 
 
 def which(conn: Connection, node_id: int, item_ids: Sequence[str]) -> list[str]:

@@ -1,0 +1,93 @@
+"""What the services' answers to a program's reads come to, whoever sent them: an adapter, or `Replica.get_items`."""
+
+from __future__ import annotations
+
+import asyncio
+from xml.etree.ElementTree import Element
+
+from newsstand.errors import NewsstandError, StanzaError
+from newsstand.jid import canonical_bare
+from newsstand.model import ItemsRequest, SyncState
+from newsstand.rules.refusals import MISSING, Refusal
+from newsstand.serving.steps import Ask, Basis
+from newsstand.state.context import Context
+from newsstand.sync.selection import Selection
+from newsstand.sync.synchroniser import Synchroniser
+from newsstand.workers.heartbeat import Leading
+from newsstand.xmpp import answers
+
+
+class Asking:
+    """The program's requests to services, of one replica. `only_when_asked`: no node is analysed for being read."""
+
+    def __init__(
+        self,
+        context: Context,
+        leading: Leading,
+        synchroniser: Synchroniser,
+        selection: Selection,
+        *,
+        only_when_asked: bool,
+    ) -> None:
+        self._context = context
+        self._leading = leading
+        self._synchroniser = synchroniser
+        self._selection = selection
+        self._only_when_asked = only_when_asked
+
+    def basis(self, request: ItemsRequest) -> Basis | None:
+        """Taken before the service is asked: `replied` sees by it whether the answer can be compared with the copy.
+        None where there is nothing to compare it with."""
+        copy = self._context.copies.find(request.key)
+        if copy is None or not self._leading.hears(copy) or not copy.lease.ours or not copy.at_rest:
+            return None
+        return Basis(copy.inbox.heard, copy.record.revision, copy.lease.ours)
+
+    def find_refusal(self, request: ItemsRequest) -> Refusal | None:
+        """The error that stands for the service's answer at this moment."""
+        return self._context.refusals.find(request, asyncio.get_running_loop().time())
+
+    def changing(self, service: str) -> None:
+        """The program changes something at this service: what it refused is asked anew."""
+        self._context.refusals.forget(service=canonical_bare(service))
+
+    def replied(self, ask: Ask, iq: Element) -> None:
+        """The service answered, with this `<iq/>`: also where the copy did so before. An answer of somebody else, or
+        about another node, says nothing."""
+        request, context = ask.read.request, self._context
+        if answers.find_objection(iq, request.key) is not None:
+            return
+        context.refusals.answered(request)
+        context.heard_from(request.key)
+        answered = answers.find_items(iq)
+        copy = context.copies.find(request.key)
+        if copy is not None:
+            copy.checked.answered(asyncio.get_running_loop().time())
+        if copy is not None and copy.record.state is SyncState.LIVE and request.max_items is not None:
+            copy.cursors.learn(answers.read_ends(iq))
+        if copy is not None and answered is not None and len(answered) < len(set(request.item_ids)):
+            copy.session.note_skipped()
+        if not context.serves(request.key.account):
+            return
+        if copy is not None and self._leading.holding.has_leader(copy):
+            return  # what its copy holds is that worker's affair
+        if copy is not None and answered is not None:
+            whole = not request.item_ids and request.max_items is None and answers.read_ends(iq).rsm is None
+            if copy.record.state is not SyncState.LIVE:
+                self._synchroniser.take_in(copy, list(answered), shows_all=whole)
+            elif ask.basis is not None and self.basis(request) == ask.basis:
+                self._synchroniser.compare(copy, list(answered), shows_all=whole)
+        if not self._only_when_asked:
+            self._selection.observe(request.key, [] if answered is None else list(answered))
+
+    def failed(self, ask: Ask, error: NewsstandError, iq: Element | None = None) -> bool:
+        """The service answered with an error, or not at all: also where the copy answered before. Returns whether that
+        says that it cannot be reached. What another sent in its place, as the `<iq/>` shows, is not remembered."""
+        if not isinstance(error, StanzaError):
+            return True
+        request = ask.read.request
+        if iq is None or answers.is_from(iq, request.key.service, request.key.account):
+            self._context.refusals.note(request, error, asyncio.get_running_loop().time(), iq)
+            missing = not request.item_ids and error.condition in MISSING
+            self._synchroniser.note_error(request.key, error, missing=missing)
+        return error.unreachable

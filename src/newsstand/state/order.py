@@ -1,0 +1,78 @@
+"""What the order of a node's items can still teach of its service's behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from newsstand.model import News, Published, Purged, Retracted, StorableItem
+from newsstand.state.inbox import outlined
+
+HISTORY = 50
+"""News above which a change of order teaches nothing."""
+ORDER = 10_000
+"""Items of a node above which its order teaches nothing: comparing orders takes time."""
+
+
+class Order:
+    """The order in which one copy was last listed, and the news since."""
+
+    __slots__ = ("_payloads", "history", "ids")
+
+    def __init__(self) -> None:
+        self.ids: list[str] | None = None
+        """Those of the last listing, where its order still teaches something."""
+        self.history: list[News] = []
+        """The news since then."""
+        self._payloads: dict[str, bytes] = {}
+        """Digests of what the items of that order said, by item."""
+
+    def remember(self, ids: list[str], items: Iterable[StorableItem] | None = None) -> None:
+        """The node is in this order now. `items`: what they say; by default, what was told since the order before."""
+        if len(ids) > ORDER:
+            self.forget()
+            return
+        if items is None:
+            told = payloads_after(self._payloads, self.history)
+            self._payloads = {item_id: told[item_id] for item_id in ids if item_id in told}
+        else:
+            self._payloads = {item.id: item.payload_digest for item in items}
+        self.ids = ids
+        self.history = []
+
+    def note(self, news: Iterable[News]) -> None:
+        """Keep news for what the next listing's order can teach."""
+        if self.ids is not None:
+            self.history += map(outlined, news)
+            if len(self.history) > HISTORY:
+                self.forget()
+
+    def explains(self, news: Sequence[News], items: Sequence[StorableItem]) -> bool:
+        """Whether the items say what they should after these news of the order that is remembered: else some news were
+        lost, or are not here yet, and what else they did is not known either."""
+        if len(items) > ORDER:
+            return False
+        told = payloads_after(self._payloads, news)
+        return all(told.get(item.id) == item.payload_digest for item in items)
+
+    def forget(self) -> None:
+        """There is a gap: the news since that order are not all known, and it teaches nothing."""
+        self.ids = None
+        self.history = []
+        self._payloads = {}
+
+
+def payloads_after(payloads: Mapping[str, bytes], news: Iterable[News]) -> dict[str, bytes]:
+    """What items say, by item, when these news happened to them."""
+    told = dict(payloads)
+    for what in news:
+        match what:
+            case Published(items):
+                told.update((item.id, item.payload_digest) for item in items)
+            case Retracted(item_ids):
+                for item_id in item_ids:
+                    told.pop(item_id, None)
+            case Purged():
+                told.clear()
+            case _:
+                pass
+    return told

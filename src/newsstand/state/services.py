@@ -1,0 +1,44 @@
+"""What this process knows of the services that its copies come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from newsstand.jid import host_of
+from newsstand.rules.behaviour import Ways
+from newsstand.rules.evidence import Evidence
+
+
+class ServiceState:
+    """One service's behaviour, as far as it is known: shared by the copies of all its nodes."""
+
+    __slots__ = ("evidence", "ways")
+
+    def __init__(self, ways: Ways | None = None) -> None:
+        self.ways = ways or Ways()
+        self.evidence = Evidence()
+        """What orders said once of its behaviour."""
+
+
+class Services:
+    """The states of all services, by the host that `newsstand.jid.host_of` names."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, ServiceState] = {}
+
+    def find(self, service: str) -> ServiceState | None:
+        return self._states.get(host_of(service))
+
+    def of(self, service: str) -> ServiceState:
+        """That of this service, made if there was none."""
+        return self._states.setdefault(host_of(service), ServiceState())
+
+    def load(self, ways: Mapping[str, Ways]) -> None:
+        """Take over what the database remembers, by host."""
+        for host, known in ways.items():
+            self._states.setdefault(host, ServiceState()).ways = known
+
+    def forget(self) -> None:
+        """As if no service had been met yet."""
+        for state in self._states.values():
+            state.ways, state.evidence = Ways(), Evidence()
