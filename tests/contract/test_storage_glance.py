@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sqlite3
 from contextlib import closing
@@ -22,6 +23,9 @@ from tests.contract._storage import NOW, apply, make_node, put
 
 NODE = table(PubsubNode)
 HOUR = 3_600_000_000
+TOLD = {field.name for field in dataclasses.fields(NodeRecord)} - {"id", "key"} | {"service", "name", "leader"}
+BINARY = {"analysed_by", "failed_by"}
+WORKER = "INSERT INTO newsstand_worker VALUES ('w', 'nurse@example.org', 'h', 1, 's', 9223372036854775807, 1, 0)"
 
 
 def nobody(_: Process) -> bool:
@@ -112,11 +116,17 @@ async def test_it_leaves_the_file_and_what_is_beside_it_alone(file: Path) -> Non
         "UPDATE newsstand_node SET state = 'asleep' WHERE id = 1",
         "UPDATE newsstand_node SET service = 'PubSub.example.org' WHERE id = 1",
         "UPDATE newsstand_account SET jid = 'Juliet@example.org' WHERE id = 1",
+        "UPDATE newsstand_account SET jid = x'00' WHERE id = 1",
+        *(f"UPDATE newsstand_node SET {column} = x'00' WHERE id = 1" for column in sorted(TOLD - BINARY)),
+        *(f"UPDATE newsstand_node SET {column} = 'x' WHERE id = 1" for column in sorted(BINARY)),
+        "UPDATE newsstand_node SET complete = 7 WHERE id = 1",
+        *(f"{WORKER}; UPDATE newsstand_worker SET {column} = x'00'" for column in ("host", "pid", "started", "hears")),
+        f"{WORKER}; UPDATE newsstand_worker SET until = 'soon'",
     ],
 )
 async def test_what_is_not_in_order_is_left_to_who_knows_better(file: Path, statement: str) -> None:
-    with closing(sqlite3.connect(file)) as conn, conn:
-        conn.execute(statement)
+    with closing(sqlite3.connect(file)) as conn:
+        conn.executescript(statement)
     assert glance.find_nodes(file, nobody) is None
 
 

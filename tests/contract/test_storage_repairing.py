@@ -11,11 +11,9 @@ import pytest
 
 from newsstand.errors import DatabaseError, DatabaseLocked
 from newsstand.storage.database import open_database
-from newsstand.storage.maintenance.checking import check
 from newsstand.storage.maintenance.repairing import repair
 from newsstand.storage.postgresql import connections
-from newsstand.storage.statements import nodes
-from tests.contract._storage import ON_FILES, ON_SERVERS, ids_found, make_node
+from tests.contract._storage import ON_FILES, ON_SERVERS, ids_found
 from tests.contract.test_storage_checking import (
     WRONGS,
     WRONGS_OF_FILES,
@@ -157,22 +155,3 @@ async def test_a_flipped_bit_anywhere_is_never_a_crash(filled: str) -> None:
         if not any("the file itself" in words for words in done):
             assert await problems(url) == []
     assert told
-
-
-@pytest.mark.parametrize("column", ["verdict", "state", "subscription"])
-async def test_a_word_that_a_hand_wrote_into_a_node_is_named_and_mended_and_stops_nobody(
-    url: str, column: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    database = await open_database(url)
-    await make_node(database)
-    await database.close()
-    await change(url, f"UPDATE newsstand_node SET {column} = 'splendid'")
-    found = [problem.text for problem in await check(url)]
-    assert any(f"unknown {column}, 'splendid'" in text for text in found), found
-    database = await open_database(url)
-    (record,) = await database.read(lambda conn: list(nodes.iter_nodes(conn)))
-    await database.close()
-    assert getattr(record, column) == nodes.WORDS[column]
-    assert "db check --repair" in caplog.text
-    assert any("words of nodes" in done for done in await repair(url))
-    assert await check(url) == []

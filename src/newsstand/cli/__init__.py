@@ -17,6 +17,12 @@ from newsstand.cli.arguments import parser
 from newsstand.errors import NewsstandError
 
 INTERRUPTED = 130
+_SHOWN = (
+    ("newsstand.storage.sqlite.damage", logging.ERROR),
+    ("newsstand.storage.statements.nodes", logging.WARNING),
+)
+"""The loggers of which a command shows what they say, from a level on, for it goes on: that the database was set aside;
+that a row holds what Newsstand does not write."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,17 +76,17 @@ def _failed(message: str, verbose: bool) -> int:
 
 @contextlib.contextmanager
 def _logging(verbose: bool) -> Iterator[None]:
-    """With -v the log goes to stderr; without, nowhere: an error is told once, in one line. But that the database was
-    set aside is told by the log alone, for the command goes on."""
-    root, damage = logging.getLogger(), logging.getLogger("newsstand.storage.sqlite.damage")
+    """With -v the log goes to stderr; without, nowhere: an error is told once, in one line. But what a command goes on
+    after is told by the log alone."""
+    root = logging.getLogger()
     handler: logging.Handler = logging.StreamHandler() if verbose else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     before = root.level, logging.getLogger("newsstand").level
     root.addHandler(handler)
-    told = _Told(logging.ERROR)
     logging.captureWarnings(True)  # the driver's, of a password file that it passes over: the error says so in its line
-    if not verbose:
-        damage.addHandler(told)
+    shown = [] if verbose else [(logging.getLogger(name), _Told(level)) for name, level in _SHOWN]
+    for logger, told in shown:
+        logger.addHandler(told)
     if verbose:
         # Not slixmpp's DEBUG: it writes out the stream, and with it the login.
         root.setLevel(logging.INFO)
@@ -90,7 +96,8 @@ def _logging(verbose: bool) -> Iterator[None]:
     finally:
         logging.captureWarnings(False)
         root.removeHandler(handler)
-        damage.removeHandler(told)
+        for logger, told in shown:
+            logger.removeHandler(told)
         root.setLevel(before[0])
         logging.getLogger("newsstand").setLevel(before[1])
 

@@ -9,7 +9,7 @@ import newsstand
 from newsstand.storage.schema import dialects
 
 SOURCES = Path(newsstand.__file__).parent
-OF_DIFFERENCES = {"storage/schema/dialects.py", "storage/schema/full_text.py", "storage/schema/ids.py"}
+OF_DIFFERENCES = {f"storage/schema/{name}.py" for name in ("columns", "dialects", "full_text", "ids")}
 """The modules whose purpose it is to know what each database does."""
 OTHERS = {"storage/mapping.py", "storage/statements/answers.py"}
 REVISIONS = "storage/migrations/versions/"

@@ -14,8 +14,7 @@ from newsstand.analysis.words import XML_VERSION, terms_of, terms_of_xml
 from newsstand.model import digest
 from newsstand.storage.maintenance.whole import WholeDatabase, work
 from newsstand.storage.mapping import Base, ItemChange, ItemText, PubsubItem, PubsubNode, table
-from newsstand.storage.schema import dialects, full_text, ids
-from newsstand.storage.statements import nodes
+from newsstand.storage.schema import columns, dialects, full_text, ids
 from newsstand.xmpp import xmltext
 
 MOST = 100
@@ -74,12 +73,15 @@ def check_snapshot(place: WholeDatabase, conn: Connection) -> list[Problem]:
 def _run(conn: Connection, *checks: Check) -> list[Problem]:
     found: list[Problem] = []
     for check_kind in checks:
+        before = len(found)
         try:
             found += islice(check_kind(conn), MOST)
         except DriverError:
             if not found:
                 raise
             break  # a damaged file: what is wrong with it is reported already, and the rest cannot be read
+        if check_kind is _types and len(found) > before:
+            break  # the rest cannot be looked for among values that are not what they should be
     return found
 
 
@@ -93,6 +95,16 @@ def _file(conn: Connection) -> Iterator[Problem]:
         yield Problem(None, text)
 
 
+def _types(conn: Connection) -> Iterator[Problem]:
+    for wrong in columns.wrong_types(conn):
+        yield Problem(wrong.table.name, wrong.text)
+
+
+def _known_words(conn: Connection) -> Iterator[Problem]:
+    for wrong in columns.unknown_words(conn):
+        yield Problem(wrong.table.name, wrong.text)
+
+
 def _foreign_keys(conn: Connection) -> Iterator[Problem]:
     """A database that watches them may have been made not to, as by restoring a dump."""
     for mapped in Base.metadata.sorted_tables:
@@ -103,15 +115,6 @@ def _foreign_keys(conn: Connection) -> Iterator[Problem]:
             lost = ~exists(select(literal(1)).select_from(parent).where(*theirs).correlate(mapped))
             for _ in conn.execute(select(literal(1)).select_from(mapped).where(and_(*given), lost)):
                 yield Problem(mapped.name, f"a row points at what is not in {parent.name}")
-
-
-def _words_of_nodes(conn: Connection) -> Iterator[Problem]:
-    for name, known in nodes.WORDS.items():
-        column = _node.c[name]
-        for node_id, node, value in conn.execute(
-            select(_node.c.id, _node.c.name, column).where(column.not_in(nodes.words_of(known)))
-        ):
-            yield Problem("newsstand_node", f"node {node_id} ({node!r}) has an unknown {name}, {value!r}")
 
 
 def _counts(conn: Connection) -> Iterator[Problem]:
@@ -275,7 +278,8 @@ def _json_readable(conn: Connection) -> Iterator[Problem]:
 _CHECKS: tuple[Check, ...] = (
     _file,
     _foreign_keys,
-    _words_of_nodes,
+    _types,
+    _known_words,
     _counts,
     _revisions,
     _ids,

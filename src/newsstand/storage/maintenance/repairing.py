@@ -7,8 +7,23 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Text, cast, exists, func, literal, null, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    and_,
+    cast,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.sql import Delete
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from newsstand.errors import NotADatabase
 from newsstand.model import SyncState, digest
@@ -26,9 +41,8 @@ from newsstand.storage.mapping import (
     PubsubNode,
     table,
 )
-from newsstand.storage.schema import dialects, full_text, ids
+from newsstand.storage.schema import columns, dialects, full_text, ids
 from newsstand.storage.sqlite.connections import doubt_of, path_of
-from newsstand.storage.statements import nodes
 from newsstand.storage.statements.keys import chunks
 
 _account = table(Account)
@@ -39,7 +53,7 @@ _change = table(ItemChange)
 _doubt = table(Doubt)
 _parsing = table(ParsingNote)
 
-_REASON = "items of it were damaged, and taken out"
+_REASON = "something of it was damaged, and taken out"
 
 
 async def repair(url: str) -> list[str]:
@@ -74,15 +88,6 @@ async def repair(url: str) -> list[str]:
     return done
 
 
-def _words_of_nodes(conn: Connection) -> int:
-    """What no program of ours writes in them."""
-    count = 0
-    for name, known in nodes.WORDS.items():
-        wrong = _node.c[name].not_in(nodes.words_of(known))
-        count += conn.execute(update(_node).where(wrong).values({name: known.value})).rowcount
-    return count
-
-
 def _indexes(conn: Connection) -> int:
     """Those of a file that lack rows, or have too many."""
     wrong = [problem for problem in dialects.problems_of_file(conn, checking.MOST) if "index" in problem]
@@ -90,6 +95,72 @@ def _indexes(conn: Connection) -> int:
         for mapped in Base.metadata.sorted_tables:
             dialects.make_indexes_anew(conn, mapped.name)
     return len(wrong)
+
+
+def _unknown_words(conn: Connection) -> int:
+    """Of a node, they are decided, listed or subscribed to anew. The log ends where it holds one: what would be left of
+    it leads nowhere."""
+    wrong = list(columns.unknown_words(conn))
+    for value in wrong:
+        if value.table is _node:
+            _begin_anew(conn, value)
+        else:
+            _end_log(conn, value)
+    return len(wrong)
+
+
+def _wrong_types(conn: Connection) -> int:
+    """A value that may be missing goes; else its row does, and what is missing then is fetched, or learnt, again."""
+    wrong = list(columns.wrong_types(conn))
+    for value in wrong:
+        if value.table is _node and value.column.name not in _NEEDED_OF_NODES:
+            _begin_anew(conn, value)
+        elif value.table is _item and value.column.name in _MADE_BY_PARSING:
+            anew = {value.column.name: null(), "to_parse": true()}
+            conn.execute(update(_item).where(value.same_row(conn)).values(anew))
+        elif value.table is _change:
+            _end_log(conn, value)
+        elif value.table is _text:
+            full_text.delete_words(conn, [[value.key[0]]])
+        else:
+            conn.execute(value.table.delete().where(value.same_row(conn)))
+            if value.table in (_item, _doubt):
+                _note_damage(conn, _node.c.id == value.key[0])
+    return len(wrong)
+
+
+_NEEDED_OF_NODES = frozenset({"id", "account_id", "service", "name", "name_digest", "revision", "generation"})
+"""Without these nobody knows which node it is, or what was told of it."""
+_MADE_BY_PARSING = frozenset({"parsed", "parser", "parser_version", "parse_error", "to_parse"})
+"""Of an item: they are made anew of its XML."""
+
+
+def _begin_anew(conn: Connection, wrong: columns.WrongValue) -> None:
+    """As if nothing were known of a node but its items, where this value is wrong."""
+    column, mine = wrong.column, wrong.same_row(conn)
+    default = column.default.arg if isinstance(column.default, ScalarElementColumnDefault) else None
+    conn.execute(update(_node).where(mine).values({column: default}))
+    _note_damage(conn, mine)
+
+
+def _end_log(conn: Connection, wrong: columns.WrongValue) -> None:
+    """At this entry, and before it: what is missing of a log is always its beginning."""
+    node_id, revision = wrong.key[:2]
+    of_node = _change.c.node_id == node_id
+    before = and_(of_node, _change.c.revision <= revision) if isinstance(revision, int) else of_node
+    conn.execute(_change.delete().where(or_(wrong.same_row(conn), before)))
+
+
+def _note_damage(conn: Connection, which: ColumnElement[bool]) -> None:
+    """Nothing vouches for these nodes, until they are listed."""
+    of_nodes = update(_node).where(which)
+    conn.execute(of_nodes.values(complete=False))
+    conn.execute(
+        of_nodes.where(_node.c.state.in_([SyncState.LIVE.value, SyncState.SYNCING.value])).values(
+            state=SyncState.STALE.value
+        )
+    )
+    conn.execute(of_nodes.where(_node.c.state == SyncState.STALE.value).values(reason=_REASON))
 
 
 def _nodes(conn: Connection) -> int:
@@ -109,14 +180,7 @@ def _damaged_items(conn: Connection) -> int:
     for held in wrong:
         conn.execute(_item.delete().where(_item.c.node_id == held.node_id, _item.c.digest == held.key))
     for node_id in {held.node_id for held in wrong}:
-        of_node = update(_node).where(_node.c.id == node_id)
-        conn.execute(of_node.values(complete=False))
-        conn.execute(
-            of_node.where(_node.c.state.in_([SyncState.LIVE.value, SyncState.SYNCING.value])).values(
-                state=SyncState.STALE.value
-            )
-        )
-        conn.execute(of_node.where(_node.c.state == SyncState.STALE.value).values(reason=_REASON))
+        _note_damage(conn, _node.c.id == node_id)
     return len(wrong)
 
 
@@ -177,8 +241,9 @@ def _ids(conn: Connection) -> int:
 
 _STEPS: tuple[tuple[str, Callable[[Connection], Any]], ...] = (
     ("indexes made anew, for so many problems of theirs", _indexes),
+    ("values of the wrong type, taken out", _wrong_types),
+    ("words that Newsstand does not know, taken out", _unknown_words),
     ("nodes of nobody, or filed under another name, forgotten", _nodes),
-    ("words of nodes that no program writes, set to what stands for them", _words_of_nodes),
     ("damaged items taken out, to be fetched again", _damaged_items),
     ("rows of no node removed", _orphans),
     ("items with parsed data that is no JSON, to be parsed again", _parsed),

@@ -23,6 +23,7 @@ from newsstand.storage.postgresql import opening
 from newsstand.storage.postgresql.connections import translated
 from newsstand.storage.postgresql.writer import PostgresqlWriter
 from newsstand.storage.schema import dialects
+from newsstand.storage.schema.explaining import explained
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +70,12 @@ class PostgresqlDatabase(Database):
         )
 
     async def read(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run(self._reader, lambda conn: statement(conn, *args, **kwargs))
+        return await self._run(self._reader, explained(statement, *args, **kwargs))
 
     async def scan(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_awaitable()
         async with self._scans:
-            return await self._run(self._scanner, lambda conn: statement(conn, *args, **kwargs))
+            return await self._run(self._scanner, explained(statement, *args, **kwargs))
 
     async def _run(self, engine: AsyncEngine, statement: Callable[[Connection], T]) -> T:
         # As `run_sync` does, but for connecting, too: each change of stacks costs a part of what a short read does.
@@ -95,13 +96,13 @@ class PostgresqlDatabase(Database):
 
     async def write(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_awaitable()
-        return await self._writer.submit(lambda conn: statement(conn, *args, **kwargs))
+        return await self._writer.submit(explained(statement, *args, **kwargs))
 
     async def write_first(
         self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         self._check_awaitable()
-        return await self._writer.submit(lambda conn: statement(conn, *args, **kwargs), Turn.FIRST)
+        return await self._writer.submit(explained(statement, *args, **kwargs), Turn.FIRST)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Any]:

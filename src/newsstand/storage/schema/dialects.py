@@ -1,7 +1,7 @@
 """What differs between SQLite and PostgreSQL, as verbs: who calls them need not know which database it has.
 
-Beside this module, two more of this package know what each database does: `full_text` (the index) and `ids` (which ids
-were given). Elsewhere only these ask a connection for its dialect:
+Beside this module, three more of this package know what each database does: `full_text` (the index), `ids` (which ids
+were given) and `columns` (which values it keeps). Elsewhere only these ask a connection for its dialect:
 
 - `newsstand.storage.mapping.Json`: a type says itself how each database stores it.
 - `newsstand.storage.statements.answers`: a statement that was compiled once is run on the driver's own connection, and

@@ -23,6 +23,7 @@ from sqlalchemy.engine import URL
 from newsstand.errors import DatabaseLost
 from newsstand.storage.port import Database, Instant, P, T, Turn
 from newsstand.storage.schema import waiting
+from newsstand.storage.schema.explaining import UNEXPLAINED, explained, explanation_of
 from newsstand.storage.sqlite import opening
 from newsstand.storage.sqlite.connections import path_of, translated
 from newsstand.storage.sqlite.file import SCANS, OpenFile
@@ -115,26 +116,30 @@ class SqliteDatabase(Database):
         try:
             with file.reading:
                 return statement(file.open_reader or file.reader(), *args, **kwargs)
+        except UNEXPLAINED as error:  # as `explained` does, which would cost as much as a short read
+            with translated(self.path, at_work=True), file.reading:
+                raise explanation_of(file.reader(), error) from error
         except Exception:
             with translated(self.path, at_work=True):
                 raise
 
     async def scan(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_awaitable()
+        scan = explained(statement, *args, **kwargs)
 
         def run() -> T:
             with translated(self.path, at_work=True), self._file.scanning() as conn:
-                return statement(conn, *args, **kwargs)
+                return scan(conn)
 
         return await asyncio.get_running_loop().run_in_executor(self._scanner, run)
 
     async def write(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._write(Turn.IN_ORDER, lambda conn: statement(conn, *args, **kwargs))
+        return await self._write(Turn.IN_ORDER, explained(statement, *args, **kwargs))
 
     async def write_first(
         self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return await self._write(Turn.FIRST, lambda conn: statement(conn, *args, **kwargs))
+        return await self._write(Turn.FIRST, explained(statement, *args, **kwargs))
 
     def _write(self, turn: Turn, job: Callable[[Connection], T]) -> asyncio.Future[T]:
         self._check_awaitable()

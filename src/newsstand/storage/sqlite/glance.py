@@ -1,7 +1,8 @@
 """A quick look at what a SQLite file says of its nodes, without SQLAlchemy, whose import costs half a second.
 
 Whoever only wants to show the nodes uses it. Nothing is made, migrated, locked or mended here. Where anything is
-unusual (another revision, damage, a URL that needs parsing) the answer is None, and `open_database` finds out what.
+unusual (another revision, damage, a value that Newsstand does not write, a URL that needs parsing) the answer is None,
+and `open_database` finds out what.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 from urllib.parse import quote
 
 from newsstand.errors import DatabaseError
@@ -26,11 +28,12 @@ _NODES = """
     SELECT newsstand_account.jid, newsstand_node.* FROM newsstand_node
     JOIN newsstand_account ON newsstand_account.id = newsstand_node.account_id
 """
-_WORKERS = "SELECT id, host, pid, started, hears FROM newsstand_worker WHERE until > ?"
+_WORKERS = "SELECT id, host, pid, started, hears, until FROM newsstand_worker WHERE until > ?"
 _FIELDS = (
     *("id", "analyser", "type", "subtype", "analysed_by", "verified_at", "revision", "access_model"),
     *("pubsub_type", "attempts", "retry_at", "failed_by", "read_at", "item_count", "quarantined", "payload_bytes"),
 )
+_TYPES = [(name, get_args(hint) or (hint,)) for name, hint in get_type_hints(NodeRecord).items() if name in _FIELDS]
 UNHEARD = "not heard from since the last session"
 """As `newsstand.storage.statements.owners` says."""
 _PATIENCE = 0.5
@@ -64,7 +67,7 @@ def find_nodes(path: Path, is_there: Callable[[Process], bool]) -> list[NodeReco
         connection = sqlite3.connect(source, uri=True, timeout=_PATIENCE, factory=factory)
         with contextlib.closing(connection):
             return _read(connection, is_there)
-    except (OSError, sqlite3.Error, DatabaseError, ValueError):
+    except (OSError, sqlite3.Error, DatabaseError, TypeError, ValueError):
         return None
 
 
@@ -82,7 +85,7 @@ def _read(connection: sqlite3.Connection, is_there: Callable[[Process], bool]) -
     at_work = {
         row["id"]: bool(row["hears"])
         for row in connection.execute(_WORKERS, (time.time_ns() // 1000,))
-        if is_there(Process(row["host"], row["pid"], row["started"]))
+        if is_there(_process(row))
     }
     records: dict[NodeKey, NodeRecord] = {}
     for row in connection.execute(_NODES):
@@ -95,19 +98,45 @@ def _read(connection: sqlite3.Connection, is_there: Callable[[Process], bool]) -
 
 def _record(key: NodeKey, row: sqlite3.Row, *, hears: bool | None) -> NodeRecord:
     """`hears`: whether the worker that follows the node is notified of its changes; None where there is no such worker.
-    Raises ValueError for a word that is none of ours."""
+    Raises ValueError or TypeError for what Newsstand does not write."""
     state, reason = SyncState(row["state"]), row["reason"]
     if hears is None and state in (SyncState.LIVE, SyncState.SYNCING):
         state, reason = SyncState.STALE, UNHEARD
     elif not hears and state is SyncState.LIVE:
         state, reason = SyncState.STALE, "no session"
+    fields = {name: row[name] for name in _FIELDS}
+    for name, types in _TYPES:
+        _check(fields[name], types)
+    _check(key.node, (str,))
+    for name in ("reason", "leader"):
+        _check(row[name], (str, NoneType))
     return NodeRecord(
         key=key,
         state=state,
         reason=reason,
         verdict=Verdict(row["verdict"]),
         subscription=Subscription(row["subscription"]),
-        complete=bool(row["complete"]),
-        shows_publisher=None if row["shows_publisher"] is None else bool(row["shows_publisher"]),
-        **{name: row[name] for name in _FIELDS},
+        complete=_flag(row["complete"]),
+        shows_publisher=None if row["shows_publisher"] is None else _flag(row["shows_publisher"]),
+        **fields,
     )
+
+
+def _process(row: sqlite3.Row) -> Process:
+    """Of a worker. Raises ValueError or TypeError for what Newsstand does not write."""
+    for name, kind in (("id", str), ("host", str), ("pid", int), ("started", str), ("until", int)):
+        _check(row[name], (kind,))
+    _flag(row["hears"])
+    return Process(row["host"], row["pid"], row["started"])
+
+
+def _flag(value: object) -> bool:
+    if value not in (0, 1):
+        raise ValueError
+    return bool(value)
+
+
+def _check(value: object, types: tuple[type, ...]) -> None:
+    """SQLite keeps a value of any type in any column."""
+    if not isinstance(value, types):
+        raise TypeError

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from newsstand.errors import ConfigurationError
 from newsstand.jid import canonical_bare
-from newsstand.model import NodeKey
+from newsstand.model import NodeKey, Process
 from newsstand.storage.mapping import PubsubItem, table
 
 T = TypeVar("T")
@@ -32,6 +32,13 @@ def chunks(keys: Sequence[T]) -> Iterator[Sequence[T]]:
 def node_key(jid: str, service: str, name: str) -> NodeKey:
     """Of a stored row, whose JIDs may be spelt otherwise (see `newsstand.storage.statements.spelling`)."""
     return NodeKey(canonical_bare(jid), canonical_bare(service), name)
+
+
+def process_of(host: object, pid: object, started: object) -> Process:
+    """Of a stored row. Raises TypeError for a value of another type than its column's, which SQLite may hold."""
+    if not (isinstance(host, str) and isinstance(pid, int) and isinstance(started, str)):
+        raise TypeError(f"a process is noted as {(host, pid, started)!r}")
+    return Process(host, pid, started)
 
 
 def check_text(what: str, text: str) -> None:

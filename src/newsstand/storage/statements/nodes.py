@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import logging
 from collections.abc import Collection, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from sqlalchemy import Connection, CursorResult, Row, bindparam, delete, insert, or_, select, update
 
@@ -41,21 +42,23 @@ def iter_nodes(conn: Connection) -> Iterator[NodeRecord]:
 
 
 def record_of(row: Row[Any]) -> NodeRecord:
-    """Of a row of accounts and nodes."""
-    return NodeRecord(
+    """Of a row of accounts and nodes. A verdict, state or subscription that is none of ours is read as none yet, with a
+    warning, so that nothing of the node is served before it was judged, or listed, again. Raises TypeError for a value
+    of another type than its column's."""
+    record = NodeRecord(
         id=row.id,
         key=node_key(row.jid, row.service, row.name),
-        verdict=_known(row, "verdict", Verdict),
+        verdict=_known(row, "verdict", Verdict.UNDECIDED),
         analyser=row.analyser,
         type=row.type,
         subtype=row.subtype,
         analysed_by=row.analysed_by,
-        state=_known(row, "state", SyncState),
+        state=_known(row, "state", SyncState.UNSYNCED),
         reason=row.reason,
         complete=row.complete,
         verified_at=row.verified_at,
         revision=row.revision,
-        subscription=_known(row, "subscription", Subscription),
+        subscription=_known(row, "subscription", Subscription.NONE),
         access_model=row.access_model,
         pubsub_type=row.pubsub_type,
         attempts=row.attempts,
@@ -67,31 +70,36 @@ def record_of(row: Row[Any]) -> NodeRecord:
         quarantined=row.quarantined,
         payload_bytes=row.payload_bytes,
     )
+    for name, types in _TYPES:
+        value = getattr(record, name)
+        if not isinstance(value, types):
+            raise TypeError(f"{name} of node {record.id!r} is {value!r}")
+    if not isinstance(record.key.node, str):
+        raise TypeError(f"node {record.id!r} is called {record.key.node!r}")
+    return record
 
 
-WORDS: dict[str, enum.StrEnum] = {
-    "verdict": Verdict.UNDECIDED,
-    "state": SyncState.UNSYNCED,
-    "subscription": Subscription.NONE,
-}
-"""Columns that hold one of a few words, with what stands for any other: a hand may have written it."""
+_TYPES = [(name, get_args(hint) or (hint,)) for name, hint in get_type_hints(NodeRecord).items() if name != "key"]
 
 
-def words_of(known: enum.StrEnum) -> list[str]:
-    """All that may stand where this word does."""
-    return [word.value for word in type(known)]
-
-
-def _known(row: Row[Any], name: str, kind: type[E]) -> E:
+def _known(row: Row[Any], name: str, otherwise: E) -> E:
     value = getattr(row, name)
     try:
-        return kind(value)
+        return type(otherwise)(value)
     except ValueError:
-        log.warning(
-            "node %r of %s has an unknown %s, %r: it is taken for %s. `newsstand db check --repair` mends it",
-            *(row.name, row.service, name, value, WORDS[name].value),
-        )
-        return kind(WORDS[name])
+        if not isinstance(value, str):
+            raise TypeError(f"{name} of node {row.id!r} is {value!r}") from None
+    _warn(row.id, row.name, row.service, name, value, otherwise.value)
+    return otherwise
+
+
+@functools.lru_cache(maxsize=1000)
+def _warn(node_id: int, node: str, service: str, name: str, value: str, otherwise: str) -> None:
+    """Once a process: a worker reads such a node again and again."""
+    log.warning(
+        "node %s (%r of %s) has an unknown %s, %r: it is taken for %s. `newsstand db check --repair` mends it",
+        *(node_id, node, service, name, value, otherwise),
+    )
 
 
 def load(conn: Connection, node_ids: Collection[int]) -> list[NodeRecord]:

@@ -16,7 +16,7 @@ from newsstand.model import NodeRecord, Process, SyncState
 from newsstand.storage.mapping import PubsubNode, Worker, table
 from newsstand.storage.schema import dialects
 from newsstand.storage.statements import nodes
-from newsstand.storage.statements.keys import chunks
+from newsstand.storage.statements.keys import chunks, process_of
 
 _node = table(PubsubNode)
 _worker = table(Worker)
@@ -92,7 +92,7 @@ def begin_node(conn: Connection, record: NodeRecord) -> tuple[NodeRecord, Held, 
 def workers(conn: Connection) -> list[WorkerRow]:
     now = dialects.now(conn)
     return [
-        WorkerRow(row.id, row.account, Process(row.host, row.pid, row.started), row.hears, row.shares, row.until - now)
+        WorkerRow(*row[:2], process_of(row.host, row.pid, row.started), row.hears, row.shares, row.until - now)
         for row in conn.execute(_WORKERS)
     ]
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from newsstand.model import Process
 from newsstand.storage.mapping import ParsingNote, table
+from newsstand.storage.statements.keys import process_of
 
 _note = table(ParsingNote)
 
@@ -35,10 +36,14 @@ class Note:
 
 
 def find(conn: Connection, node_id: int) -> Note | None:
+    """A note that a hand changed to what Newsstand does not write is read as none: the next one replaces it."""
     row = conn.execute(_FIND, {"b_node": node_id}).first()
-    if row is None:
+    if row is None or not isinstance(row.until, bytes):
         return None
-    process = Process(row.host, row.pid, row.started)
+    try:
+        process = process_of(row.host, row.pid, row.started)
+    except TypeError:
+        return None
     return Note(row.until, row.token, process, row.parser, row.parser_version, row.digest, row.revision)
 
 

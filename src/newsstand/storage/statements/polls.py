@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, exists, func, select, tuple_
 
-from newsstand.model import NodeRecord, Process, digest
+from newsstand.model import NodeRecord, digest
 from newsstand.storage.mapping import Account, Doubt, PubsubItem, PubsubNode, Worker, table
 from newsstand.storage.schema import dialects
 from newsstand.storage.statements import nodes
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
-from newsstand.storage.statements.keys import chunks
+from newsstand.storage.statements.keys import chunks, process_of
 from newsstand.storage.statements.owners import Held, WorkerRow, workers
 
 _node = table(PubsubNode)
@@ -83,7 +83,7 @@ def standing(conn: Connection, node_id: int) -> Standing | None:
         return None
     worker = None
     if row.worker_account is not None:
-        process = Process(row.worker_host, row.worker_pid, row.worker_started)
+        process = process_of(row.worker_host, row.worker_pid, row.worker_started)
         left = row.worker_until - row.now
         worker = WorkerRow(row.leader, row.worker_account, process, row.worker_hears, row.worker_shares, left)
     return Standing(nodes.record_of(row), Held(row.id, row.generation, row.leader), worker, row.doubted)
