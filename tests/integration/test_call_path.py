@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 FILES, CALLS = 9, 20
 """Of a hit through slixmpp: at most so many files of ours, and so many calls across them."""
-VERB = 50
+VERB = 52
 """Calls across files of a hit on one item through `get_items`, in all threads; seven of them check the arguments."""
 NOTIFICATION, FIRST = 300, 1_400
 """The same of a notification, and of a first synchronisation of twenty items."""

@@ -25,4 +25,4 @@ async def assert_convergence(name: str, servers: Servers) -> None:
 
     async with open_stage(name, server) as stage:
         await stage.play_all([stage.schedule(seed, LENGTH, restarts=False) for seed in range(SCHEDULES)], ended)
-    assert not diverged
+    assert not diverged, diverged

@@ -34,7 +34,7 @@ MODULES = (
     secret_names,
     analysis,
     parsing,
-    *(importlib.import_module(f"newsstand.analysers.{found.name}") for found in pkgutil.iter_modules(builtin.__path__)),
+    *(importlib.import_module(f"{builtin.__name__}.{found.name}") for found in pkgutil.iter_modules(builtin.__path__)),
 )
 SIZE = 60
 

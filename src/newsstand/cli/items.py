@@ -158,11 +158,12 @@ async def _ask(replica: Replica, args: Any, account: str, service: str, policy: 
 
 
 def as_shown(item: Item, found: Found) -> Shown:
-    """With what its payload says, where no copy has parsed it."""
-    if item.parsed is not None or item.parse_error is not None:
-        return Shown(item, found.types.get(item.key), item.parsed)
-    type_, parsed = payloads.read(item.xml, item.key.service, item.key.node, found.analysers)
-    return Shown(item, found.types.get(item.key) or type_, parsed)
+    """With its node's type, and where no copy knows that, the type that its payload shows."""
+    type_ = found.types.get(item.key)
+    if type_ is not None and (item.parsed is not None or item.parse_error is not None):
+        return Shown(item, type_, item.parsed)
+    shown, parsed = payloads.read(item.xml, item.key.service, item.key.node, found.analysers)
+    return Shown(item, type_ or shown, parsed if item.parsed is None else item.parsed)
 
 
 def _answer_facts(args: Any, service: str, answer: Answer, shown: Sequence[Shown]) -> dict[str, Any]:
