@@ -11,7 +11,7 @@ from tests.converge.schedule import Schedule
 SCHEDULES = 20
 LENGTH = 25
 """Operations of each, as `make converge` plays them."""
-TIMEOUT = 300.0
+TIMEOUT = 600.0
 
 
 async def assert_convergence(name: str, servers: Servers) -> None:

@@ -234,6 +234,7 @@ def on_server(runner: asyncio.Runner, url: str) -> Worlds:
     return new
 
 
+@pytest.mark.timeout(300)
 @given(history=histories)
 def test_any_history_leaves_what_the_model_says(worlds: Worlds, history: list[Any]) -> None:
     with worlds() as world:
