@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from newsstand.errors import DatabaseError, DatabaseLocked, NotADatabase
 from newsstand.model import Origin, Policy
 from newsstand.storage.database import find_revision, open_database
 from newsstand.storage.sqlite import connections, damage
-from newsstand.storage.sqlite.connections import doubt_of
+from newsstand.storage.sqlite.connections import doubt_of, make_file
 from newsstand.storage.statements import items
 from tests.contract._storage import NODE, apply, in_step, make_node, put
 from tests.contract.test_storage_opening import HEAD, held_by_another_process, make_database, plain, url_of
@@ -202,6 +203,23 @@ async def test_of_processes_that_start_on_a_damaged_file_one_sets_it_aside_and_a
         assert told.stdout == ""
         assert len(set_aside(path.parent)) == 1
         await refilled(path)
+
+
+def test_a_file_that_another_process_sets_aside_between_two_looks_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "news.db"
+    path.write_bytes(b"")
+    access, looks = os.access, []
+
+    def accessed(*args: Any, **kwargs: Any) -> bool:
+        looks.append(path.stat().st_ino)
+        if len(looks) == 1:
+            path.rename(tmp_path / "aside.db")
+        return access(*args, **kwargs)
+
+    monkeypatch.setattr(os, "access", accessed)
+    assert make_file(path).st_ino == path.stat().st_ino != looks[0]
 
 
 # Found while it is used -------------------------------------------------------------------------------------

@@ -78,15 +78,17 @@ def make_file(path: Path) -> os.stat_result:
     while True:
         with contextlib.suppress(FileNotFoundError):
             there = path.stat()
-            break
+            if not stat.S_ISREG(there.st_mode) or os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+                break
+            if os.path.samestat(path.stat(), there):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            continue  # another process set it aside between the two looks
         with contextlib.suppress(FileExistsError):  # another process was faster
             os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     if stat.S_ISDIR(there.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(there.st_mode):
         raise DatabaseError(f"{path} is not a file")
-    if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return there
 
 
