@@ -133,6 +133,14 @@ def grows_linearly(call: Callable[[int], Callable[[], object]], size: int, *modu
     """Whether what `call` makes for an input of so many parts takes work in proportion to it; and the steps of one, two
     and four times the size."""
     steps = [steps_of(call(size * times), *modules) for times in (1, 2, 4)]
-    # What is done once, whatever the size, is no growth; nor is what is done for each slice, where there are few.
+    if not _is_linear(steps, size):
+        # A length from which on a text is handled otherwise may lie between two sizes: looked at once more beyond it.
+        steps.append(steps_of(call(size * 8), *modules))
+    return _is_linear(steps[-3:], size * 2 ** (len(steps) - 3)), steps
+
+
+def _is_linear(steps: list[int], size: int) -> bool:
+    """Of three sizes, each twice the one before, the first of which is `size`. What is done once, whatever the size, is
+    no growth; nor is what is done for each slice, where there are few."""
     first, second = steps[1] - steps[0], steps[2] - steps[1]
-    return second <= MORE * max(first, SLACK * size), steps
+    return second <= MORE * max(first, SLACK * size)
