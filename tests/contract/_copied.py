@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, insert, select
 
 from newsstand.model import SyncState, Verdict
-from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.storage.database import open_database
 from newsstand.storage.mapping import Base
 from newsstand.storage.schema import ids, portable
@@ -26,7 +26,7 @@ async def fill(url: str) -> None:
     items in quarantine, a log with removals; ids that were given and are gone."""
     database = await open_database(url)
     for service in ("pubsub.example.org", "@example.org", "z.example.org", "Ä.example.org", "_.example.org"):
-        await database.write(nodes.save_ways, service, Ways(new=Way.LAST), NOW)
+        await database.write(nodes.save_behaviour, service, ServiceBehaviour(new=Behaviour.LAST), NOW)
     for number, state in enumerate(SyncState):
         await make_node(database, f"{number} {ODD}", state=state, verdict=Verdict.WANTED, analysed_by=b"\0\xff'")
     await make_node(database, "undecided", account="romeo@example.org")

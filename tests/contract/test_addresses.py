@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from newsstand import Replica
 from newsstand.errors import NotInCopy
 from newsstand.model import NS_PUBSUB, NodeKey, Origin, Policy, SyncState
-from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.rules.doubts import Chores
 from newsstand.state.doubts import due
 from newsstand.storage.database import Database
@@ -290,13 +290,13 @@ async def test_accounts_that_are_one_share_their_copies(database: Database) -> N
 
 
 async def test_what_was_learnt_of_a_service_in_another_spelling_is_learnt_again(database: Database) -> None:
-    learnt = Ways(paging=Way.IGNORED)
+    learnt = ServiceBehaviour(paging=Behaviour.IGNORED)
     for jid in ("PubSub.example.org", "@Example.org", "other.example", "@other.example"):
-        await database.write(nodes.save_ways, jid, learnt, 1)
+        await database.write(nodes.save_behaviour, jid, learnt, 1)
     await make_node(database, service="PubSub.example.org")
     async with _opened(database) as replica:
-        assert replica._open.context.ways("other.example") == learnt
-        assert replica._open.context.ways(SERVICE) == Ways()
+        assert replica._open.context.behaviour("other.example") == learnt
+        assert replica._open.context.behaviour(SERVICE) == ServiceBehaviour()
     stored = await database.read(lambda conn: conn.execute(select(table(StoredService).c.jid)).scalars().all())
     assert sorted(stored) == ["@other.example", "other.example"]
 

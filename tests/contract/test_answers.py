@@ -102,11 +102,11 @@ async def test_nothing_is_learnt_of_a_service_from_what_it_did_not_answer(databa
         listed.release()
         await program.settled()
         assert program.copy().record.state is SyncState.LIVE
-        before = program.ways(SERVICE)
+        before = program.behaviour(SERVICE)
         service.mischief.stop()
         begin_session(program)
         await program.serves_live()
-        assert program.ways(SERVICE) != before
+        assert program.behaviour(SERVICE) != before
 
 
 @pytest.mark.parametrize("lie", ["sender", "node"])

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from newsstand.errors import StanzaError
-from newsstand.rules.behaviour import Way
+from newsstand.rules.behaviour import Behaviour
 from newsstand.storage.database import Database
 from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, Program, at_work
@@ -95,7 +95,7 @@ async def test_an_event_of_type_chat_counts(program: Program) -> None:
 
 
 async def test_an_item_evicted_and_published_again_stands_as_a_new_one(database: Database) -> None:
-    service = Service(overwritten=Way.STAYS)
+    service = Service(overwritten=Behaviour.STAYS)
     service.create(NODE, "a", "b", "c", "d")
     async with at_work(database, service) as program:
         await program.follow()
@@ -109,7 +109,7 @@ async def test_an_item_evicted_and_published_again_stands_as_a_new_one(database:
 
 
 async def test_an_item_published_twice_in_one_batch_stands_where_the_service_put_it(database: Database) -> None:
-    service = Service(new=Way.FIRST, overwritten=Way.LAST)
+    service = Service(new=Behaviour.FIRST, overwritten=Behaviour.LAST)
     service.create(NODE, "a", "b", "c")
     async with at_work(database, service) as program:
         await program.follow()

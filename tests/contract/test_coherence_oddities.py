@@ -8,7 +8,7 @@ import pytest
 
 from newsstand.errors import StanzaError
 from newsstand.model import Answer, Origin
-from newsstand.rules.behaviour import Way
+from newsstand.rules.behaviour import Behaviour
 from newsstand.storage.database import Database
 from newsstand.sync import partial
 from newsstand.xmpp.transport import Session
@@ -49,7 +49,7 @@ async def test_a_new_session_does_not_wait_for_a_node_that_rests(
         for item_id in ("i1", "i0", "i2"):
             service.publish(NODE, item_id, "shows where items go")
             await program.settled()
-        assert program.ways(SERVICE).new is Way.LAST
+        assert program.behaviour(SERVICE).new is Behaviour.LAST
         monkeypatch.setattr(partial, "CHECK_REST", 1e6)
         hold = service.hold("ids")
         service.publish(NODE, "i3", "new")
@@ -64,7 +64,7 @@ async def test_a_new_session_does_not_wait_for_a_node_that_rests(
 
 async def test_an_order_in_which_lost_news_had_a_part_teaches_nothing(database: Database) -> None:
     """Of all that moved it, one overwrite was not told: it must not look as if new items came first."""
-    service = Service(overwritten=Way.LAST)
+    service = Service(overwritten=Behaviour.LAST)
     service.create(NODE, "a")
     async with at_work(database, service) as program:
         await program.follow()
@@ -73,7 +73,7 @@ async def test_an_order_in_which_lost_news_had_a_part_teaches_nothing(database: 
         service.publish(NODE, "a", "overwritten", told=False)
         await program.replica.synchronise(SERVICE, NODE)
         await program.serves_live()
-        assert program.ways(SERVICE).new is not Way.FIRST
+        assert program.behaviour(SERVICE).new is not Behaviour.FIRST
         service.publish(NODE, "d", "new")
         await program.serves_live()
 
@@ -87,11 +87,11 @@ async def test_a_silent_retract_does_not_make_an_item_look_moved(database: Datab
         service.retract(NODE, "a", told=False)
         service.publish(NODE, "a", "back again")
         await program.serves_live()
-        assert program.ways(SERVICE).overwritten is Way.UNKNOWN
+        assert program.behaviour(SERVICE).overwritten is Behaviour.UNKNOWN
         for item_id in ("c", "d"):
             service.publish(NODE, item_id, "overwritten")
             await program.serves_live()
-        assert program.ways(SERVICE).overwritten is Way.STAYS
+        assert program.behaviour(SERVICE).overwritten is Behaviour.STAYS
 
 
 async def learn_wrongly(program: Program) -> None:
@@ -100,7 +100,7 @@ async def learn_wrongly(program: Program) -> None:
         program.service.retract(NODE, item_id, told=False)
         program.service.publish(NODE, item_id, "back again")
         await program.replica.synchronise(SERVICE, NODE)
-    assert program.ways(SERVICE).overwritten is Way.LAST
+    assert program.behaviour(SERVICE).overwritten is Behaviour.LAST
 
 
 async def test_what_was_learnt_wrongly_is_noticed(database: Database) -> None:
@@ -113,7 +113,7 @@ async def test_what_was_learnt_wrongly_is_noticed(database: Database) -> None:
             service.publish(NODE, item_id, "overwritten")
             await program.settled()
             await program.replica.synchronise(SERVICE, NODE)
-        assert program.ways(SERVICE).overwritten is Way.VARIES
+        assert program.behaviour(SERVICE).overwritten is Behaviour.VARIES
         service.publish(NODE, "c", "once more")
         await program.serves_live()
 
@@ -131,7 +131,7 @@ async def test_a_check_of_the_ids_does_not_hide_what_was_learnt_wrongly(database
                 service.publish(NODE, item_id, "overwritten")
             await program.settled()
             await program.replica.synchronise(SERVICE, NODE)
-        assert program.ways(SERVICE).overwritten is Way.VARIES
+        assert program.behaviour(SERVICE).overwritten is Behaviour.VARIES
 
 
 async def test_a_node_that_changed_untold_while_it_was_probed_teaches_nothing(database: Database) -> None:
@@ -151,7 +151,7 @@ async def test_a_node_that_changed_untold_while_it_was_probed_teaches_nothing(da
     service.before = change_places
     async with at_work(database, service) as program:
         await program.follow()
-        assert program.ways(SERVICE).several_ids is not Way.REQUEST_ORDER
+        assert program.behaviour(SERVICE).several_ids is not Behaviour.REQUEST_ORDER
         assert list(service.nodes[NODE].items) == ["c", "a", "b"]
         answer = await program.replica.get_items(SERVICE, NODE, item_ids=("b", "c"))
         assert [item.id for item in answer.items] == ["c", "b"]
@@ -166,7 +166,7 @@ async def test_a_missing_id_is_skipped_at_one_node_and_refused_at_another(databa
     async with at_work(database, service) as program:
         await program.follow()
         await program.follow("own")
-        assert program.ways(SERVICE).missing_id is Way.SKIPPED
+        assert program.behaviour(SERVICE).missing_id is Behaviour.SKIPPED
         assert isinstance(await read_missing(program, "own"), StanzaError)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, text
 
 from newsstand import Analyser, Analysis, Policy, Replica
 from newsstand.errors import NewsstandError, NotFollowed, NotInCopy
-from newsstand.rules.behaviour import Ways
+from newsstand.rules.behaviour import ServiceBehaviour
 from newsstand.storage.database import Database
 from newsstand.storage.statements import nodes
 from newsstand.xmpp.transport import Session
@@ -156,15 +156,15 @@ async def test_a_reset_drops_all_copies_and_what_was_learnt_and_no_table_of_the_
     await program.follow("other")
     await database.write(lambda conn: conn.execute(text("CREATE TABLE mine (id INTEGER)")))
     await database.write(lambda conn: conn.execute(text("INSERT INTO mine VALUES (7)")))
-    assert program.ways(SERVICE) != Ways()
+    assert program.behaviour(SERVICE) != ServiceBehaviour()
 
     await program.replica.reset()
 
     assert (await stored(database), program.replica.nodes()) == (([], 0), [])
     assert not service.is_subscribed(NODE)
     assert not service.is_subscribed("other")
-    assert program.ways(SERVICE) == Ways()
-    assert await database.read(nodes.load_ways) == {}
+    assert program.behaviour(SERVICE) == ServiceBehaviour()
+    assert await database.read(nodes.load_behaviour) == {}
     assert await database.read(lambda conn: conn.execute(text("SELECT count(*) FROM newsstand_account")).scalar()) == 0
     assert await database.read(lambda conn: conn.execute(text("SELECT id FROM mine")).scalar()) == 7
     await program.follow()

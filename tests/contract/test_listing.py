@@ -13,7 +13,7 @@ from newsstand.config import Settings
 from newsstand.errors import ListingError, NodeTooLarge, NotListable, StanzaError, Timeout
 from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, NodeKey
 from newsstand.rules.batch_sizes import LARGE, BatchSizes
-from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.state.context import Context
 from newsstand.state.pages import Pages
 from newsstand.storage.database import Database
@@ -105,39 +105,39 @@ class PagingService:
 async def list_node(
     database: Database,
     service: PagingService,
-    ways: Ways,
+    behaviour: ServiceBehaviour,
     pages: Pages | None = None,
     on_begin: Callable[[], None] | None = None,
     max_items: int = 1000,
 ) -> listing.Listed:
     context = Context(database, service, Analysers(), Settings(page_size=20, max_items=max_items))
-    return await listing.download(context, KEY, ways, on_begin=on_begin, pages=pages)
+    return await listing.download(context, KEY, behaviour, on_begin=on_begin, pages=pages)
 
 
 async def test_every_page_is_asked_for_and_counted(database: Database) -> None:
     service = PagingService()
-    listed = await list_node(database, service, Ways())
-    assert (listed.ids, listed.paged, listed.ways.paging) == (IDS, True, Way.HONOURED)
+    listed = await list_node(database, service, ServiceBehaviour())
+    assert (listed.ids, listed.paged, listed.behaviour.paging) == (IDS, True, Behaviour.HONOURED)
     assert service.asked == [20, 20, 5]
 
 
 @pytest.mark.parametrize("count", [44, 46, 90])
 async def test_pages_that_are_not_as_many_items_as_they_count_are_not_believed(database: Database, count: int) -> None:
     with pytest.raises(ListingError):
-        await list_node(database, PagingService(count=count), Ways())
+        await list_node(database, PagingService(count=count), ServiceBehaviour())
 
 
 async def test_pages_that_begin_anew_are_not_believed(database: Database) -> None:
     service = PagingService(stuck=True)
     with pytest.raises(ListingError, match="twice"):
-        await list_node(database, service, Ways())
+        await list_node(database, service, ServiceBehaviour())
     assert service.asked == [20, 20], "the second page shows it"
 
 
 async def test_a_node_that_counts_more_than_the_limit_is_not_asked_for_more(database: Database) -> None:
     service = PagingService()
     with pytest.raises(NodeTooLarge) as raised:
-        await list_node(database, service, Ways(), max_items=len(IDS) - 1)
+        await list_node(database, service, ServiceBehaviour(), max_items=len(IDS) - 1)
     assert (raised.value.setting, raised.value.found) == ("max_items", len(IDS))
     assert service.asked == [20], "the first page counts them"
 
@@ -145,61 +145,65 @@ async def test_a_node_that_counts_more_than_the_limit_is_not_asked_for_more(data
 async def test_a_node_that_names_more_ids_than_the_limit_is_not_asked_for_them(database: Database) -> None:
     service = PagingService(whole=False)
     with pytest.raises(NodeTooLarge):
-        await list_node(database, service, Ways(disco_order=Way.REVERSED), max_items=len(IDS) - 1)
+        await list_node(database, service, ServiceBehaviour(disco_order=Behaviour.REVERSED), max_items=len(IDS) - 1)
     assert service.asked == []
 
 
 async def test_a_node_as_large_as_the_limit_is_listed(database: Database) -> None:
-    assert (await list_node(database, PagingService(), Ways(), max_items=len(IDS))).ids == IDS
+    assert (await list_node(database, PagingService(), ServiceBehaviour(), max_items=len(IDS))).ids == IDS
 
 
 async def test_an_item_without_an_id_ends_the_listing_at_once(database: Database) -> None:
     service = PagingService(nameless=True)
     with pytest.raises(NotListable, match="without an id"):
-        await list_node(database, service, Ways())
+        await list_node(database, service, ServiceBehaviour())
     assert service.asked == [20]
 
 
 async def test_an_answer_too_large_to_arrive_is_asked_for_in_batches_of_ids(database: Database) -> None:
     service = PagingService(whole=False)
-    listed = await list_node(database, service, Ways(disco_order=Way.REVERSED))
+    listed = await list_node(database, service, ServiceBehaviour(disco_order=Behaviour.REVERSED))
     assert listed.ids == IDS
     assert service.asked == [20, 20, 5]
 
 
 async def test_a_page_too_large_to_arrive_is_asked_for_again_smaller(database: Database) -> None:
     service = PagingService(limit=12, text=LONG)
-    listed = await list_node(database, service, Ways())
+    listed = await list_node(database, service, ServiceBehaviour())
     assert (listed.ids, listed.paged) == (IDS, True)
     assert (service.lost, service.asked) == ([20], [1, 9, 9, 9, 9, 8])
 
 
 async def test_a_page_that_was_not_too_large_is_tried_once_more(database: Database) -> None:
     service = PagingService(limit=12)
-    assert (await list_node(database, service, Ways())).ids == IDS
+    assert (await list_node(database, service, ServiceBehaviour())).ids == IDS
     assert (service.lost, service.asked) == ([20, 20], [1, 1, 10, 10, 10, 10, 3])
 
 
 async def test_where_small_pages_do_not_arrive_either_batches_of_ids_may(database: Database) -> None:
     service = PagingService(whole=False, limit=12, text=LONG)
-    listed = await list_node(database, service, Ways(disco_order=Way.REVERSED))
+    listed = await list_node(database, service, ServiceBehaviour(disco_order=Behaviour.REVERSED))
     assert (listed.ids, service.lost, service.asked) == (IDS, [20], [1, 9, 9, 9, 9, 8])
 
 
 async def test_what_arrives_of_a_node_is_remembered(database: Database) -> None:
     service, pages = PagingService(limit=12, text=LONG), Pages(BatchSizes(20))
-    await list_node(database, service, Ways(), pages)
+    await list_node(database, service, ServiceBehaviour(), pages)
     service.lost.clear()
-    listed = await list_node(database, service, Ways(), Pages(pages.portions))
+    listed = await list_node(database, service, ServiceBehaviour(), Pages(pages.portions))
     assert (listed.ids, service.lost) == (IDS, [])
 
 
 async def test_a_node_that_only_arrives_by_ids_is_listed_by_them_again(database: Database) -> None:
-    service, pages, ways = PagingService(whole=False, text=LONG), Pages(BatchSizes(20)), Ways(disco_order=Way.REVERSED)
-    await list_node(database, service, ways, pages)
+    service, pages, behaviour = (
+        PagingService(whole=False, text=LONG),
+        Pages(BatchSizes(20)),
+        ServiceBehaviour(disco_order=Behaviour.REVERSED),
+    )
+    await list_node(database, service, behaviour, pages)
     tried = service.refused
     assert tried
-    assert (await list_node(database, service, ways, Pages(pages.portions))).ids == IDS
+    assert (await list_node(database, service, behaviour, Pages(pages.portions))).ids == IDS
     assert service.refused == tried
 
 
@@ -207,21 +211,23 @@ async def test_each_first_request_begins_anew(database: Database) -> None:
     """What came until then is in its answer, and not only what came before one that was lost."""
     service = PagingService(limit=12, text=LONG)
     asked: list[tuple[int, int]] = []
-    await list_node(database, service, Ways(), on_begin=lambda: asked.append((len(service.lost), len(service.asked))))
+    await list_node(
+        database, service, ServiceBehaviour(), on_begin=lambda: asked.append((len(service.lost), len(service.asked)))
+    )
     assert asked == [(0, 0), (1, 0)]
 
 
 async def test_ids_that_are_named_twice_are_not_believed(database: Database) -> None:
     service = PagingService(whole=False, named=[*IDS, IDS[3]])
     with pytest.raises(ListingError, match="twice"):
-        await list_node(database, service, Ways(disco_order=Way.REVERSED))
+        await list_node(database, service, ServiceBehaviour(disco_order=Behaviour.REVERSED))
 
 
 async def test_an_item_that_went_while_the_ids_were_asked_for_is_not_the_node_that_went(database: Database) -> None:
     service, pages = PagingService(whole=False, gone=IDS[30]), Pages(BatchSizes(20))
     pages.portions.by_ids = True
     with pytest.raises(ListingError, match="went"):
-        await list_node(database, service, Ways(disco_order=Way.REVERSED), pages)
+        await list_node(database, service, ServiceBehaviour(disco_order=Behaviour.REVERSED), pages)
     assert not pages.portions.by_ids, "the whole may do"
 
 
@@ -229,10 +235,12 @@ async def test_a_service_that_is_known_to_have_pages_is_asked_for_pages(database
     """Once the ids did where it gave nothing; but it had only been away."""
     service, pages = PagingService(text=LONG), Pages(BatchSizes(20))
     pages.portions.by_ids = True
-    listed = await list_node(database, service, Ways(disco_order=Way.REVERSED, paging=Way.HONOURED), pages)
+    listed = await list_node(
+        database, service, ServiceBehaviour(disco_order=Behaviour.REVERSED, paging=Behaviour.HONOURED), pages
+    )
     assert (listed.ids, service.asked) == (IDS, [20, 20, 5])
 
 
 async def test_where_the_order_of_ids_is_not_known_an_answer_that_does_not_arrive_stays_one(database: Database) -> None:
     with pytest.raises(Timeout):
-        await list_node(database, PagingService(whole=False), Ways())
+        await list_node(database, PagingService(whole=False), ServiceBehaviour())

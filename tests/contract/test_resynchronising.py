@@ -8,7 +8,7 @@ import pytest
 from newsstand import Analyser
 from newsstand.errors import NotInCopy
 from newsstand.model import NS_RSM, ItemsRequest, NodeKey, Origin, Policy, SyncState
-from newsstand.rules.behaviour import Way
+from newsstand.rules.behaviour import Behaviour
 from newsstand.serving.steps import Ask, Served
 from newsstand.storage.database import Database
 from newsstand.xmpp.transport import Session
@@ -74,7 +74,9 @@ async def test_what_came_is_fetched_before_the_contents_are_listed(database: Dat
         program.stream.turn(Session.LOST)
         service.publish(NODE, "new", "while away", told=False)
         service.publish(NODE, "newer", "while away", told=False)
-        moved = service.overwritten is Way.LAST and program.ways(SERVICE).disco_order is not Way.UNKNOWN
+        moved = (
+            service.overwritten is Behaviour.LAST and program.behaviour(SERVICE).disco_order is not Behaviour.UNKNOWN
+        )
         service.publish(NODE, "i2", "rewritten", told=False)
         listed = service.counted("items")
         program.stream.turn(Session.FRESH)
@@ -223,7 +225,7 @@ async def test_a_listing_that_is_interrupted_goes_on_where_it_was_if_the_session
         pages = [request.rsm for request in service.requests[before:] if request.rsm is not None]
         firsts = [rsm for rsm in pages if rsm.find(f"{{{NS_RSM}}}after") is None]
         assert pages[0] not in firsts, "it goes on where it was"
-        # The last time it is looked whether the node is still in that order, when the service's ways were learnt.
+        # The last time it is looked whether the node is still in that order, when the service's behaviour was learnt.
         assert len(firsts) == (2 if news else 1), "what was disturbed is listed anew, what was not is not"
 
 

@@ -13,7 +13,7 @@ import pytest
 from newsstand import Policy
 from newsstand.errors import ListingError, NotInCopy, StanzaError
 from newsstand.model import SyncState
-from newsstand.rules.behaviour import Way
+from newsstand.rules.behaviour import Behaviour
 from newsstand.rules.doubts import RELIST
 from newsstand.state.context import DAY, wall_clock
 from newsstand.state.doubts import doubt
@@ -28,7 +28,7 @@ from tests.servers.quirks import QUIRKS
 
 @pytest.fixture
 async def program(database: Database) -> AsyncIterator[Program]:
-    """It follows a node of six items, and knows the service's ways."""
+    """It follows a node of six items, and knows the service's behaviour."""
     service = Service()
     service.create(NODE, "a", "b", "c", "d")
     async with at_work(database, service) as program:
@@ -185,7 +185,7 @@ async def refused_read(program: Program) -> None:
 
 @pytest.mark.parametrize("what", ["the newest changed", "one is gone"])
 async def test_what_nobody_told_is_found_by_asking_and_mended(database: Database, what: str) -> None:
-    service = Service(overwritten=Way.STAYS)
+    service = Service(overwritten=Behaviour.STAYS)
     service.create(NODE, "a", "b", "c")
     async with at_work(database, service, revalidate=0.2) as program:
         await program.follow()
@@ -241,7 +241,7 @@ async def asked_about_subscription(program: Program) -> None:
 
 @pytest.mark.parametrize("how", LOSSES)
 async def test_a_subscription_that_was_lost_without_a_word_is_found_in_time(database: Database, how: str) -> None:
-    service = Service(overwritten=Way.STAYS)
+    service = Service(overwritten=Behaviour.STAYS)
     async with following(database, service) as program:
         lose_subscription(service, how)
         await asked_about_subscription(program)
@@ -252,7 +252,7 @@ async def test_a_subscription_that_was_lost_without_a_word_is_found_in_time(data
 async def test_where_the_service_does_not_say_whether_we_are_subscribed_we_subscribe_again(
     database: Database, how: str
 ) -> None:
-    service = Service(overwritten=Way.STAYS)
+    service = Service(overwritten=Behaviour.STAYS)
     service.refuse("subscriptions", "feature-not-implemented")
     async with following(database, service) as program:
         service.publish(NODE, "c", "the newest")
@@ -306,7 +306,7 @@ async def test_a_service_that_does_not_answer_whether_we_are_subscribed_is_asked
 
 
 async def test_one_answer_that_was_lost_keeps_no_lost_subscription_from_being_found(database: Database) -> None:
-    service = Service(overwritten=Way.STAYS)
+    service = Service(overwritten=Behaviour.STAYS)
     async with following(database, service) as program:
         hold = service.hold("subscriptions")
         await hold.reached()
@@ -379,7 +379,7 @@ async def test_a_node_of_which_only_parts_arrive_and_whose_ids_are_refused_is_ne
 
 
 async def test_a_copy_that_was_not_live_for_long_is_subscribed_to_again_before_it_is(database: Database) -> None:
-    service = Service(overwritten=Way.STAYS)
+    service = Service(overwritten=Behaviour.STAYS)
     service.create(NODE, "a", "b", "c")
     async with at_work(database, service) as program:
         await program.follow()

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from newsstand.model import NodeKey, NodeRecord, Subscription, SyncState, Verdict
-from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import Account, Service, table
 from newsstand.storage.statements import items, nodes
@@ -157,15 +157,18 @@ async def test_old_changes_are_pruned_and_newer_ones_kept(database: Database, no
 
 
 async def test_the_ways_of_a_service_are_there_again(database: Database) -> None:
-    prosody = Ways(new=Way.LAST, overwritten=Way.VARIES, own_from=Way.LEFT_OUT)
-    await database.write(nodes.save_ways, SERVICE, Ways(), NOW)
-    await database.write(nodes.save_ways, SERVICE, prosody, NOW)
-    await database.write(nodes.save_ways, "@example.org", Ways(new=Way.FIRST), NOW)
-    assert await database.read(nodes.load_ways) == {SERVICE: prosody, "@example.org": Ways(new=Way.FIRST)}
+    prosody = ServiceBehaviour(new=Behaviour.LAST, overwritten=Behaviour.VARIES, own_from=Behaviour.LEFT_OUT)
+    await database.write(nodes.save_behaviour, SERVICE, ServiceBehaviour(), NOW)
+    await database.write(nodes.save_behaviour, SERVICE, prosody, NOW)
+    await database.write(nodes.save_behaviour, "@example.org", ServiceBehaviour(new=Behaviour.FIRST), NOW)
+    assert await database.read(nodes.load_behaviour) == {
+        SERVICE: prosody,
+        "@example.org": ServiceBehaviour(new=Behaviour.FIRST),
+    }
 
 
 @pytest.mark.parametrize("stored", ['{"new":"last","unheard":"of"}', '{"new":"last","overwritten":"sideways"}'])
 async def test_ways_that_this_version_does_not_know_are_unknown(database: Database, stored: str) -> None:
-    await database.write(nodes.save_ways, SERVICE, Ways(), NOW)
+    await database.write(nodes.save_behaviour, SERVICE, ServiceBehaviour(), NOW)
     await database.write(lambda conn: conn.execute(update(table(Service)).values(ways=json.loads(stored))))
-    assert await database.read(nodes.load_ways) == {SERVICE: Ways(new=Way.LAST)}
+    assert await database.read(nodes.load_behaviour) == {SERVICE: ServiceBehaviour(new=Behaviour.LAST)}

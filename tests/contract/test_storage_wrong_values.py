@@ -10,7 +10,7 @@ import pytest
 from newsstand.errors import DatabaseError
 from newsstand.model import NodeRecord, Process, SyncState, Verdict
 from newsstand.replica import Replica
-from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.storage.database import open_database
 from newsstand.storage.maintenance.checking import check
 from newsstand.storage.maintenance.repairing import repair
@@ -125,7 +125,7 @@ async def fill(url: str) -> None:
     node = await make_node(database, verdict=Verdict.WANTED, state=SyncState.LIVE, complete=True)
     await apply(database, node, put("a", "one"), put("b", "two"))
     await parse(database, node, {"a": {"title": "Compost"}, "b": {"title": "Slugs"}})
-    await database.write(nodes.save_ways, "x.example", Ways(new=Way.LAST), 1)
+    await database.write(nodes.save_behaviour, "x.example", ServiceBehaviour(new=Behaviour.LAST), 1)
     await database.close()
     if url.startswith("sqlite"):
         _filled.append(file_of(url).read_bytes())

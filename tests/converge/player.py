@@ -93,9 +93,9 @@ class Player:
                 await self._read(number, account)
             await program.replica.settled()
         if self.world.is_fake and self.schedule.seed % 2:
-            await self._show_ways()
+            await self._show_behaviour()
 
-    async def _show_ways(self) -> None:
+    async def _show_behaviour(self) -> None:
         """Half of the programs have met the services before, and know where what is overwritten goes: to learn that
         takes two orders that show nothing else, which few schedules have."""
         for number in (0, PEP_NODE):

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from newsstand.errors import StanzaError
 from newsstand.model import NS_DISCO_INFO, NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM
-from newsstand.rules.behaviour import Way
+from newsstand.rules.behaviour import Behaviour
 from tests.fakes.node import Node
 from tests.fakes.requests import Request, add_info, add_pubsub, add_set, result
 from tests.servers.quirks import Quirk
@@ -153,7 +153,7 @@ def _chosen(service: Service, node: Node, request: Request) -> list[str]:
     limit = request.action.get("max_items")
     if limit is None:
         return ids
-    newest = ids[: int(limit)] if service.new is Way.FIRST else ids[max(0, len(ids) - int(limit)) :]
+    newest = ids[: int(limit)] if service.new is Behaviour.FIRST else ids[max(0, len(ids) - int(limit)) :]
     return newest[::-1] if Quirk.MAX_ITEMS_REVERSED in service.quirks else newest
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement
 
 from newsstand.model import NS_EVENT
-from newsstand.rules.behaviour import Way
+from newsstand.rules.behaviour import Behaviour
 
 NOTE = "urn:example:note"
 """The namespace of all payloads, but for those that a client published."""
@@ -43,15 +43,15 @@ class Node:
     def owners(self) -> set[str]:
         return {account for account, affiliation in self.affiliations.items() if affiliation == "owner"}
 
-    def put(self, item_id: str, text: str, new: Way, overwritten: Way, now: int) -> None:
+    def put(self, item_id: str, text: str, new: Behaviour, overwritten: Behaviour, now: int) -> None:
         """Publish or overwrite an item."""
         way = overwritten if item_id in self.items else new
-        if way is Way.STAYS:
+        if way is Behaviour.STAYS:
             self.items[item_id] = text
         else:
             self.items.pop(item_id, None)
             rest, last = self.items, {item_id: text}
-            self.items = {**rest, **last} if way is Way.LAST else {**last, **rest}
+            self.items = {**rest, **last} if way is Behaviour.LAST else {**last, **rest}
             self._clock += 1
             self.stamps[item_id] = self._clock
         self.published[item_id] = now

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, SubElement, fromstring
 from newsstand import Analyser, Replica
 from newsstand.config import Settings
 from newsstand.model import NS_PUBSUB, Answer, ItemsRequest, NodeKey, Origin, SyncState
-from newsstand.rules.behaviour import Ways
+from newsstand.rules.behaviour import ServiceBehaviour
 from newsstand.serving.port import Port
 from newsstand.serving.steps import Ask, Read, Rows, Served, Step, Wait
 from newsstand.serving.writes import Write
@@ -98,9 +98,9 @@ class Program:
         """The service is asked now, by an adapter: what it answers goes to the port, with this."""
         return Ask(Read(request, 0.0), "a test says so", basis=self.replica._open.asking.basis(request))
 
-    def ways(self, service: str = SERVICE) -> Ways:
-        """What is known of a service's ways."""
-        return self.replica._open.context.ways(service)
+    def behaviour(self, service: str = SERVICE) -> ServiceBehaviour:
+        """What is known of a service's behaviour."""
+        return self.replica._open.context.behaviour(service)
 
     def write(self, action: str, item: tuple[str, str] | None = None, *, node: str = NODE) -> Write:
         """Begin a write of the program's own to a node that is followed."""

@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from newsstand.errors import StanzaError, Timeout
 from newsstand.model import NS_EVENT, NS_PUBSUB
-from newsstand.rules.behaviour import Way
+from newsstand.rules.behaviour import Behaviour
 from tests.fakes.answers import answer
 from tests.fakes.clock import Clock
 from tests.fakes.hold import Hold
@@ -36,7 +36,7 @@ SIMPLE = frozenset({Quirk.CONFIGURATION_SILENT, Quirk.DISCO_NEWEST_FIRST, Quirk.
 
 
 class Service:
-    """Its ways are its owner's to choose: by its quirks; where a new item goes (`new`: LAST or FIRST), and where an
+    """Its owner chooses its behaviour: by its quirks; where a new item goes (`new`: LAST or FIRST), and where an
     overwritten one (`overwritten`: LAST, FIRST or STAYS). `creators` may create nodes; None: everybody may.
 
     The service of an account (XEP-0163) is one whose `owner` it is: nodes come into being when the owner publishes,
@@ -48,15 +48,15 @@ class Service:
         jid: str = SERVICE,
         *,
         quirks: frozenset[Quirk] = SIMPLE,
-        new: Way = Way.LAST,
-        overwritten: Way | None = None,
+        new: Behaviour = Behaviour.LAST,
+        overwritten: Behaviour | None = None,
         creators: frozenset[str] | None = None,
         owner: str | None = None,
     ) -> None:
         self.jid = jid
         self.quirks = quirks
         self.new = new
-        self.overwritten = overwritten or (Way.STAYS if Quirk.OVERWRITE_STAYS in quirks else Way.LAST)
+        self.overwritten = overwritten or (Behaviour.STAYS if Quirk.OVERWRITE_STAYS in quirks else Behaviour.LAST)
         self.creators = creators
         self.owner = owner
         self.nodes: dict[str, Node] = {}
@@ -141,7 +141,7 @@ class Service:
         if Quirk.EVICTS_PER_PUBLISHER in self.quirks:
             counted = [item_id for item_id in counted if node.publishers.get(item_id) == publisher]
         surplus = 0 if node.limit is None else max(0, len(counted) - node.limit)
-        evicted = counted[len(counted) - surplus :][::-1] if self.new is Way.FIRST else counted[:surplus]
+        evicted = counted[len(counted) - surplus :][::-1] if self.new is Behaviour.FIRST else counted[:surplus]
         for item_id in evicted:
             node.remove(item_id)
         if evicted and Quirk.EVICTION_SILENT not in self.quirks:
@@ -213,7 +213,7 @@ class Service:
         if not node.items:
             return
         about = event("items", name)
-        about[0].append(self._told_item(node, list(node.items)[0 if self.new is Way.FIRST else -1]))
+        about[0].append(self._told_item(node, list(node.items)[0 if self.new is Behaviour.FIRST else -1]))
         for stream in self.streams:
             if stream.is_of(account):
                 self._send(stream, about, account, "headline", delayed=Quirk.LAST_ITEM_LOOKS_NEW not in self.quirks)

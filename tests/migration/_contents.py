@@ -14,7 +14,7 @@ import asyncpg
 from sqlalchemy import Connection, insert
 
 from newsstand.model import NodeKey, NodeRecord, Process, SeenItem, SyncState, Verdict, digest
-from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.rules.reconcile import Place, Put, Remove
 from newsstand.storage.database import open_database
 from newsstand.storage.mapping import ParsingNote, table
@@ -38,7 +38,7 @@ def url_of(where: Where) -> str:
 async def fill(where: Where) -> None:
     """Two accounts, nodes of every state, items parsed and not, with publishers and in quarantine, a log."""
     database = await open_database(url_of(where))
-    await database.write(nodes.save_ways, "pubsub.example.org", Ways(new=Way.LAST), NOW)
+    await database.write(nodes.save_behaviour, "pubsub.example.org", ServiceBehaviour(new=Behaviour.LAST), NOW)
     for number, state in enumerate(SyncState):
         for account in ("juliet@example.org", "romeo@example.org"):
             record = NodeRecord(

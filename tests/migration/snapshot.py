@@ -76,7 +76,7 @@ def _see(conn: Connection) -> dict[str, Any]:
             [row.node_id, row.revision, row.kind, row.item_id, row.at]
             for row in conn.execute(select(change).order_by(change.c.node_id, change.c.revision, change.c.item_id))
         ],
-        "ways": {jid: dataclasses.asdict(ways) for jid, ways in nodes.load_ways(conn).items()},
+        "ways": {jid: dataclasses.asdict(behaviour) for jid, behaviour in nodes.load_behaviour(conn).items()},
     }
 
 

@@ -68,8 +68,8 @@ MUTANTS = [
         "overwritten-stays",
         "an item that is overwritten goes where its service puts it",
         "rules/reconcile.py",
-        "    return Put(item, _place(ways.new), _place(ways.overwritten))\n",
-        "    return Put(item, _place(ways.new), Place.KEEP)\n",
+        "    return Put(item, _place(behaviour.new), _place(behaviour.overwritten))\n",
+        "    return Put(item, _place(behaviour.new), Place.KEEP)\n",
     ),
     Mutant(
         "complete-early",
@@ -103,7 +103,7 @@ MUTANTS = [
         "disturbed-listing-believed",
         "news that come in the middle of a listing are not lost by it",
         "sync/full.py",
-        "        undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)\n",
+        "        undisturbed = all(_contained(listed.items, shows, told, behaviour) for told in copy.inbox)\n",
         "        undisturbed = True\n",
     ),
     Mutant(

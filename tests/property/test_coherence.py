@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from newsstand.errors import NewsstandError
-from newsstand.rules.behaviour import Way
+from newsstand.rules.behaviour import Behaviour
 from newsstand.storage.database import open_database
 from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, Program, at_work
@@ -23,7 +23,12 @@ from tests.fakes.service import Request, Service
 
 STEPS = 60
 IDS = [f"i{number}" for number in range(7)]
-WAYS = [(Way.LAST, Way.LAST), (Way.LAST, Way.STAYS), (Way.FIRST, Way.FIRST), (Way.FIRST, Way.LAST)]
+WAYS = [
+    (Behaviour.LAST, Behaviour.LAST),
+    (Behaviour.LAST, Behaviour.STAYS),
+    (Behaviour.FIRST, Behaviour.FIRST),
+    (Behaviour.FIRST, Behaviour.LAST),
+]
 SEED = os.environ.get("NEWSSTAND_SEED")
 SEEDS = [int(SEED)] if SEED else range(int(os.environ.get("NEWSSTAND_SCHEDULES", "40")))
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
-from newsstand.rules.behaviour import Take, Way, Ways, foresee
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour, Take, foresee
 from newsstand.rules.policy import Decision, Fetch, Refuse, Serve, Situation, decide
 
 OTHERS = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
@@ -29,7 +29,9 @@ situations = st.none() | st.builds(
     knows_cursors=st.booleans(),
     age=st.sampled_from([0.0, 10.0, 1000.0, math.inf]),
 )
-ways = st.builds(Ways, **{field.name: st.sampled_from(Way) for field in dataclasses.fields(Ways)})
+behaviour = st.builds(
+    ServiceBehaviour, **{field.name: st.sampled_from(Behaviour) for field in dataclasses.fields(ServiceBehaviour)}
+)
 keys = st.sampled_from([OTHERS, OWN])
 requests = st.one_of(
     st.builds(ItemsRequest, keys, max_items=st.none() | st.integers(1, 6), paged=st.booleans()),
@@ -49,9 +51,9 @@ def served(decision: Decision) -> Serve | None:
             return None
 
 
-@given(requests, situations, ways, policies, st.booleans())
+@given(requests, situations, behaviour, policies, st.booleans())
 def test_only_a_copy_of_a_node_that_is_there_is_ever_shown_and_a_part_only_where_it_was_asked_for(
-    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy, part: bool
+    request: ItemsRequest, where: Situation | None, known: ServiceBehaviour, policy: Policy, part: bool
 ) -> None:
     shown = served(decide(request, where, known, policy, part=part))
     if shown is not None:
@@ -60,9 +62,9 @@ def test_only_a_copy_of_a_node_that_is_there_is_ever_shown_and_a_part_only_where
         assert where.state not in (SyncState.GONE, SyncState.UNSYNCED)
 
 
-@given(requests, situations, ways, policies)
+@given(requests, situations, behaviour, policies)
 def test_only_a_copy_that_is_vouched_for_is_shown_as_fresh(
-    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy
+    request: ItemsRequest, where: Situation | None, known: ServiceBehaviour, policy: Policy
 ) -> None:
     shown = served(decide(request, where, known, policy))
     if shown is not None and not shown.stale:
@@ -73,9 +75,9 @@ def test_only_a_copy_that_is_vouched_for_is_shown_as_fresh(
         assert not where.doubtful
 
 
-@given(requests, situations, ways)
+@given(requests, situations, behaviour)
 def test_without_being_asked_for_only_what_the_service_would_say_is_served(
-    request: ItemsRequest, where: Situation | None, known: Ways
+    request: ItemsRequest, where: Situation | None, known: ServiceBehaviour
 ) -> None:
     decision = decide(request, where, known)
     assert not isinstance(decision, Refuse)
@@ -88,34 +90,34 @@ def test_without_being_asked_for_only_what_the_service_would_say_is_served(
         assert not where.quarantined
 
 
-@given(requests, situations, ways)
+@given(requests, situations, behaviour)
 def test_an_item_that_could_not_be_kept_is_never_hidden(
-    request: ItemsRequest, where: Situation | None, known: Ways
+    request: ItemsRequest, where: Situation | None, known: ServiceBehaviour
 ) -> None:
     if where is not None and where.quarantined:
         assert decide(request, where, known) == Fetch(None)
 
 
-@given(requests, situations, ways)
-def test_what_arrives_is_waited_for(request: ItemsRequest, where: Situation | None, known: Ways) -> None:
+@given(requests, situations, behaviour)
+def test_what_arrives_is_waited_for(request: ItemsRequest, where: Situation | None, known: ServiceBehaviour) -> None:
     decision = decide(request, where, known)
     if isinstance(decision, Serve):
         assert where is not None
         assert decision.wait is where.arriving
 
 
-@given(requests, situations, ways, policies)
+@given(requests, situations, behaviour, policies)
 def test_a_page_is_answered_only_where_the_service_is_known_to_ignore_it(
-    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy
+    request: ItemsRequest, where: Situation | None, known: ServiceBehaviour, policy: Policy
 ) -> None:
     decision = decide(request, where, known, policy)
     if request.paged and policy is not Policy.ONLY_COPY and served(decision) is not None:
-        assert known.paging is Way.IGNORED
+        assert known.paging is Behaviour.IGNORED
 
 
-@given(requests, situations, ways)
+@given(requests, situations, behaviour)
 def test_when_the_service_cannot_be_reached_a_complete_copy_stands_in_for_it(
-    request: ItemsRequest, where: Situation | None, known: Ways
+    request: ItemsRequest, where: Situation | None, known: ServiceBehaviour
 ) -> None:
     there = where is not None and where.complete and where.state not in (SyncState.GONE, SyncState.UNSYNCED)
     if where is not None and there and not where.connected and not where.quarantined and not request.paged:
@@ -125,9 +127,9 @@ def test_when_the_service_cannot_be_reached_a_complete_copy_stands_in_for_it(
         assert decision.instead.stale
 
 
-@given(requests, situations, ways, policies)
+@given(requests, situations, behaviour, policies)
 def test_who_is_asked_is_as_the_policy_says(
-    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy
+    request: ItemsRequest, where: Situation | None, known: ServiceBehaviour, policy: Policy
 ) -> None:
     decision = decide(request, where, known, policy)
     match policy:
@@ -139,9 +141,9 @@ def test_who_is_asked_is_as_the_policy_says(
             assert not isinstance(decision, Refuse)
 
 
-@given(requests, situations, ways, policies, st.none() | st.floats(0, 2000))
+@given(requests, situations, behaviour, policies, st.none() | st.floats(0, 2000))
 def test_an_age_is_never_exceeded_and_an_own_write_never_passed_by(
-    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy, max_age: float | None
+    request: ItemsRequest, where: Situation | None, known: ServiceBehaviour, policy: Policy, max_age: float | None
 ) -> None:
     decision = decide(request, where, known, policy, max_age)
     if isinstance(decision, Serve):
@@ -150,9 +152,9 @@ def test_an_age_is_never_exceeded_and_an_own_write_never_passed_by(
         assert not where.writing or policy is Policy.ONLY_COPY
 
 
-@given(requests, situations, ways, policies)
+@given(requests, situations, behaviour, policies)
 def test_the_items_shown_are_of_the_kind_that_was_asked_for(
-    request: ItemsRequest, where: Situation | None, known: Ways, policy: Policy
+    request: ItemsRequest, where: Situation | None, known: ServiceBehaviour, policy: Policy
 ) -> None:
     shown = served(decide(request, where, known, policy))
     if shown is None:

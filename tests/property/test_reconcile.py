@@ -20,7 +20,7 @@ from newsstand.model import (
     StorableItem,
     SubscriptionChanged,
 )
-from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.rules.behaviour import place as place_of_service
 from newsstand.rules.reconcile import (
     Applied,
@@ -174,9 +174,11 @@ def test_items_that_only_went_or_came_at_the_end_move_no_other(held: list[HeldIt
 # News ------------------------------------------------------------------------------------------------------
 
 kinds = st.builds(
-    Ways,
-    new=st.sampled_from([Way.LAST, Way.FIRST, Way.UNKNOWN, Way.VARIES]),
-    overwritten=st.sampled_from([Way.LAST, Way.FIRST, Way.STAYS, Way.UNKNOWN, Way.VARIES]),
+    ServiceBehaviour,
+    new=st.sampled_from([Behaviour.LAST, Behaviour.FIRST, Behaviour.UNKNOWN, Behaviour.VARIES]),
+    overwritten=st.sampled_from(
+        [Behaviour.LAST, Behaviour.FIRST, Behaviour.STAYS, Behaviour.UNKNOWN, Behaviour.VARIES]
+    ),
 )
 told = st.builds(
     seen, ids, contents, publisher=st.sampled_from([None, "p"]), payload=st.sampled_from([True, True, False])
@@ -198,8 +200,8 @@ def exact(item: SeenItem) -> bool:
 class Model:
     """What news come to, one after the other, by what each word means."""
 
-    def __init__(self, order: list[str], held: dict[str, bytes], ways: Ways) -> None:
-        self.order, self.contents, self.ways = order, held, ways
+    def __init__(self, order: list[str], held: dict[str, bytes], behaviour: ServiceBehaviour) -> None:
+        self.order, self.contents, self.behaviour = order, held, behaviour
         self.unclear: set[str] = set()
         self.configured = self.deleted = False
 
@@ -207,7 +209,7 @@ class Model:
         match what:
             case Published(items):
                 for item in items:
-                    place_of_service(self.order, item.id, self.ways)
+                    place_of_service(self.order, item.id, self.behaviour)
                     if exact(item):
                         self.contents[item.id] = item.content_digest
                         self.unclear.discard(item.id)
@@ -233,12 +235,12 @@ class Model:
 
 
 @given(copies(), several, kinds)
-def test_news_do_to_the_copy_what_they_say(held: list[HeldItem], told: list[News], ways: Ways) -> None:
+def test_news_do_to_the_copy_what_they_say(held: list[HeldItem], told: list[News], behaviour: ServiceBehaviour) -> None:
     rows = Rows(held)
-    model = Model(rows.order, rows.contents, ways)
+    model = Model(rows.order, rows.contents, behaviour)
     for what in told:
         model.hear(what)
-    plan = plan_news(told, ways, True)
+    plan = plan_news(told, behaviour, True)
     rows.apply(plan.steps)
     assert rows.order == model.order
     assert plan.doubts.refetch == model.unclear
@@ -249,43 +251,45 @@ def test_news_do_to_the_copy_what_they_say(held: list[HeldItem], told: list[News
 
 @given(copies(), several, kinds, st.integers(0, 8))
 def test_news_may_be_taken_in_together_or_apart(
-    held: list[HeldItem], told: Sequence[News], ways: Ways, cut: int
+    held: list[HeldItem], told: Sequence[News], behaviour: ServiceBehaviour, cut: int
 ) -> None:
     together, apart = Rows(held), Rows(held)
-    together.apply(plan_news(told, ways, True).steps)
+    together.apply(plan_news(told, behaviour, True).steps)
     for part in (told[:cut], told[cut:]):
-        apart.apply(plan_news(part, ways, True).steps)
+        apart.apply(plan_news(part, behaviour, True).steps)
     assert together.order == apart.order
-    unclear = {id_ for part in (told, told[:cut], told[cut:]) for id_ in plan_news(part, ways, True).doubts.refetch}
+    unclear = {
+        id_ for part in (told, told[:cut], told[cut:]) for id_ in plan_news(part, behaviour, True).doubts.refetch
+    }
     assert {k: v for k, v in together.contents.items() if k not in unclear} == {
         k: v for k, v in apart.contents.items() if k not in unclear
     }
 
 
-@given(copies(), news, st.sampled_from([Way.LAST, Way.FIRST]), st.booleans())
+@given(copies(), news, st.sampled_from([Behaviour.LAST, Behaviour.FIRST]), st.booleans())
 def test_a_notification_that_comes_twice_changes_nothing_more(
-    held: list[HeldItem], what: News, new: Way, stays: bool
+    held: list[HeldItem], what: News, new: Behaviour, stays: bool
 ) -> None:
-    ways = Ways(new=new, overwritten=Way.STAYS if stays else new)
+    behaviour = ServiceBehaviour(new=new, overwritten=Behaviour.STAYS if stays else new)
     rows = Rows(held)
-    plan = plan_news([what], ways, True)
+    plan = plan_news([what], behaviour, True)
     first = rows.apply(plan.steps)
     order, contents = rows.order, rows.contents
     second = rows.apply(plan.steps)
     assert (rows.order, rows.contents) == (order, contents)
     assert not second.inserted
     assert not second.removed
-    assert not doubts_after(second, ways, known_gone={*first.removed, *first.missed}).is_any
+    assert not doubts_after(second, behaviour, known_gone={*first.removed, *first.missed}).is_any
 
 
 @given(copies(), several, kinds)
 def test_where_the_place_of_an_item_is_not_known_the_node_is_listed_again(
-    held: list[HeldItem], told: list[News], ways: Ways
+    held: list[HeldItem], told: list[News], behaviour: ServiceBehaviour
 ) -> None:
-    applied = Rows(held).apply(plan_news(told, ways, True).steps)
-    doubts = doubts_after(applied, ways)
+    applied = Rows(held).apply(plan_news(told, behaviour, True).steps)
+    doubts = doubts_after(applied, behaviour)
     if applied.inserted:
         assert doubts.check_ids
-        assert doubts.relist or applied.count == 1 or ways.new in (Way.LAST, Way.FIRST)
+        assert doubts.relist or applied.count == 1 or behaviour.new in (Behaviour.LAST, Behaviour.FIRST)
     if applied.missed and not set(applied.missed) <= set(applied.removed):
         assert doubts.relist

@@ -29,7 +29,7 @@ each line on each service, and fail where the service does otherwise (`tests/con
 
 The services are Prosody 0.12, ejabberd 23.01 with each of its two kinds of databases, and Libervia Pubsub 0.4.
 Newsstand asks no service for its name. What matters to a copy it learns from the answers
-([decision 003](decisions/003-ways-are-learnt.md)).
+([decision 003](decisions/003-behaviour-is-learnt.md)).
 
 - **yes**: the service does so.
 - **at times**: the service does so when it is busy, or by chance.

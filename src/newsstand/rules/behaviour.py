@@ -2,7 +2,7 @@
 
 An answer from the copy must be the one that the service would have given. Which one that is differs from service
 to service and is announced nowhere. So each behaviour is UNKNOWN until it was seen, and the service answers whatever
-depends on an unknown one. See docs/decisions/003-ways-are-learnt.md.
+depends on an unknown one. See docs/decisions/003-behaviour-is-learnt.md.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from newsstand.model import ItemsRequest, Rsm
 
 
-class Way(enum.StrEnum):
-    """One behaviour of a service: what it does about one of the questions of `Ways`."""
+class Behaviour(enum.StrEnum):
+    """One behaviour of a service: what it does about one of the questions of `ServiceBehaviour`."""
 
     UNKNOWN = "unknown"
     VARIES = "varies"
@@ -40,45 +40,48 @@ class Way(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class ServiceBehaviour:
     """The behaviour of one service. Each field is a question that XEP-0060 or XEP-0059 leaves to the service."""
 
-    new: Way = Way.UNKNOWN
+    new: Behaviour = Behaviour.UNKNOWN
     """Where a new item goes in a full listing: LAST or FIRST."""
-    overwritten: Way = Way.UNKNOWN
+    overwritten: Behaviour = Behaviour.UNKNOWN
     """Where an overwritten item goes: LAST, FIRST, or STAYS where it was."""
-    limited: Way = Way.UNKNOWN
+    limited: Behaviour = Behaviour.UNKNOWN
     """`max_items=N`: the newest N in NODE_ORDER or REVERSED."""
-    limited_set: Way = Way.UNKNOWN
+    limited_set: Behaviour = Behaviour.UNKNOWN
     """The `<set/>` (XEP-0059) that comes unasked with what `max_items=N` brings: LEFT_OUT; or there, with cursors that
     the service made, and with an index of always 0 (INDEX_ZERO), or of as many as there are less N (INDEX_FROM_END)."""
-    several_ids: Way = Way.UNKNOWN
+    several_ids: Behaviour = Behaviour.UNKNOWN
     """Several item ids: REQUEST_ORDER or NODE_ORDER."""
-    missing_id: Way = Way.UNKNOWN
+    missing_id: Behaviour = Behaviour.UNKNOWN
     """An id that is not there: SKIPPED or REFUSED."""
-    repeated_id: Way = Way.UNKNOWN
+    repeated_id: Behaviour = Behaviour.UNKNOWN
     """An id that is asked for twice: answered ONCE, where it was first asked for, or EACH_TIME."""
-    paging: Way = Way.UNKNOWN
+    paging: Behaviour = Behaviour.UNKNOWN
     """A `<set/>` (XEP-0059) in a request for items: IGNORED or HONOURED."""
-    disco_order: Way = Way.UNKNOWN
+    disco_order: Behaviour = Behaviour.UNKNOWN
     """The ids in disco#items: NODE_ORDER or REVERSED."""
-    own_from: Way = Way.UNKNOWN
+    own_from: Behaviour = Behaviour.UNKNOWN
     """The `from` of the answers to one's own bare JID: SHOWN or LEFT_OUT (RFC 6120, 10.3.3 allows both)."""
 
-    def learn(self, **seen: Way) -> Ways:
+    def learn(self, **seen: Behaviour) -> ServiceBehaviour:
         """The behaviour with what was seen now. A question that was answered differently before varies, and stays
         so."""
-        known = {name: way if getattr(self, name) in (Way.UNKNOWN, way) else Way.VARIES for name, way in seen.items()}
+        known = {
+            name: answer if getattr(self, name) in (Behaviour.UNKNOWN, answer) else Behaviour.VARIES
+            for name, answer in seen.items()
+        }
         return dataclasses.replace(self, **known)
 
 
-SHOWS_SET = (Way.INDEX_ZERO, Way.INDEX_FROM_END)
+SHOWS_SET = (Behaviour.INDEX_ZERO, Behaviour.INDEX_FROM_END)
 """A `<set/>` comes with what `max_items` brings."""
 
 
-def set_index(ways: Ways, count: int, limit: int) -> int:
+def set_index(behaviour: ServiceBehaviour, count: int, limit: int) -> int:
     """The index in the `<set/>` that comes with what `max_items` brings, of a node of `count` items."""
-    return 0 if ways.limited_set is Way.INDEX_ZERO else count - limit
+    return 0 if behaviour.limited_set is Behaviour.INDEX_ZERO else count - limit
 
 
 class Take(enum.Enum):
@@ -97,144 +100,157 @@ class Take(enum.Enum):
 
 
 def foresee(
-    ways: Ways, request: ItemsRequest, count: int, *, holds_all: bool = False, knows_cursors: bool = False
+    behaviour: ServiceBehaviour,
+    request: ItemsRequest,
+    count: int,
+    *,
+    holds_all: bool = False,
+    knows_cursors: bool = False,
 ) -> Take | None:
     """How the service would answer about a node of `count` items; None where its behaviour is not known well enough.
     `holds_all`: every item that is asked for by id is there. `knows_cursors`: those that the service would send along
     with what `max_items` brings are known."""
-    if request.paged and ways.paging is not Way.IGNORED:
+    if request.paged and behaviour.paging is not Behaviour.IGNORED:
         return None
-    if request.key.service == request.key.account and ways.own_from not in (Way.SHOWN, Way.LEFT_OUT):
+    if request.key.service == request.key.account and behaviour.own_from not in (Behaviour.SHOWN, Behaviour.LEFT_OUT):
         return None
     if request.item_ids:
-        return _foresee_ids(ways, request.item_ids, holds_all)
+        return _foresee_ids(behaviour, request.item_ids, holds_all)
     if request.max_items is None:
         return Take.ALL
-    if ways.limited_set not in (Way.LEFT_OUT, *SHOWS_SET) or (ways.limited_set in SHOWS_SET and not knows_cursors):
+    if behaviour.limited_set not in (Behaviour.LEFT_OUT, *SHOWS_SET) or (
+        behaviour.limited_set in SHOWS_SET and not knows_cursors
+    ):
         return None
     if count <= 1:
         return Take.ALL
-    if ways.new not in (Way.FIRST, Way.LAST):
+    if behaviour.new not in (Behaviour.FIRST, Behaviour.LAST):
         return None
-    first = ways.new is Way.FIRST
-    match ways.limited if request.max_items > 1 else Way.NODE_ORDER:
-        case Way.NODE_ORDER:
+    first = behaviour.new is Behaviour.FIRST
+    match behaviour.limited if request.max_items > 1 else Behaviour.NODE_ORDER:
+        case Behaviour.NODE_ORDER:
             return Take.FIRST if first else Take.LAST
-        case Way.REVERSED:
+        case Behaviour.REVERSED:
             return Take.FIRST_REVERSED if first else Take.LAST_REVERSED
         case _:
             return None
 
 
-def _foresee_ids(ways: Ways, wanted: tuple[str, ...], holds_all: bool) -> Take | None:
-    if not (holds_all or ways.missing_id is Way.SKIPPED):
+def _foresee_ids(behaviour: ServiceBehaviour, wanted: tuple[str, ...], holds_all: bool) -> Take | None:
+    if not (holds_all or behaviour.missing_id is Behaviour.SKIPPED):
         return None
     if len(wanted) == 1:
         return Take.IDS
-    repeated = ways.repeated_id if len(set(wanted)) < len(wanted) else Way.ONCE
-    match ways.several_ids, repeated:
-        case Way.REQUEST_ORDER, Way.ONCE:
+    repeated = behaviour.repeated_id if len(set(wanted)) < len(wanted) else Behaviour.ONCE
+    match behaviour.several_ids, repeated:
+        case Behaviour.REQUEST_ORDER, Behaviour.ONCE:
             return Take.IDS
-        case Way.REQUEST_ORDER, Way.EACH_TIME:
+        case Behaviour.REQUEST_ORDER, Behaviour.EACH_TIME:
             return Take.IDS_EACH_TIME
-        case Way.NODE_ORDER, Way.ONCE:
+        case Behaviour.NODE_ORDER, Behaviour.ONCE:
             return Take.IDS_IN_NODE_ORDER
         case _:
             return None
 
 
 def learn_from_answer(
-    ways: Ways,
+    behaviour: ServiceBehaviour,
     request: ItemsRequest,
     ids: Sequence[str],
     answered: Sequence[str] | None,
     rsm: Rsm | None = None,
-) -> Ways:
+) -> ServiceBehaviour:
     """What an answer to a request teaches about a node known to hold exactly `ids`, in the service's order.
     `answered` is None where the service said item-not-found; `rsm` is the answer's `<set/>`."""
     if request.paged:
-        return ways
+        return behaviour
     if request.item_ids:
-        return _learn_by_ids(ways, request.item_ids, ids, answered)
+        return _learn_by_ids(behaviour, request.item_ids, ids, answered)
     limit = request.max_items
     if limit is None or answered is None:
-        return ways
-    ways = _learn_limited_set(ways, len(ids), limit, rsm)
+        return behaviour
+    behaviour = _learn_limited_set(behaviour, len(ids), limit, rsm)
     if limit >= len(ids):
-        return ways
+        return behaviour
     got, newest_last, newest_first = list(answered), list(ids[-limit:]), list(ids[:limit])
     if got in (newest_last, newest_last[::-1]):
-        ways, expected = ways.learn(new=Way.LAST), newest_last
+        behaviour, expected = behaviour.learn(new=Behaviour.LAST), newest_last
     elif got in (newest_first, newest_first[::-1]):
-        ways, expected = ways.learn(new=Way.FIRST), newest_first
+        behaviour, expected = behaviour.learn(new=Behaviour.FIRST), newest_first
     else:
-        return ways.learn(limited=Way.VARIES)
+        return behaviour.learn(limited=Behaviour.VARIES)
     if limit == 1:
-        return ways
-    return ways.learn(limited=Way.NODE_ORDER if got == expected else Way.REVERSED)
+        return behaviour
+    return behaviour.learn(limited=Behaviour.NODE_ORDER if got == expected else Behaviour.REVERSED)
 
 
-def _learn_limited_set(ways: Ways, count: int, limit: int, rsm: Rsm | None) -> Ways:
+def _learn_limited_set(behaviour: ServiceBehaviour, count: int, limit: int, rsm: Rsm | None) -> ServiceBehaviour:
     if rsm is None:
-        return ways.learn(limited_set=Way.LEFT_OUT)
+        return behaviour.learn(limited_set=Behaviour.LEFT_OUT)
     if rsm.index is None:
-        expected = count == 0 and ways.limited_set is not Way.LEFT_OUT
-        return ways if expected else ways.learn(limited_set=Way.VARIES)
-    fitting = [way for way in SHOWS_SET if rsm.index == set_index(Ways(limited_set=way), count, limit)]
+        expected = count == 0 and behaviour.limited_set is not Behaviour.LEFT_OUT
+        return behaviour if expected else behaviour.learn(limited_set=Behaviour.VARIES)
+    fitting = [
+        answer for answer in SHOWS_SET if rsm.index == set_index(ServiceBehaviour(limited_set=answer), count, limit)
+    ]
     if rsm.count != count or not fitting:
-        return ways.learn(limited_set=Way.VARIES)
-    return ways.learn(limited_set=fitting[0]) if len(fitting) == 1 else ways
+        return behaviour.learn(limited_set=Behaviour.VARIES)
+    return behaviour.learn(limited_set=fitting[0]) if len(fitting) == 1 else behaviour
 
 
-def _learn_by_ids(ways: Ways, wanted: tuple[str, ...], ids: Sequence[str], answered: Sequence[str] | None) -> Ways:
+def _learn_by_ids(
+    behaviour: ServiceBehaviour, wanted: tuple[str, ...], ids: Sequence[str], answered: Sequence[str] | None
+) -> ServiceBehaviour:
     held = set(ids)
     there = [id_ for id_ in wanted if id_ in held]
     if len(there) < len(wanted):
         if answered is None:
-            return ways.learn(missing_id=Way.REFUSED)
-        ways = ways.learn(missing_id=Way.SKIPPED if set(answered) == set(there) else Way.VARIES)
+            return behaviour.learn(missing_id=Behaviour.REFUSED)
+        behaviour = behaviour.learn(missing_id=Behaviour.SKIPPED if set(answered) == set(there) else Behaviour.VARIES)
     if answered is None:
-        return ways
+        return behaviour
     chosen = set(there)
     by_node = [id_ for id_ in ids if id_ in chosen]
     if len(chosen) < len(there):
-        return _learn_by_repeated(ways, there, by_node, list(answered))
+        return _learn_by_repeated(behaviour, there, by_node, list(answered))
     if len(there) < 2 or by_node == there:
-        return ways
+        return behaviour
     if list(answered) == there:
-        return ways.learn(several_ids=Way.REQUEST_ORDER)
-    return ways.learn(several_ids=Way.NODE_ORDER if list(answered) == by_node else Way.VARIES)
+        return behaviour.learn(several_ids=Behaviour.REQUEST_ORDER)
+    return behaviour.learn(several_ids=Behaviour.NODE_ORDER if list(answered) == by_node else Behaviour.VARIES)
 
 
-def _learn_by_repeated(ways: Ways, there: list[str], by_node: list[str], answered: list[str]) -> Ways:
+def _learn_by_repeated(
+    behaviour: ServiceBehaviour, there: list[str], by_node: list[str], answered: list[str]
+) -> ServiceBehaviour:
     if answered in (by_node, list(dict.fromkeys(there))):
-        return ways.learn(repeated_id=Way.ONCE)
+        return behaviour.learn(repeated_id=Behaviour.ONCE)
     each_time = answered in (there, [id_ for id_ in by_node for _ in range(there.count(id_))])
-    return ways.learn(repeated_id=Way.EACH_TIME if each_time else Way.VARIES)
+    return behaviour.learn(repeated_id=Behaviour.EACH_TIME if each_time else Behaviour.VARIES)
 
 
-def learn_from_disco(ways: Ways, ids: Sequence[str], listed: Sequence[str]) -> Ways:
+def learn_from_disco(behaviour: ServiceBehaviour, ids: Sequence[str], listed: Sequence[str]) -> ServiceBehaviour:
     """What disco#items of a node teaches, of which a listing holds `ids` in order."""
     if len(ids) < 3 or set(ids) != set(listed):
-        return ways
+        return behaviour
     if list(ids) == list(listed):
-        return ways.learn(disco_order=Way.NODE_ORDER)
-    return ways.learn(disco_order=Way.REVERSED if list(ids) == list(reversed(listed)) else Way.VARIES)
+        return behaviour.learn(disco_order=Behaviour.NODE_ORDER)
+    return behaviour.learn(disco_order=Behaviour.REVERSED if list(ids) == list(reversed(listed)) else Behaviour.VARIES)
 
 
-def place(order: list[str], item_id: str, ways: Ways) -> bool:
+def place(order: list[str], item_id: str, behaviour: ServiceBehaviour) -> bool:
     """Put an item just published where this service puts it; `order` is changed. False where that is not known,
     and the order therefore neither."""
     is_there = item_id in order
-    way = ways.overwritten if is_there else ways.new
-    if way is Way.STAYS or (is_there and len(order) == 1):
+    answer = behaviour.overwritten if is_there else behaviour.new
+    if answer is Behaviour.STAYS or (is_there and len(order) == 1):
         return True
-    if is_there and way in (Way.FIRST, Way.LAST):
+    if is_there and answer in (Behaviour.FIRST, Behaviour.LAST):
         order.remove(item_id)
-    if way is Way.FIRST:
+    if answer is Behaviour.FIRST:
         order.insert(0, item_id)
         return True
-    if way is Way.LAST or not order:
+    if answer is Behaviour.LAST or not order:
         order.append(item_id)
         return True
     if not is_there:

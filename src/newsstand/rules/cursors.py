@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from newsstand.model import ItemsRequest, Rsm
-from newsstand.rules.behaviour import Take, Ways, foresee, set_index
+from newsstand.rules.behaviour import ServiceBehaviour, Take, foresee, set_index
 
 
 def ends_of(count: int, limit: int) -> tuple[int, ...]:
@@ -17,7 +17,7 @@ def ends_of(count: int, limit: int) -> tuple[int, ...]:
 
 
 def find_set(
-    known: Mapping[str, str], ends: Sequence[str], ways: Ways, request: ItemsRequest, count: int
+    known: Mapping[str, str], ends: Sequence[str], behaviour: ServiceBehaviour, request: ItemsRequest, count: int
 ) -> Rsm | None:
     """The `<set/>` for this request, of a node of `count` items, by the ids of those at its `ends`; None while a
     cursor in it is not `known`, by item id."""
@@ -27,6 +27,6 @@ def find_set(
     cursors = [cursor for item_id in ends if (cursor := known.get(item_id)) is not None]
     if len(cursors) != 2:
         return None
-    take = foresee(ways, request, count, knows_cursors=True)
+    take = foresee(behaviour, request, count, knows_cursors=True)
     first, last = reversed(cursors) if take in (Take.LAST_REVERSED, Take.FIRST_REVERSED) else cursors
-    return Rsm(first, last, count, set_index(ways, count, request.max_items))
+    return Rsm(first, last, count, set_index(behaviour, count, request.max_items))

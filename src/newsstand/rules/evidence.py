@@ -1,5 +1,5 @@
 """Evidence of a service's behaviour in the orders of its listings: collected until it is believed
-(docs/decisions/003-ways-are-learnt.md). Pure."""
+(docs/decisions/003-behaviour-is-learnt.md). Pure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from newsstand.model import News, NodeKey, Published, Purged, Retracted
-from newsstand.rules.behaviour import Way, Ways, place
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour, place
 
 ORDER_WAYS = ("new", "overwritten")
 """The questions that only orders answer."""
 TOLD_TOGETHER = 4
 """News above which an order teaches nothing: in too many orders could they have happened."""
-_HYPOTHESES = tuple(itertools.product((Way.LAST, Way.FIRST), (Way.LAST, Way.FIRST, Way.STAYS)))
+_HYPOTHESES = tuple(
+    itertools.product((Behaviour.LAST, Behaviour.FIRST), (Behaviour.LAST, Behaviour.FIRST, Behaviour.STAYS))
+)
 
 
-def said_by_order(ways: Ways, before: Sequence[str], news: Iterable[News], after: Sequence[str]) -> dict[str, Way]:
+def said_by_order(
+    behaviour: ServiceBehaviour, before: Sequence[str], news: Iterable[News], after: Sequence[str]
+) -> dict[str, Behaviour]:
     """What the order of a listing says of the behaviour, when exactly `news` happened since the order `before`, in
     whatever order: services may notify in another one than they store. It says what every explanation of what was seen
     agrees on; and VARIES of what is known, where no explanation agrees with that."""
@@ -30,16 +34,16 @@ def said_by_order(ways: Ways, before: Sequence[str], news: Iterable[News], after
     left = set(after)  # what was evicted meanwhile is not counted
     fitting = []
     for new, overwritten in _HYPOTHESES:
-        guess = dataclasses.replace(ways, new=new, overwritten=overwritten)
+        guess = dataclasses.replace(behaviour, new=new, overwritten=overwritten)
         replayed = (_replay(guess, before, order) for order in orders)
         if any([id_ for id_ in order if id_ in left] == list(after) for order in replayed):
             fitting.append(guess)
-    said: dict[str, Way] = {}
+    said: dict[str, Behaviour] = {}
     for name in ORDER_WAYS:
-        known = getattr(ways, name)
+        known = getattr(behaviour, name)
         agreed = {getattr(guess, name) for guess in fitting}
-        if agreed and known is not Way.UNKNOWN and known not in agreed:
-            said[name] = Way.VARIES
+        if agreed and known is not Behaviour.UNKNOWN and known not in agreed:
+            said[name] = Behaviour.VARIES
         elif len(agreed) == 1:
             said[name] = agreed.pop()
     return said
@@ -58,13 +62,13 @@ def _may_hide_an_eviction(before: Sequence[str], news: Iterable[News]) -> bool:
     return False
 
 
-def _replay(ways: Ways, before: Sequence[str], news: Iterable[News]) -> list[str]:
+def _replay(behaviour: ServiceBehaviour, before: Sequence[str], news: Iterable[News]) -> list[str]:
     order = list(before)
     for what in news:
         match what:
             case Published(items):
                 for item in items:
-                    place(order, item.id, ways)
+                    place(order, item.id, behaviour)
             case Retracted(item_ids):
                 gone = set(item_ids)
                 order = [id_ for id_ in order if id_ not in gone]
@@ -82,21 +86,23 @@ class Evidence:
     two orders in a row that say the same of different items, and contradicted by two as well."""
 
     def __init__(self) -> None:
-        self._given: dict[str, tuple[Way, frozenset[Hashable]]] = {}
+        self._given: dict[str, tuple[Behaviour, frozenset[Hashable]]] = {}
 
-    def weigh(self, ways: Ways, said: Mapping[str, Way], key: NodeKey, news: Iterable[News]) -> Ways:
+    def weigh(
+        self, behaviour: ServiceBehaviour, said: Mapping[str, Behaviour], key: NodeKey, news: Iterable[News]
+    ) -> ServiceBehaviour:
         """What is known once an order of this node, after these news, `said` so."""
         published = [what for what in news if isinstance(what, Published)]
         # Not by whose account it was seen: two that see the same are one piece of evidence.
         items = frozenset((key.service, key.node, item.id) for what in published for item in what.items)
-        learnt: dict[str, Way] = {}
-        for name, way in said.items():
-            before, about = self._given.get(name, (Way.UNKNOWN, items))
-            if way is getattr(ways, name):
+        learnt: dict[str, Behaviour] = {}
+        for name, answer in said.items():
+            before, about = self._given.get(name, (Behaviour.UNKNOWN, items))
+            if answer is getattr(behaviour, name):
                 self._given.pop(name, None)  # what is known is borne out
-            elif before is not way:
-                self._given[name] = (way, items)
+            elif before is not answer:
+                self._given[name] = (answer, items)
             elif not about & items:
-                learnt[name] = way
+                learnt[name] = answer
                 del self._given[name]
-        return dataclasses.replace(ways, **learnt)
+        return dataclasses.replace(behaviour, **learnt)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from newsstand.model import ItemsRequest, Policy, SyncState
-from newsstand.rules.behaviour import Take, Ways, foresee
+from newsstand.rules.behaviour import ServiceBehaviour, Take, foresee
 
 _NOTHING = "the copy holds nothing of this node"
 _INCOMPLETE = "the copy holds no complete listing of this node"
@@ -67,7 +67,7 @@ Decision = Serve | Fetch | Refuse
 def decide(
     request: ItemsRequest,
     situation: Situation | None,
-    ways: Ways,
+    behaviour: ServiceBehaviour,
     policy: Policy = Policy.ASK_WHEN_STALE,
     max_age: float | None = None,
     *,
@@ -84,7 +84,9 @@ def decide(
         return Fetch(None, _INCOMPLETE)
     if not situation.complete and not (part and situation.count):
         return Refuse(_INCOMPLETE if situation.count else _NOTHING)
-    take = foresee(ways, request, situation.count, holds_all=situation.holds_all, knows_cursors=situation.knows_cursors)
+    take = foresee(
+        behaviour, request, situation.count, holds_all=situation.holds_all, knows_cursors=situation.knows_cursors
+    )
     if policy is Policy.ONLY_COPY:
         if max_age is not None and situation.age > max_age:
             return Refuse(f"the copy was not verified within {max_age:g} s")

@@ -22,7 +22,7 @@ from newsstand.model import (
     StorableItem,
     SubscriptionChanged,
 )
-from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.rules.doubts import CLEAR, Doubts
 from newsstand.xmpp.seen_items import as_listed
 
@@ -162,7 +162,7 @@ class NewsPlan:
     subscription: str | None = None
 
 
-def plan_news(news: Iterable[News], ways: Ways, shows_publisher: bool | None) -> NewsPlan:
+def plan_news(news: Iterable[News], behaviour: ServiceBehaviour, shows_publisher: bool | None) -> NewsPlan:
     """The steps for one node's news, in order. An item that must be fetched again is put in its place all the same:
     the service is asked for it before the node answers from the copy."""
     steps: list[Step] = []
@@ -181,7 +181,7 @@ def plan_news(news: Iterable[News], ways: Ways, shows_publisher: bool | None) ->
                     else:
                         listed = dataclasses.replace(listed, exact=False)
                         refetch.add(item.id)
-                    steps.append(put(listed, ways))
+                    steps.append(put(listed, behaviour))
             case Retracted(item_ids):
                 steps.append(Remove(item_ids))
                 refetch.difference_update(item_ids)
@@ -201,16 +201,16 @@ def plan_news(news: Iterable[News], ways: Ways, shows_publisher: bool | None) ->
     return NewsPlan(tuple(steps), doubts, deleted, subscription)
 
 
-def put(item: SeenItem, ways: Ways) -> Put:
+def put(item: SeenItem, behaviour: ServiceBehaviour) -> Put:
     """Store an item that was just published, where this service puts it."""
-    return Put(item, _place(ways.new), _place(ways.overwritten))
+    return Put(item, _place(behaviour.new), _place(behaviour.overwritten))
 
 
-def _place(way: Way) -> Place:
-    match way:
-        case Way.LAST:
+def _place(where: Behaviour) -> Place:
+    match where:
+        case Behaviour.LAST:
             return Place.LAST
-        case Way.FIRST:
+        case Behaviour.FIRST:
             return Place.FIRST
         case _:
             return Place.KEEP
@@ -246,15 +246,17 @@ class Applied:
         return Counts(self.count, self.quarantined, self.payload_bytes)
 
 
-def doubts_after(applied: Applied, ways: Ways, known_gone: Collection[str] = (), *, unchecked: bool = False) -> Doubts:
+def doubts_after(
+    applied: Applied, behaviour: ServiceBehaviour, known_gone: Collection[str] = (), *, unchecked: bool = False
+) -> Doubts:
     """What news that were applied leave open: services evict items past `max_items` and say nothing
     (so after an insertion the ids are checked); an item whose new place is not known puts the order in doubt;
     the retract of an item that never was there names something else, unless it is lately `known_gone`: then the
     service said it twice. And while it is `unchecked` whether something was evicted, an item that we hold may be a new
     one to the service, with a new one's place."""
-    unplaced = applied.inserted and ways.new not in (Way.LAST, Way.FIRST)
-    unmoved = applied.kept_in_place and ways.overwritten in (Way.UNKNOWN, Way.VARIES)
-    perhaps_new = applied.overwritten and (unchecked or applied.grew) and ways.new is not ways.overwritten
+    unplaced = applied.inserted and behaviour.new not in (Behaviour.LAST, Behaviour.FIRST)
+    unmoved = applied.kept_in_place and behaviour.overwritten in (Behaviour.UNKNOWN, Behaviour.VARIES)
+    perhaps_new = applied.overwritten and (unchecked or applied.grew) and behaviour.new is not behaviour.overwritten
     unexplained = any(id_ not in known_gone and id_ not in applied.removed for id_ in applied.missed)
     return Doubts(
         relist=bool(applied.count > 1 and (unplaced or unmoved or perhaps_new)) or unexplained,

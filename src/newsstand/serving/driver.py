@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, assert_never
 from newsstand.errors import DatabaseError, NewsstandError
 from newsstand.model import ItemsRequest, NodeKey, Origin, Policy, Provenance, Rsm
 from newsstand.rules import cursors
-from newsstand.rules.behaviour import SHOWS_SET, Take, Way, Ways
+from newsstand.rules.behaviour import SHOWS_SET, Behaviour, ServiceBehaviour, Take
 from newsstand.rules.doubts import Chores
 from newsstand.rules.policy import Decision, Fetch, Refuse, Serve, decide
 from newsstand.serving.asking import Asking
@@ -43,7 +43,7 @@ LARGE = 2_000_000
 """Bytes of an answer above which the copy is not read within the call: that would block the event loop."""
 NOTED = 3_600
 """Seconds by which a node's time of reading may lag in the database: it counts in days."""
-_NO_WAYS = Ways()
+_NO_WAYS = ServiceBehaviour()
 
 
 class _Looked(NamedTuple):
@@ -199,17 +199,17 @@ class Driver:
         analyser = self._context.analysers.by_name.get(copy.record.analyser)
         if policy is None and max_age is None and analyser is not None:
             policy, max_age = analyser.policy, analyser.max_age
-        ways = self._ways(copy)
+        behaviour = self._behaviour(copy)
         situation = copy.situation(
             self._hears(copy),
             None if max_age is None else self._context.clock(),
             item_ids=request.item_ids,
-            holds_all=hopes and _asks_whether_held(copy, request, ways),
-            knows_cursors=hopes and self._may_know_cursors(copy, request, ways),
+            holds_all=hopes and _asks_whether_held(copy, request, behaviour),
+            knows_cursors=hopes and self._may_know_cursors(copy, request, behaviour),
         )
         # No analyser has programs served with parts: only a read that says so itself.
         part = read.policy is Policy.ONLY_COPY
-        decision = decide(request, situation, ways, policy or Policy.ASK_WHEN_STALE, max_age, part=part)
+        decision = decide(request, situation, behaviour, policy or Policy.ASK_WHEN_STALE, max_age, part=part)
         if policy is Policy.SERVE_STALE and isinstance(decision, Serve) and decision.stale:
             self._synchroniser.try_again(copy)
         return decision
@@ -232,15 +232,15 @@ class Driver:
         ends the lease at once when it ends (tests/contract/test_reading.py)."""
         return lease_clock() < self._leading.valid_until if copy.lease.ours else self._leading.hears(copy)
 
-    def _ways(self, copy: Copy) -> Ways:
-        ways = copy.behaviour.ways
-        if not copy.session.skips_missing and ways.missing_id is Way.SKIPPED:
+    def _behaviour(self, copy: Copy) -> ServiceBehaviour:
+        behaviour = copy.learnt.behaviour
+        if not copy.session.skips_missing and behaviour.missing_id is Behaviour.SKIPPED:
             # Learnt of another node, perhaps: some services skip a missing id, and refuse it to the node's owners.
-            return dataclasses.replace(ways, missing_id=Way.UNKNOWN)
-        return ways
+            return dataclasses.replace(behaviour, missing_id=Behaviour.UNKNOWN)
+        return behaviour
 
-    def _may_know_cursors(self, copy: Copy, request: ItemsRequest, ways: Ways) -> bool:
-        if not _shows_ends(copy, request, ways):
+    def _may_know_cursors(self, copy: Copy, request: ItemsRequest, behaviour: ServiceBehaviour) -> bool:
+        if not _shows_ends(copy, request, behaviour):
             return False
         assert request.max_items is not None
         copy.cursors.note_limit(request.max_items)
@@ -308,7 +308,7 @@ class Driver:
             request,
             serve.take,
             whole=step.read.form is Form.ITEMS,
-            with_ends=step.hopes and _shows_ends(copy, request, self._ways(copy)),
+            with_ends=step.hopes and _shows_ends(copy, request, self._behaviour(copy)),
             with_standing=not serve.stale and not copy.lease.ours,
             # Where a copy of ours gives nothing, another worker may have dropped it.
             expected=0 if serve.stale else copy.record.item_count,
@@ -342,13 +342,13 @@ class Driver:
             return self._overtaken(step, falls_back=True)
         rsm = None
         if step.hopes:
-            ways = self._ways(copy)
-            if _shows_ends(copy, request, ways):
-                rsm = cursors.find_set(copy.cursors.known, found.ends, ways, request, found.of)
+            behaviour = self._behaviour(copy)
+            if _shows_ends(copy, request, behaviour):
+                rsm = cursors.find_set(copy.cursors.known, found.ends, behaviour, request, found.of)
                 if rsm is None:
                     self._learn_cursors(copy)
-            lacks_items = _asks_whether_held(copy, request, ways) and not _are_all(request, serve.take, found)
-            if lacks_items or (rsm is None and _shows_ends(copy, request, ways)):
+            lacks_items = _asks_whether_held(copy, request, behaviour) and not _are_all(request, serve.take, found)
+            if lacks_items or (rsm is None and _shows_ends(copy, request, behaviour)):
                 return self._decide(read, copy, hopes=False, again=step.again, fallback=step.fallback)
         made_of = Provenance(
             origin=Origin.COPY,
@@ -368,7 +368,9 @@ class Driver:
         elif self._stale:
             self._stale.discard(copy.key)
         named = read.request.key.service != read.request.key.account
-        return Served(read, copy, found.rows, rsm, made_of, named or self._ways(copy).own_from is not Way.LEFT_OUT)
+        return Served(
+            read, copy, found.rows, rsm, made_of, named or self._behaviour(copy).own_from is not Behaviour.LEFT_OUT
+        )
 
     def _is_so_still(self, step: Rows, found: Found) -> bool:
         """Whether what the read was decided by holds still, now that its rows are there."""
@@ -449,14 +451,14 @@ def _basis(copy: Copy) -> Basis:
     return Basis(copy.inbox.heard, copy.record.revision, copy.lease.ours)
 
 
-def _asks_whether_held(copy: Copy, request: ItemsRequest, ways: Ways) -> bool:
+def _asks_whether_held(copy: Copy, request: ItemsRequest, behaviour: ServiceBehaviour) -> bool:
     """Whether it matters if all that is asked for is there: how the service would answer otherwise is not known."""
-    return bool(request.item_ids) and ways.missing_id is not Way.SKIPPED and copy.record.complete
+    return bool(request.item_ids) and behaviour.missing_id is not Behaviour.SKIPPED and copy.record.complete
 
 
-def _shows_ends(copy: Copy, request: ItemsRequest, ways: Ways) -> bool:
+def _shows_ends(copy: Copy, request: ItemsRequest, behaviour: ServiceBehaviour) -> bool:
     """Whether the service's answer would name cursors that nobody asked for."""
-    return request.max_items is not None and ways.limited_set in SHOWS_SET and copy.record.complete
+    return request.max_items is not None and behaviour.limited_set in SHOWS_SET and copy.record.complete
 
 
 def _is_large(copy: Copy, request: ItemsRequest) -> bool:

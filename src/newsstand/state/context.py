@@ -18,7 +18,7 @@ from newsstand.config import Settings
 from newsstand.errors import DatabaseError, Disconnected, LeaseLost, ListingError, StanzaError, Timeout
 from newsstand.jid import canonical_bare, host_of, usual_bare
 from newsstand.model import NodeKey
-from newsstand.rules.behaviour import Ways
+from newsstand.rules.behaviour import ServiceBehaviour
 from newsstand.rules.refusals import Domains, Refusals
 from newsstand.state import slots
 from newsstand.state.copies import Copies
@@ -162,7 +162,7 @@ class Context:
                 await self.database.write(spelling.make_canonical)
             except DatabaseError as error:
                 log.warning("JIDs that are stored in another spelling cannot be changed: %s", error)
-        self.services.load(await self.database.read(nodes.load_ways))
+        self.services.load(await self.database.read(nodes.load_behaviour))
         records, held = await self.database.scan(
             lambda conn: (list(nodes.iter_nodes(conn)), {held.node_id: held for held in owners.held_by_all(conn)})
         )
@@ -221,28 +221,28 @@ class Context:
             until = self.clock() + int(self.settings.retry_lasting / 2 * 1e6)
             self.domains.note(key.service, error, until)
 
-    def ways(self, service: str) -> Ways:
-        """What is known of a service's ways."""
+    def behaviour(self, service: str) -> ServiceBehaviour:
+        """What is known of a service's behaviour."""
         state = self.services.find(service)
-        return Ways() if state is None else state.ways
+        return ServiceBehaviour() if state is None else state.behaviour
 
-    async def learn(self, service: str, before: Ways, after: Ways) -> None:
-        """Remember what was learnt of a service's ways: the difference, because others learn at the same time."""
+    async def learn(self, service: str, before: ServiceBehaviour, after: ServiceBehaviour) -> None:
+        """Remember what was learnt of a service's behaviour: the difference, because others learn at the same time."""
         state = self.services.of(service)
         seen = {
-            field.name: way
-            for field in dataclasses.fields(Ways)
-            if (way := getattr(after, field.name)) is not getattr(before, field.name)
+            field.name: value
+            for field in dataclasses.fields(ServiceBehaviour)
+            if (value := getattr(after, field.name)) is not getattr(before, field.name)
         }
-        ways = state.ways.learn(**seen)
-        if ways != state.ways:
-            state.ways = ways
-            await self.database.write(nodes.save_ways, host_of(service), ways, self.clock())
+        behaviour = state.behaviour.learn(**seen)
+        if behaviour != state.behaviour:
+            state.behaviour = behaviour
+            await self.database.write(nodes.save_behaviour, host_of(service), behaviour, self.clock())
 
-    async def forget_ways(self) -> None:
+    async def forget_behaviour(self) -> None:
         """As if we had met no service yet."""
         self.services.forget()
-        await self.database.write(nodes.remove_ways)
+        await self.database.write(nodes.remove_behaviour)
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Run in the background. What it raises is logged, never lost."""

@@ -50,7 +50,6 @@ class Copy:
     __slots__ = (
         "__weakref__",
         "batch_sizes",
-        "behaviour",
         "changed",
         "checked",
         "chores",
@@ -61,6 +60,7 @@ class Copy:
         "elsewhere",
         "inbox",
         "key",
+        "learnt",
         "lease",
         "left",
         "listing",
@@ -73,14 +73,12 @@ class Copy:
         "work",
     )
 
-    def __init__(
-        self, record: NodeRecord, waiting: Waiting | None = None, behaviour: ServiceState | None = None
-    ) -> None:
+    def __init__(self, record: NodeRecord, waiting: Waiting | None = None, learnt: ServiceState | None = None) -> None:
         self.key = record.key
         self.record = record
         """What the database remembers of it."""
-        self.behaviour = behaviour or ServiceState()
-        """Of its service, shared by that service's copies."""
+        self.learnt = learnt or ServiceState()
+        """What was learnt of its service, shared by all copies of its nodes."""
         self.lease = Lease()
         """Who follows it."""
         self.elsewhere = Elsewhere()

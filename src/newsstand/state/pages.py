@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from newsstand.model import Rsm
 from newsstand.rules.batch_sizes import BatchSizes
-from newsstand.rules.behaviour import Way
+from newsstand.rules.behaviour import Behaviour
 from newsstand.state.spool import Spool
 
 
@@ -26,7 +26,7 @@ class Pages:
     """How many items were asked for last."""
     waited: float = 0.0
     """Seconds, for what did not arrive."""
-    own_from: Way = Way.UNKNOWN
+    own_from: Behaviour = Behaviour.UNKNOWN
 
     def add(self, count: int, rsm: Rsm) -> None:
         """A page of so many items came, and they are among `items`."""

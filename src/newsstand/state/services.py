@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from newsstand.jid import host_of
-from newsstand.rules.behaviour import Ways
+from newsstand.rules.behaviour import ServiceBehaviour
 from newsstand.rules.evidence import Evidence
 
 
 class ServiceState:
     """One service's behaviour, as far as it is known: shared by the copies of all its nodes."""
 
-    __slots__ = ("evidence", "ways")
+    __slots__ = ("behaviour", "evidence")
 
-    def __init__(self, ways: Ways | None = None) -> None:
-        self.ways = ways or Ways()
+    def __init__(self, behaviour: ServiceBehaviour | None = None) -> None:
+        self.behaviour = behaviour or ServiceBehaviour()
         self.evidence = Evidence()
         """What orders said once of its behaviour."""
 
@@ -33,12 +33,12 @@ class Services:
         """That of this service, made if there was none."""
         return self._states.setdefault(host_of(service), ServiceState())
 
-    def load(self, ways: Mapping[str, Ways]) -> None:
+    def load(self, behaviour: Mapping[str, ServiceBehaviour]) -> None:
         """Take over what the database remembers, by host."""
-        for host, known in ways.items():
-            self._states.setdefault(host, ServiceState()).ways = known
+        for host, known in behaviour.items():
+            self._states.setdefault(host, ServiceState()).behaviour = known
 
     def forget(self) -> None:
         """As if no service had been met yet."""
         for state in self._states.values():
-            state.ways, state.evidence = Ways(), Evidence()
+            state.behaviour, state.evidence = ServiceBehaviour(), Evidence()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from newsstand.errors import ListingError, StanzaError, Timeout, TooSlow
 from newsstand.model import RsmQuery, SyncState
-from newsstand.rules.behaviour import SHOWS_SET, Way
+from newsstand.rules.behaviour import SHOWS_SET, Behaviour
 from newsstand.rules.cursors import ends_of
 from newsstand.rules.doubts import Chores
 from newsstand.state import doubts
@@ -32,7 +32,7 @@ AT_ONCE = 8
 
 def note_need(copy: Copy) -> None:
     """The copy changed: cursors are to be learnt where the program asks in a way that the service answers with them."""
-    if copy.cursors.limits and copy.behaviour.ways.limited_set in SHOWS_SET:
+    if copy.cursors.limits and copy.learnt.behaviour.limited_set in SHOWS_SET:
         doubts.due(copy, Chores(cursors=True))
     else:
         doubts.done(copy, Chores(cursors=True))
@@ -41,7 +41,7 @@ def note_need(copy: Copy) -> None:
 async def learn(context: Context, copy: Copy) -> None:
     """Ask for those that are not known. What stands in the way is logged: the service goes on being asked."""
     doubts.done(copy, Chores(cursors=True))
-    if copy.record.state is not SyncState.LIVE or copy.behaviour.ways.new is not Way.LAST:
+    if copy.record.state is not SyncState.LIVE or copy.learnt.behaviour.new is not Behaviour.LAST:
         return
     heard, count = copy.inbox.heard, copy.record.item_count
     needed = {at for limit in copy.cursors.limits for at in ends_of(count, limit)}

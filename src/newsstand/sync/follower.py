@@ -19,7 +19,7 @@ from newsstand.model import (
     SubscriptionChanged,
     SyncState,
 )
-from newsstand.rules.behaviour import Way
+from newsstand.rules.behaviour import Behaviour
 from newsstand.rules.doubts import RELIST, Doubts, refetch
 from newsstand.rules.reconcile import Applied, NewsPlan, doubts_after, plan_news
 from newsstand.state import doubts
@@ -145,18 +145,18 @@ class Follower:
             self._synchroniser.want(copy)
 
     async def _apply(self, copy: Copy, batch: list[Notification]) -> None:
-        ways = copy.behaviour.ways
+        behaviour = copy.learnt.behaviour
         news = [news for told in batch for news in told.news]
-        plan = plan_news(news, ways, copy.record.shows_publisher)
+        plan = plan_news(news, behaviour, copy.record.shows_publisher)
         known_gone = copy.inbox.gone
         close = copy.inbox.note_close(news, asyncio.get_running_loop().time())
         # Stored for the offline, it may come behind newer news; what a resumed session brings along is in order.
         late = self._context.session is not Session.RESUMED and any(told.delayed for told in batch)
 
         def find_doubts(applied: Applied) -> Doubts:
-            found = doubts_after(applied, ways, known_gone, unchecked=copy.doubts.check_ids)
+            found = doubts_after(applied, behaviour, known_gone, unchecked=copy.doubts.check_ids)
             # Close together, they may be told in another order.
-            moved = applied.overwritten and ways.overwritten is not Way.STAYS and copy.inbox.recent > 1
+            moved = applied.overwritten and behaviour.overwritten is not Behaviour.STAYS and copy.inbox.recent > 1
             return found | plan.doubts | Doubts(relist=late, refetch=frozenset(close), check_ids=bool(moved))
 
         applied = await self._synchroniser.apply(copy, plan.steps, lambda applied: find_doubts(applied).is_any)

@@ -10,7 +10,7 @@ from typing import Any
 
 from newsstand.errors import Disconnected, ListingError, StanzaError, Timeout, TooSlow
 from newsstand.model import ItemsRequest, Notification, Progress, Published, SyncState
-from newsstand.rules.behaviour import Way, Ways, learn_from_disco
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour, learn_from_disco
 from newsstand.rules.doubts import OWN_WRITE, RELIST, Chores, Doubts
 from newsstand.rules.evidence import said_by_order
 from newsstand.rules.reconcile import Applied, is_much_shorter, iter_listing
@@ -81,8 +81,8 @@ class FullSync:
         try:
             await probing.probe(self._context, copy, ids)
         except (StanzaError, Timeout, TooSlow, ListingError) as error:
-            # The copy is right; only the service's ways are not known, and what depends on them is asked of it.
-            log.info("the ways of %s could not be learnt: %s", copy.key.service, error)
+            # The copy is right; only the service's behaviour is not known, and what depends on it is asked of it.
+            log.info("the behaviour of %s could not be learnt: %s", copy.key.service, error)
 
     def _set_pace(self, copy: Copy, **changes: Any) -> None:
         copy.pace = dataclasses.replace(copy.pace, **changes)
@@ -107,10 +107,10 @@ class FullSync:
             nonlocal came_before
             came_before = len(copy.inbox)  # by the time that we go on, more may have come
 
-        ways = copy.behaviour.ways
+        behaviour = copy.learnt.behaviour
         began, waited = asyncio.get_running_loop().time(), slots.waited()
         try:
-            listed = await listing.download(self._context, copy.key, ways, progress, begun, answered, pages)
+            listed = await listing.download(self._context, copy.key, behaviour, progress, begun, answered, pages)
         except Disconnected:
             if pages.number and copy.record.state is not SyncState.LIVE and self._is_subscribed(copy):
                 copy.listing.interrupt(mark, pages)  # if the session is resumed, nothing was lost
@@ -127,7 +127,7 @@ class FullSync:
         self._set_pace(copy, took=took, rest_until=now + took * LIST_REST)
         shows = seen_items.shows_publisher(listed.items.shown_publishers)
         later = copy.inbox[came_before:]
-        undisturbed = all(_contained(listed.items, shows, told, ways) for told in copy.inbox)
+        undisturbed = all(_contained(listed.items, shows, told, behaviour) for told in copy.inbox)
         may_differ = _ids_of(later if undisturbed else list(copy.inbox))
         same = set(ids) ^ set(listed.ids) <= may_differ
         last = copy.pace.disturbed + 1 >= ATTEMPTS
@@ -147,7 +147,9 @@ class FullSync:
             # All that came meanwhile is applied on top, once more where the answer held it: what a service told
             # before its answer may be missing in it. The order before teaches nothing, then.
             copy.order.forget()
-        await self._context.learn(copy.key.service, ways, self._learnt(copy, listed, ids if by_disco else (), later))
+        await self._context.learn(
+            copy.key.service, behaviour, self._learnt(copy, listed, ids if by_disco else (), later)
+        )
         await self._store(copy, listed, shows, turns, mark)
         listed.items.close()
         if not undisturbed:
@@ -165,18 +167,20 @@ class FullSync:
         held = await self._context.database.scan(items.held_ids, copy.record.id)
         return is_much_shorter(len(held), sum(id_ not in there for id_ in held))
 
-    def _learnt(self, copy: Copy, listed: listing.Listed, ids: Sequence[str], later: Sequence[Notification]) -> Ways:
+    def _learnt(
+        self, copy: Copy, listed: listing.Listed, ids: Sequence[str], later: Sequence[Notification]
+    ) -> ServiceBehaviour:
         """What a listing, and the ids by another way, teach of the service."""
-        ways = learn_from_disco(listed.ways, listed.ids, ids)
+        behaviour = learn_from_disco(listed.behaviour, listed.ids, ids)
         if copy.order.ids is not None:
             # Only what came before the answer can have had a part in its order.
             until = len(copy.order.history) - sum(len(told.news) for told in later)
             if copy.order.explains(news := copy.order.history[:until], listed.items):
-                said = said_by_order(ways, copy.order.ids, news, listed.ids)
-                ways = copy.behaviour.evidence.weigh(ways, said, copy.key, news)
-        if copy.key.service == copy.key.account and listed.own_from is not Way.UNKNOWN:
-            ways = ways.learn(own_from=listed.own_from)
-        return ways
+                said = said_by_order(behaviour, copy.order.ids, news, listed.ids)
+                behaviour = copy.learnt.evidence.weigh(behaviour, said, copy.key, news)
+        if copy.key.service == copy.key.account and listed.own_from is not Behaviour.UNKNOWN:
+            behaviour = behaviour.learn(own_from=listed.own_from)
+        return behaviour
 
     async def _store(self, copy: Copy, listed: listing.Listed, shows: bool | None, turns: int, mark: object) -> None:
         """Make the copy equal to a listing that was begun when the session had made so many turns."""
@@ -222,7 +226,7 @@ class FullSync:
         self._parse(copy)
 
 
-def _contained(listed: Spool, shows: bool | None, told: Notification, ways: Ways) -> bool:
+def _contained(listed: Spool, shows: bool | None, told: Notification, behaviour: ServiceBehaviour) -> bool:
     """Whether a notification that came during a listing changes nothing about it: services send a node's last item
     again to whoever subscribes."""
     if told.delayed or len(told.news) != 1 or not listed:
@@ -231,7 +235,7 @@ def _contained(listed: Spool, shows: bool | None, told: Notification, ways: Ways
     if not isinstance(news, Published) or len(news.items) != 1:
         return False
     item = seen_items.as_listed(news.items[0], shows)
-    newest = listed[0] if Way.FIRST in (ways.new, ways.overwritten) else listed[-1]
+    newest = listed[0] if Behaviour.FIRST in (behaviour.new, behaviour.overwritten) else listed[-1]
     return item.exact and item.content_digest == newest.content_digest
 
 

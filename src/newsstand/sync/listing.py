@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 from newsstand.errors import ListingError, NodeTooLarge, NotListable, StanzaError, Timeout
 from newsstand.model import NodeKey, Progress, RsmQuery
 from newsstand.rules.batch_sizes import BatchSizes
-from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.rules.refusals import MISSING
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
@@ -46,8 +46,8 @@ class Listed:
     items: Spool
     paged: bool
     """It took several answers, so what was published between them may be missing."""
-    ways: Ways
-    own_from: Way
+    behaviour: ServiceBehaviour
+    own_from: Behaviour
 
     @property
     def ids(self) -> list[str]:
@@ -62,7 +62,7 @@ def begin(context: Context, copy: Copy) -> Pages:
 async def download(
     context: Context,
     key: NodeKey,
-    ways: Ways,
+    behaviour: ServiceBehaviour,
     progress: Progress | None = None,
     on_begin: OnBegin | None = None,
     on_answer: OnAnswer | None = None,
@@ -74,18 +74,18 @@ async def download(
     interrupted. Raises ListingError, StanzaError, Timeout or Disconnected."""
     pages = pages or Pages(BatchSizes(context.settings.page_size), Spool(context.database.folder))
     # By ids only where their order is known, from other nodes of the service.
-    can_list_ids = ways.disco_order in (Way.NODE_ORDER, Way.REVERSED)
-    by_ids = pages.portions.by_ids and can_list_ids and ways.paging is not Way.HONOURED and not pages.number
+    can_list_ids = behaviour.disco_order in (Behaviour.NODE_ORDER, Behaviour.REVERSED)
+    by_ids = pages.portions.by_ids and can_list_ids and behaviour.paging is not Behaviour.HONOURED and not pages.number
     try:
         if not by_ids:
-            return await _by_pages(context, key, ways, progress, on_begin, on_answer, pages)
+            return await _by_pages(context, key, behaviour, progress, on_begin, on_answer, pages)
     except Timeout:
         if pages.number or not can_list_ids:
             raise
     if on_begin is not None:
         on_begin()
     try:
-        return await _by_ids(context, key, ways, progress, pages)
+        return await _by_ids(context, key, behaviour, progress, pages)
     except ListingError:
         pages.portions.by_ids = False  # the whole may do
         raise
@@ -94,7 +94,7 @@ async def download(
 async def _by_pages(
     context: Context,
     key: NodeKey,
-    ways: Ways,
+    behaviour: ServiceBehaviour,
     progress: Progress | None,
     on_begin: OnBegin | None,
     on_answer: OnAnswer | None,
@@ -102,29 +102,29 @@ async def _by_pages(
 ) -> Listed:
     items = pages.items
     if pages.count is None:
-        iq = await _request_page(context, key, ways, pages, on_begin, on_answer)
-        pages.own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
+        iq = await _request_page(context, key, behaviour, pages, on_begin, on_answer)
+        pages.own_from = Behaviour.SHOWN if iq.get("from") else Behaviour.LEFT_OUT
         rsm = answers.read_set(iq)
         if rsm is None and answers.count_items(iq) > pages.asked:
-            ways = ways.learn(paging=Way.IGNORED)
+            behaviour = behaviour.learn(paging=Behaviour.IGNORED)
         if rsm is None:
             check_count(context, answers.count_items(iq))  # all of the node
         await _take_page(context, iq, pages)
         if rsm is None:
             _report(progress, items, len(items))
-            return Listed(_checked(items), False, ways, pages.own_from)
+            return Listed(_checked(items), False, behaviour, pages.own_from)
         if rsm.count is None:
             raise NotListable("the service sends pages, and does not say of how many items (XEP-0059, 2.6)")
         check_count(context, rsm.count)
         _check_page(items)
         pages.add(len(items), rsm)
         pages.count = rsm.count
-    ways = ways.learn(paging=Way.HONOURED)
+    behaviour = behaviour.learn(paging=Behaviour.HONOURED)
     while len(items) < pages.count:
         _report(progress, items, pages.count)
         if pages.last is None:
             raise ListingError(f"the listing ended after {len(items)} of {pages.count} items")
-        iq = await _request_page(context, key, ways, pages)
+        iq = await _request_page(context, key, behaviour, pages)
         rsm, before = answers.read_set(iq), len(items)
         if rsm is None or rsm.count != pages.count:
             raise ListingError("the number of items changed while they were listed")
@@ -134,13 +134,13 @@ async def _by_pages(
     if len(items) > pages.count:
         raise ListingError(f"the service listed {len(items)} items and counts {pages.count}")
     _report(progress, items, pages.count)
-    return Listed(_checked(items), pages.number > 1, ways, pages.own_from)
+    return Listed(_checked(items), pages.number > 1, behaviour, pages.own_from)
 
 
 async def _request_page(
     context: Context,
     key: NodeKey,
-    ways: Ways,
+    behaviour: ServiceBehaviour,
     pages: Pages,
     on_begin: OnBegin | None = None,
     on_answer: OnAnswer | None = None,
@@ -156,21 +156,23 @@ async def _request_page(
             return await request_items(context, key, rsm=rsm, on_answer=on_answer)
         except Timeout:
             pages.waited += clock() - asked_at
-            if ways.paging is Way.IGNORED or not portion.lost(pages.asked):
+            if behaviour.paging is Behaviour.IGNORED or not portion.lost(pages.asked):
                 raise
 
 
-async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress | None, pages: Pages) -> Listed:
+async def _by_ids(
+    context: Context, key: NodeKey, behaviour: ServiceBehaviour, progress: Progress | None, pages: Pages
+) -> Listed:
     ids, by_disco = await list_ids(context, key, ())
     if not by_disco:
         raise ListingError("the whole node does not arrive, and disco#items of it is refused")
     check_count(context, len(ids))
     if len(set(ids)) < len(ids):
         raise NotListable("the service named an item id twice")
-    if ways.disco_order is Way.REVERSED:
+    if behaviour.disco_order is Behaviour.REVERSED:
         ids.reverse()
     found = Spool(context.database.folder)  # by pages, some may have come
-    own_from = Way.UNKNOWN
+    own_from = Behaviour.UNKNOWN
     portion, clock = pages.portions.ids, asyncio.get_running_loop().time
     while wanted := ids[len(found) : len(found) + portion.size]:
         asked_at = clock()
@@ -185,7 +187,7 @@ async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress
             if error.condition not in MISSING:
                 raise
             raise ListingError("an item went while the node was listed") from error  # the node is there
-        own_from = Way.SHOWN if iq.get("from") else Way.LEFT_OUT
+        own_from = Behaviour.SHOWN if iq.get("from") else Behaviour.LEFT_OUT
         items, before = {item.id: item for item in (await read_answer(context, iq)).items}, found.bytes
         if items.keys() != set(wanted):
             raise ListingError("the service did not give the items that it was asked for, and lists")
@@ -196,7 +198,7 @@ async def _by_ids(context: Context, key: NodeKey, ways: Ways, progress: Progress
         if progress is not None:
             progress(len(found), len(ids))
     pages.portions.listed_by_ids(found.bytes)
-    return Listed(_checked(found), True, ways, own_from)
+    return Listed(_checked(found), True, behaviour, own_from)
 
 
 async def _take_page(context: Context, iq: Element, pages: Pages) -> None:

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from newsstand.errors import DatabaseError, ListingError, StanzaError
 from newsstand.model import SeenItem, StorableItem, SyncState
 from newsstand.rules.batch_sizes import ID_BATCH
-from newsstand.rules.behaviour import Way
+from newsstand.rules.behaviour import Behaviour
 from newsstand.rules.doubts import NOT_TOLD, RELIST, Chores, Doubts
 from newsstand.rules.reconcile import Applied, Place, Put, Remove, Step, is_much_shorter, plan_listing, plan_stock
 from newsstand.rules.refusals import MISSING
@@ -32,7 +32,7 @@ SUSPECTS = 100
 """Items that are fetched by id when stock is taken; where more came, the listing brings them as fast."""
 
 WATCHED = 100
-"""Items of a node above which its order is not kept where the service's ways are known, though perhaps wrongly."""
+"""Items of a node above which its order is not kept where the service's behaviour is known, though perhaps wrongly."""
 
 Apply = Callable[[Copy, Sequence[Step]], Awaitable[Applied]]
 
@@ -116,7 +116,7 @@ class PartialSync:
         where a listing takes many. What came or was moved is fetched, as far as that is little. Contents that were
         overwritten in place are not found so: the copy stays stale until it is listed."""
         copy.session.take_stock()
-        ways = copy.behaviour.ways
+        behaviour = copy.learnt.behaviour
         held = await self._context.database.scan(items.held_ids, copy.record.id)
         try:
             listed = await listing.disco_ids(self._context, copy.key)
@@ -125,10 +125,10 @@ class PartialSync:
         except (StanzaError, ListingError) as error:
             log.info("the ids of %r could not be listed: %s", copy.key.node, error)
             return  # what that means, the listing shows
-        if ways.disco_order is Way.REVERSED:
+        if behaviour.disco_order is Behaviour.REVERSED:
             listed.reverse()
-        in_order = ways.disco_order in (Way.NODE_ORDER, Way.REVERSED)
-        stock = plan_stock(held, listed, moves_last=in_order and ways.overwritten is Way.LAST)
+        in_order = behaviour.disco_order in (Behaviour.NODE_ORDER, Behaviour.REVERSED)
+        stock = plan_stock(held, listed, moves_last=in_order and behaviour.overwritten is Behaviour.LAST)
         if not (stock.gone or stock.suspects) or len(stock.suspects) > SUSPECTS:
             return
         found = await self._fetch(copy, stock.suspects)
@@ -150,7 +150,7 @@ class PartialSync:
 
     async def _fetch(self, copy: Copy, item_ids: Sequence[str]) -> list[SeenItem]:
         """Those of the items that are there, in the order of `item_ids`."""
-        skips = copy.session.skips_missing and copy.behaviour.ways.missing_id is Way.SKIPPED
+        skips = copy.session.skips_missing and copy.learnt.behaviour.missing_id is Behaviour.SKIPPED
         # One by one else: some services refuse a whole request for one missing id.
         size = ID_BATCH if skips else 1
         found: dict[str, SeenItem] = {}
@@ -250,18 +250,20 @@ class PartialSync:
         return item.quarantine is not None or stored == [item.xml]
 
     def _is_order_known(self, copy: Copy, *, by_disco: bool) -> bool:
-        """Whether the copy's order, after a check of its ids, is sure to be the service's: it was compared, or no way
-        that may be learnt wrongly had a part in it."""
-        ways = copy.behaviour.ways
-        compared = by_disco and ways.disco_order in (Way.NODE_ORDER, Way.REVERSED)
-        return ways.new in (Way.LAST, Way.FIRST) and (compared or ways.overwritten is Way.UNKNOWN)
+        """Whether the copy's order, after a check of its ids, is sure to be the service's: it was compared, or no
+        behaviour that may be learnt wrongly had a part in it."""
+        behaviour = copy.learnt.behaviour
+        compared = by_disco and behaviour.disco_order in (Behaviour.NODE_ORDER, Behaviour.REVERSED)
+        return behaviour.new in (Behaviour.LAST, Behaviour.FIRST) and (
+            compared or behaviour.overwritten is Behaviour.UNKNOWN
+        )
 
     def _is_in_order(self, copy: Copy, ids: Sequence[str], listed: Sequence[str]) -> bool:
-        """Whether disco#items names the ids as the copy orders them, as far as the service's way with it is known."""
-        match copy.behaviour.ways.disco_order:
-            case Way.NODE_ORDER:
+        """Whether disco#items names the ids as the copy orders them, as far as that behaviour is known."""
+        match copy.learnt.behaviour.disco_order:
+            case Behaviour.NODE_ORDER:
                 return list(listed) == list(ids)
-            case Way.REVERSED:
+            case Behaviour.REVERSED:
                 return list(listed) == list(reversed(ids))
             case _:
                 return True
@@ -275,10 +277,10 @@ def _is_idle(copy: Copy) -> bool:
 def remember_order(context: Context, copy: Copy, ids: list[str], items: Sequence[StorableItem] | None = None) -> None:
     """Keep the order of a listing, where the next one can teach something by it. `items`: those listed, where they
     were."""
-    ways = copy.behaviour.ways
-    unknown = Way.UNKNOWN in (ways.new, ways.overwritten)
+    behaviour = copy.learnt.behaviour
+    unknown = Behaviour.UNKNOWN in (behaviour.new, behaviour.overwritten)
     # What looks like a move may have been none; what stays, stayed.
-    doubtful = ways.overwritten in (Way.LAST, Way.FIRST) and len(ids) <= WATCHED
+    doubtful = behaviour.overwritten in (Behaviour.LAST, Behaviour.FIRST) and len(ids) <= WATCHED
     if unknown or doubtful:
         copy.order.remember(ids, items)
     else:

@@ -1,8 +1,8 @@
-"""Learns a service's ways by small requests about a node that has just been listed.
+"""Learns a service's behaviour by small requests about a node that has just been listed.
 
-Each is made only while its way is unknown. What they show counts only if nothing happened to the node meanwhile: if
-nothing was told, and if, looked at once more, it is in the order that was listed. One that changed untold would teach
-what is not so, and the service's copies would be wrong by it from then on.
+A request is made only while the behaviour that it shows is unknown. What it shows counts only if the node did not
+change meanwhile: no notification came, and the node, listed again, is in the same order. A node that changed without a
+notification would teach something wrong, and the service's copies would be wrong from then on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from newsstand.errors import StanzaError
 from newsstand.model import ItemsRequest, RsmQuery, SyncState
-from newsstand.rules.behaviour import Way, Ways, learn_from_answer
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour, learn_from_answer
 from newsstand.rules.doubts import RELIST
 from newsstand.rules.refusals import MISSING
 from newsstand.state import doubts
@@ -26,7 +26,7 @@ async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
     same. Raises as `listing.download`."""
     if copy.inbox or copy.record.state is not SyncState.LIVE or not ids or copy.record.quarantined:
         return  # what cannot be kept is not asked for only to learn by it
-    heard, before = copy.inbox.heard, copy.behaviour.ways
+    heard, before = copy.inbox.heard, copy.learnt.behaviour
     seen = await _try_all(context, copy, ids, before)
     if seen == before or heard != copy.inbox.heard or copy.own.under_way:
         return
@@ -38,27 +38,33 @@ async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
         await context.learn(copy.key.service, before, seen)
 
 
-async def _try_all(context: Context, copy: Copy, ids: Sequence[str], ways: Ways) -> Ways:
-    if (ways.limited is Way.UNKNOWN and len(ids) > 2) or ways.limited_set is Way.UNKNOWN:
+async def _try_all(context: Context, copy: Copy, ids: Sequence[str], behaviour: ServiceBehaviour) -> ServiceBehaviour:
+    if (behaviour.limited is Behaviour.UNKNOWN and len(ids) > 2) or behaviour.limited_set is Behaviour.UNKNOWN:
         # As many as tell most: a limit that is not the number of the items shows whence an index counts.
-        ways = await _try(context, copy, ids, ways, ItemsRequest(copy.key, max_items=1 if len(ids) == 2 else 2))
-    elif ways.new is Way.UNKNOWN and len(ids) > 1:
-        ways = await _try(context, copy, ids, ways, ItemsRequest(copy.key, max_items=1))
-    if ways.missing_id is Way.UNKNOWN or (ways.several_ids is Way.UNKNOWN and len(ids) > 1):
+        behaviour = await _try(
+            context, copy, ids, behaviour, ItemsRequest(copy.key, max_items=1 if len(ids) == 2 else 2)
+        )
+    elif behaviour.new is Behaviour.UNKNOWN and len(ids) > 1:
+        behaviour = await _try(context, copy, ids, behaviour, ItemsRequest(copy.key, max_items=1))
+    if behaviour.missing_id is Behaviour.UNKNOWN or (behaviour.several_ids is Behaviour.UNKNOWN and len(ids) > 1):
         unheard = f"newsstand-no-such-item-{context.random.getrandbits(64):016x}"
         last_first = tuple(dict.fromkeys((ids[-1], unheard, ids[0])))
-        ways = await _try(context, copy, ids, ways, ItemsRequest(copy.key, item_ids=last_first))
-    if ways.repeated_id is Way.UNKNOWN and len(ids) > 1:
-        ways = await _try(context, copy, ids, ways, ItemsRequest(copy.key, item_ids=(ids[-1], ids[0], ids[-1])))
+        behaviour = await _try(context, copy, ids, behaviour, ItemsRequest(copy.key, item_ids=last_first))
+    if behaviour.repeated_id is Behaviour.UNKNOWN and len(ids) > 1:
+        behaviour = await _try(
+            context, copy, ids, behaviour, ItemsRequest(copy.key, item_ids=(ids[-1], ids[0], ids[-1]))
+        )
     whole_arrives = copy.batch_sizes is None or not copy.batch_sizes.by_ids
-    if ways.paging is Way.UNKNOWN and 1 < len(ids) <= context.settings.page_size and whole_arrives:
+    if behaviour.paging is Behaviour.UNKNOWN and 1 < len(ids) <= context.settings.page_size and whole_arrives:
         answer = answers.read_items(await listing.request_items(context, copy.key, rsm=RsmQuery(1)))
         whole = answer.rsm is None and [item.id for item in answer.items] == list(ids)
-        ways = ways.learn(paging=Way.IGNORED if whole else Way.HONOURED)
-    return ways
+        behaviour = behaviour.learn(paging=Behaviour.IGNORED if whole else Behaviour.HONOURED)
+    return behaviour
 
 
-async def _try(context: Context, copy: Copy, ids: Sequence[str], ways: Ways, request: ItemsRequest) -> Ways:
+async def _try(
+    context: Context, copy: Copy, ids: Sequence[str], behaviour: ServiceBehaviour, request: ItemsRequest
+) -> ServiceBehaviour:
     answered, rsm = None, None
     try:
         iq = await listing.request_items(context, copy.key, item_ids=request.item_ids, max_items=request.max_items)
@@ -66,20 +72,20 @@ async def _try(context: Context, copy: Copy, ids: Sequence[str], ways: Ways, req
         answered, rsm = [item.id for item in listed.items], listed.rsm
     except StanzaError as error:
         if error.condition not in MISSING:
-            return ways
-    return learn_from_answer(ways, request, ids, answered, rsm)
+            return behaviour
+    return learn_from_answer(behaviour, request, ids, answered, rsm)
 
 
-async def _is_in_order(context: Context, copy: Copy, ids: Sequence[str], ways: Ways) -> bool:
+async def _is_in_order(context: Context, copy: Copy, ids: Sequence[str], behaviour: ServiceBehaviour) -> bool:
     if len(ids) == 1:
         return True
-    order = copy.behaviour.ways.disco_order
+    order = copy.learnt.behaviour.disco_order
     listed: Sequence[str] | None = None
-    if order in (Way.NODE_ORDER, Way.REVERSED):
+    if order in (Behaviour.NODE_ORDER, Behaviour.REVERSED):
         listed = await listing.disco_ids(context, copy.key)
-        if listed is not None and order is Way.REVERSED:
+        if listed is not None and order is Behaviour.REVERSED:
             listed = listed[::-1]
     if listed is None:
         pages = listing.begin(context, copy)
-        listed = (await listing.download(context, copy.key, ways, pages=pages)).ids
+        listed = (await listing.download(context, copy.key, behaviour, pages=pages)).ids
     return list(listed) == list(ids)

@@ -32,7 +32,8 @@ class Dropping:
         await self._context.database.write(nodes.remove_idle_accounts)
 
     async def reset(self, account: str | None) -> None:
-        """Without an account: all that this stream's accounts have; without a stream, all. Ways are forgotten, too."""
+        """Drop this account's copies. Without an account: those of all accounts of this stream; without a stream, all.
+        What was learnt of services is forgotten, too."""
         keys = self._selection.judged_now() | {copy.key for copy in self._context.copies}
         keys = {key for key in keys if self._is_meant(key, account)}
         for key in keys:
@@ -52,7 +53,7 @@ class Dropping:
 
         await asyncio.gather(*map(forget, dropped))
         await self._context.database.write(nodes.remove_idle_accounts)
-        await self._context.forget_ways()
+        await self._context.forget_behaviour()
 
     def _is_meant(self, key: NodeKey, account: str | None) -> bool:
         if account is not None:

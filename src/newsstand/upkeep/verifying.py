@@ -122,7 +122,7 @@ async def _compare(context: Context, key: NodeKey, progress: Progress | None) ->
     await copy.inbox.quiet()
     heard = copy.inbox.heard
     pages = listing.begin(context, copy)
-    listed = await listing.download(context, key, context.ways(key.service), progress, pages=pages)
+    listed = await listing.download(context, key, context.behaviour(key.service), progress, pages=pages)
     await copy.inbox.quiet()
     revision, held = await _held(context, copy)
     quiet = heard == copy.inbox.heard and not _in_motion(copy)

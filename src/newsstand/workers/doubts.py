@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from newsstand.errors import ConfigurationError, DatabaseError
 from newsstand.model import SyncState
-from newsstand.rules.behaviour import Way
+from newsstand.rules.behaviour import Behaviour
 from newsstand.rules.doubts import NOT_TOLD, OWN_WRITE, refetch
 from newsstand.state import doubts as own_doubts
 from newsstand.state.context import Context
@@ -98,7 +98,7 @@ class SharedDoubts:
             return  # while we raise some ourselves, the next look tells
         raised[doubt] = None
         copy.inbox.void_answers()  # what was asked for before this moment may be older
-        stays = copy.behaviour.ways.overwritten is Way.STAYS
+        stays = copy.learnt.behaviour.overwritten is Behaviour.STAYS
         if doubt.item_id != doubt_rows.WHOLE and stays:
             own_doubts.doubt(copy, refetch(doubt.item_id))
         else:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from newsstand.model import ItemsRequest, NodeKey, Policy, SyncState
-from newsstand.rules.behaviour import Take, Way, Ways
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour, Take
 from newsstand.rules.policy import Decision, Fetch, Refuse, Serve, Situation, decide
 
 KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
@@ -15,14 +15,14 @@ ALL = ItemsRequest(KEY)
 LAST_TWO = ItemsRequest(KEY, max_items=2)
 ONE = ItemsRequest(KEY, item_ids=("a",))
 PAGE = ItemsRequest(KEY, paged=True)
-KNOWN = Ways(
-    new=Way.LAST,
-    overwritten=Way.LAST,
-    limited=Way.REVERSED,
-    limited_set=Way.LEFT_OUT,
-    several_ids=Way.REQUEST_ORDER,
-    missing_id=Way.SKIPPED,
-    paging=Way.IGNORED,
+KNOWN = ServiceBehaviour(
+    new=Behaviour.LAST,
+    overwritten=Behaviour.LAST,
+    limited=Behaviour.REVERSED,
+    limited_set=Behaviour.LEFT_OUT,
+    several_ids=Behaviour.REQUEST_ORDER,
+    missing_id=Behaviour.SKIPPED,
+    paging=Behaviour.IGNORED,
 )
 NOT_VOUCHED = Fetch(Serve(Take.ALL, stale=True))
 PARTIAL = Serve(Take.ALL, stale=True)
@@ -84,14 +84,18 @@ def test_the_copy_answers_as_the_service_would(request_: ItemsRequest, take: Tak
 def test_where_the_services_way_is_unknown_the_nearest_answers_only_if_the_service_cannot(
     request_: ItemsRequest, nearest: Take
 ) -> None:
-    assert decide(request_, situation(), Ways()) == Fetch(Serve(nearest, stale=True))
-    assert decide(request_, situation(), Ways(), Policy.ONLY_COPY) == Serve(nearest, stale=False)
+    assert decide(request_, situation(), ServiceBehaviour()) == Fetch(Serve(nearest, stale=True))
+    assert decide(request_, situation(), ServiceBehaviour(), Policy.ONLY_COPY) == Serve(nearest, stale=False)
 
 
 def test_where_no_item_is_missing_it_matters_not_what_the_service_says_of_missing_ones() -> None:
-    for missing in (Way.UNKNOWN, Way.REFUSED, Way.VARIES):
-        assert decide(ONE, situation(holds_all=True), Ways(missing_id=missing)) == Serve(Take.IDS, stale=False)
-        assert decide(ONE, situation(holds_all=False), Ways(missing_id=missing)) == Fetch(Serve(Take.IDS, stale=True))
+    for missing in (Behaviour.UNKNOWN, Behaviour.REFUSED, Behaviour.VARIES):
+        assert decide(ONE, situation(holds_all=True), ServiceBehaviour(missing_id=missing)) == Serve(
+            Take.IDS, stale=False
+        )
+        assert decide(ONE, situation(holds_all=False), ServiceBehaviour(missing_id=missing)) == Fetch(
+            Serve(Take.IDS, stale=True)
+        )
 
 
 @pytest.mark.parametrize(
@@ -130,7 +134,7 @@ def test_within_its_age_a_copy_answers_and_beyond_it_the_service(policy: Policy)
     assert decide(ALL, stale, KNOWN, Policy.ONLY_COPY, 59) == Refuse("the copy was not verified within 59 s")
 
 
-@pytest.mark.parametrize("paging", [Way.UNKNOWN, Way.HONOURED, Way.VARIES])
-def test_a_page_of_a_service_that_pages_is_never_made_up(paging: Way) -> None:
+@pytest.mark.parametrize("paging", [Behaviour.UNKNOWN, Behaviour.HONOURED, Behaviour.VARIES])
+def test_a_page_of_a_service_that_pages_is_never_made_up(paging: Behaviour) -> None:
     for connected in (True, False):
-        assert decide(PAGE, situation(connected=connected), Ways(paging=paging)) == Fetch(None)
+        assert decide(PAGE, situation(connected=connected), ServiceBehaviour(paging=paging)) == Fetch(None)

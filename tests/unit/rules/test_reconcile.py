@@ -19,7 +19,7 @@ from newsstand.model import (
     SeenItem,
     SubscriptionChanged,
 )
-from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.rules.doubts import CLEAR, Doubts
 from newsstand.rules.reconcile import (
     Applied,
@@ -34,7 +34,7 @@ from newsstand.rules.reconcile import (
     plan_news,
 )
 
-WAYS = Ways(new=Way.LAST, overwritten=Way.STAYS)
+WAYS = ServiceBehaviour(new=Behaviour.LAST, overwritten=Behaviour.STAYS)
 
 
 def seen(item_id: str, text: str = "old", publisher: str | None = None) -> SeenItem:
@@ -94,18 +94,18 @@ def test_a_listing_that_names_an_item_twice_is_refused() -> None:
 @pytest.mark.parametrize(
     ("way", "place"),
     [
-        (Way.LAST, Place.LAST),
-        (Way.FIRST, Place.FIRST),
-        (Way.STAYS, Place.KEEP),
-        (Way.UNKNOWN, Place.KEEP),
-        (Way.VARIES, Place.KEEP),
+        (Behaviour.LAST, Place.LAST),
+        (Behaviour.FIRST, Place.FIRST),
+        (Behaviour.STAYS, Place.KEEP),
+        (Behaviour.UNKNOWN, Place.KEEP),
+        (Behaviour.VARIES, Place.KEEP),
     ],
 )
-def test_a_published_item_goes_where_its_service_puts_it(way: Way, place: Place) -> None:
-    plan = plan_news([Published((seen("a"),))], Ways(overwritten=way), False)
+def test_a_published_item_goes_where_its_service_puts_it(way: Behaviour, place: Place) -> None:
+    plan = plan_news([Published((seen("a"),))], ServiceBehaviour(overwritten=way), False)
     assert plan.steps == (Put(seen("a"), Place.KEEP, place),)
-    if way is not Way.STAYS:
-        plan = plan_news([Published((seen("a"),))], Ways(new=way), False)
+    if way is not Behaviour.STAYS:
+        plan = plan_news([Published((seen("a"),))], ServiceBehaviour(new=way), False)
         assert plan.steps == (Put(seen("a"), place, Place.KEEP),)
 
 
@@ -180,43 +180,61 @@ def test_a_publisher_is_stored_as_the_service_would_list_it() -> None:
 
 # Doubts ----------------------------------------------------------------------------------------------------
 
-KNOWN = Ways(new=Way.LAST, overwritten=Way.LAST)
+KNOWN = ServiceBehaviour(new=Behaviour.LAST, overwritten=Behaviour.LAST)
 
 
 @pytest.mark.parametrize(
-    ("applied", "ways", "doubts"),
+    ("applied", "behaviour", "doubts"),
     [
         (Applied(1, 3), KNOWN, Doubts()),
         (Applied(1, 3, inserted=("a",), grew=True), KNOWN, Doubts(check_ids=True)),
-        (Applied(1, 3, inserted=("a",), grew=True), Ways(overwritten=Way.LAST), Doubts(relist=True, check_ids=True)),
-        (Applied(1, 3, inserted=("a",), grew=True), Ways(new=Way.VARIES), Doubts(relist=True, check_ids=True)),
-        (Applied(1, 3, removed=("a",), grew=True), KNOWN, Doubts(check_ids=True)),
-        (Applied(1, 1, inserted=("a",), grew=True), Ways(), Doubts(check_ids=True)),
-        (Applied(1, 3, overwritten=("a",)), KNOWN, Doubts()),
-        (Applied(1, 3, overwritten=("a",)), Ways(overwritten=Way.STAYS), Doubts()),
-        (Applied(1, 3, overwritten=("a",), kept_in_place=True), Ways(new=Way.LAST), Doubts(relist=True)),
-        (Applied(1, 3, overwritten=("a",), kept_in_place=True), Ways(overwritten=Way.VARIES), Doubts(relist=True)),
         (
-            Applied(1, 3, inserted=("a",), grew=True, kept_in_place=True),
-            Ways(new=Way.LAST),
+            Applied(1, 3, inserted=("a",), grew=True),
+            ServiceBehaviour(overwritten=Behaviour.LAST),
             Doubts(relist=True, check_ids=True),
         ),
-        (Applied(1, 1, overwritten=("a",)), Ways(), Doubts()),
-        (Applied(1, 3, removed=("a",)), Ways(), Doubts()),
+        (
+            Applied(1, 3, inserted=("a",), grew=True),
+            ServiceBehaviour(new=Behaviour.VARIES),
+            Doubts(relist=True, check_ids=True),
+        ),
+        (Applied(1, 3, removed=("a",), grew=True), KNOWN, Doubts(check_ids=True)),
+        (Applied(1, 1, inserted=("a",), grew=True), ServiceBehaviour(), Doubts(check_ids=True)),
+        (Applied(1, 3, overwritten=("a",)), KNOWN, Doubts()),
+        (Applied(1, 3, overwritten=("a",)), ServiceBehaviour(overwritten=Behaviour.STAYS), Doubts()),
+        (
+            Applied(1, 3, overwritten=("a",), kept_in_place=True),
+            ServiceBehaviour(new=Behaviour.LAST),
+            Doubts(relist=True),
+        ),
+        (
+            Applied(1, 3, overwritten=("a",), kept_in_place=True),
+            ServiceBehaviour(overwritten=Behaviour.VARIES),
+            Doubts(relist=True),
+        ),
+        (
+            Applied(1, 3, inserted=("a",), grew=True, kept_in_place=True),
+            ServiceBehaviour(new=Behaviour.LAST),
+            Doubts(relist=True, check_ids=True),
+        ),
+        (Applied(1, 1, overwritten=("a",)), ServiceBehaviour(), Doubts()),
+        (Applied(1, 3, removed=("a",)), ServiceBehaviour(), Doubts()),
         (Applied(1, 3, missed=("x",)), KNOWN, Doubts(relist=True)),
     ],
 )
-def test_what_was_applied_leaves_the_doubts_that_it_must(applied: Applied, ways: Ways, doubts: Doubts) -> None:
-    assert doubts_after(applied, ways) == doubts
+def test_what_was_applied_leaves_the_doubts_that_it_must(
+    applied: Applied, behaviour: ServiceBehaviour, doubts: Doubts
+) -> None:
+    assert doubts_after(applied, behaviour) == doubts
     assert doubts.is_any is (doubts.relist or doubts.check_ids)
 
 
 def test_an_item_that_may_have_been_evicted_meanwhile_may_have_a_new_one_s_place() -> None:
-    ways = Ways(new=Way.LAST, overwritten=Way.STAYS)
-    assert doubts_after(Applied(1, 3, overwritten=("a",)), ways) == Doubts()
-    assert doubts_after(Applied(1, 3, overwritten=("a",)), ways, unchecked=True) == Doubts(relist=True)
+    behaviour = ServiceBehaviour(new=Behaviour.LAST, overwritten=Behaviour.STAYS)
+    assert doubts_after(Applied(1, 3, overwritten=("a",)), behaviour) == Doubts()
+    assert doubts_after(Applied(1, 3, overwritten=("a",)), behaviour, unchecked=True) == Doubts(relist=True)
     assert doubts_after(Applied(1, 3, overwritten=("a",)), KNOWN, unchecked=True) == Doubts()
-    assert doubts_after(Applied(1, 3, overwritten=("a",), grew=True), ways).relist
+    assert doubts_after(Applied(1, 3, overwritten=("a",), grew=True), behaviour).relist
 
 
 def test_a_retract_that_comes_twice_raises_no_doubt() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from newsstand.model import NodeKey, NodeRecord, Notification, Published, Purged, Rsm, SeenItem, SyncState, Verdict
 from newsstand.rules.batch_sizes import BatchSizes
-from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.rules.doubts import RELIST, Chores, Doubts
 from newsstand.state import doubts, resets
 from newsstand.state.copies import Copy
@@ -34,7 +34,7 @@ IDENTITY = {"__weakref__", "behaviour", "changed", "key"}
 
 async def used(*, ours: bool) -> Copy:
     """A copy each of whose parts is another than a new copy's."""
-    copy = Copy(RECORD, behaviour=ServiceState(Ways(new=Way.LAST)))
+    copy = Copy(RECORD, learnt=ServiceState(ServiceBehaviour(new=Behaviour.LAST)))
     copy.batch_sizes = BatchSizes(50)
     copy.dropped = copy.left = True
     copy.saves = 1

@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[3] / "src" / "newsstand"
 RESETS = "state/resets.py"
 WRITERS = {
     "batch_sizes": {"state/copies.py"},
-    "behaviour": {"state/copies.py"},
+    "learnt": {"state/copies.py"},
     "changed": {"state/copies.py"},
     "checked": {"state/copies.py"},
     "chores": {"state/copies.py", "state/doubts.py", RESETS},

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from sqlalchemy import Connection, CursorResult, Row, bindparam, delete, insert, or_, select, update
 
 from newsstand.model import Counts, NodeKey, NodeRecord, Subscription, SyncState, Verdict, digest
-from newsstand.rules.behaviour import Way, Ways
+from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.storage.mapping import Account, ItemChange, PubsubItem, PubsubNode, Service, table
 from newsstand.storage.statements.keys import check_text, chunks, node_key
 
@@ -195,21 +195,21 @@ def erase_items(conn: Connection, node_id: int) -> None:
     conn.execute(update(_node).where(_node.c.id == node_id).values(anew))
 
 
-def load_ways(conn: Connection) -> dict[str, Ways]:
+def load_behaviour(conn: Connection) -> dict[str, ServiceBehaviour]:
     """What was learnt of each service."""
-    names = {field.name for field in dataclasses.fields(Ways)}
-    known = {way.value for way in Way}
+    names = {field.name for field in dataclasses.fields(ServiceBehaviour)}
+    known = {value.value for value in Behaviour}
     return {
-        row.jid: Ways(**{k: Way(v) for k, v in row.ways.items() if k in names and v in known})
+        row.jid: ServiceBehaviour(**{k: Behaviour(v) for k, v in row.ways.items() if k in names and v in known})
         for row in conn.execute(select(_service))
     }
 
 
-def save_ways(conn: Connection, jid: str, ways: Ways, now: int) -> None:
-    values = {"ways": dataclasses.asdict(ways), "learnt": now}
+def save_behaviour(conn: Connection, jid: str, behaviour: ServiceBehaviour, now: int) -> None:
+    values = {"ways": dataclasses.asdict(behaviour), "learnt": now}
     if not conn.execute(update(_service).where(_service.c.jid == jid).values(values)).rowcount:
         conn.execute(insert(_service).values(jid=jid, **values))
 
 
-def remove_ways(conn: Connection) -> None:
+def remove_behaviour(conn: Connection) -> None:
     conn.execute(delete(_service))

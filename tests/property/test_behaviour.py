@@ -11,35 +11,45 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newsstand.model import ItemsRequest, News, NodeKey, Published, Purged, Retracted, Rsm, SeenItem
-from newsstand.rules.behaviour import Take, Way, Ways, foresee, learn_from_answer, learn_from_disco, place
+from newsstand.rules.behaviour import (
+    Behaviour,
+    ServiceBehaviour,
+    Take,
+    foresee,
+    learn_from_answer,
+    learn_from_disco,
+    place,
+)
 from newsstand.rules.evidence import said_by_order
 
 KEY = NodeKey("romeo@montague.example", "pubsub.montague.example", "news")
 IDS = "abcdefg"
 
 
-def learn_from_order(ways: Ways, before: Sequence[str], news: Sequence[News], after: Sequence[str]) -> Ways:
+def learn_from_order(
+    behaviour: ServiceBehaviour, before: Sequence[str], news: Sequence[News], after: Sequence[str]
+) -> ServiceBehaviour:
     """Were a single order believed."""
-    return dataclasses.replace(ways, **said_by_order(ways, before, news, after))
+    return dataclasses.replace(behaviour, **said_by_order(behaviour, before, news, after))
 
 
 @dataclass
 class Service:
-    """A node on a service of these ways, which are all known. Past `most` items it drops the oldest, and tells
+    """A node on a service whose behaviour is all known. Past `most` items it drops the oldest, and tells
     nobody."""
 
-    ways: Ways
+    behaviour: ServiceBehaviour
     most: int
     order: list[str] = field(default_factory=list)
 
     def publish(self, item_id: str) -> None:
-        way = self.ways.overwritten if item_id in self.order else self.ways.new
-        if way is not Way.STAYS:
+        way = self.behaviour.overwritten if item_id in self.order else self.behaviour.new
+        if way is not Behaviour.STAYS:
             if item_id in self.order:
                 self.order.remove(item_id)
-            self.order.insert(0 if way is Way.FIRST else len(self.order), item_id)
+            self.order.insert(0 if way is Behaviour.FIRST else len(self.order), item_id)
         if len(self.order) > self.most:
-            del self.order[0 if self.ways.new is Way.LAST else -1]
+            del self.order[0 if self.behaviour.new is Behaviour.LAST else -1]
 
     def hear(self, news: News) -> None:
         match news:
@@ -53,28 +63,32 @@ class Service:
 
     def rsm_of(self, request: ItemsRequest) -> Rsm | None:
         """The `<set/>` that it would send along."""
-        if request.max_items is None or self.ways.limited_set is Way.LEFT_OUT:
+        if request.max_items is None or self.behaviour.limited_set is Behaviour.LEFT_OUT:
             return None
         if not self.order:
             return Rsm(count=0)
         count = len(self.order)
-        index = 0 if self.ways.limited_set is Way.INDEX_ZERO else count - request.max_items
+        index = 0 if self.behaviour.limited_set is Behaviour.INDEX_ZERO else count - request.max_items
         return Rsm("a cursor", "another", count, index)
 
     def answer(self, request: ItemsRequest) -> list[str] | None:
         """The ids that it would send, None for item-not-found."""
         if request.item_ids:
             there = [id_ for id_ in request.item_ids if id_ in self.order]
-            if len(there) < len(request.item_ids) and self.ways.missing_id is Way.REFUSED:
+            if len(there) < len(request.item_ids) and self.behaviour.missing_id is Behaviour.REFUSED:
                 return None
-            if self.ways.repeated_id is Way.ONCE:
+            if self.behaviour.repeated_id is Behaviour.ONCE:
                 there = list(dict.fromkeys(there))
-            by_node = self.ways.several_ids is Way.NODE_ORDER
+            by_node = self.behaviour.several_ids is Behaviour.NODE_ORDER
             return sorted(there, key=self.order.index) if by_node else there
         if request.max_items is None:
             return list(self.order)
-        newest = self.order[-request.max_items :] if self.ways.new is Way.LAST else self.order[: request.max_items]
-        return newest[::-1] if self.ways.limited is Way.REVERSED else newest
+        newest = (
+            self.order[-request.max_items :]
+            if self.behaviour.new is Behaviour.LAST
+            else self.order[: request.max_items]
+        )
+        return newest[::-1] if self.behaviour.limited is Behaviour.REVERSED else newest
 
 
 def taken(take: Take, request: ItemsRequest, order: list[str]) -> list[str]:
@@ -100,15 +114,15 @@ def taken(take: Take, request: ItemsRequest, order: list[str]) -> list[str]:
 
 
 kinds = st.builds(
-    Ways,
-    new=st.sampled_from([Way.LAST, Way.FIRST]),
-    overwritten=st.sampled_from([Way.LAST, Way.FIRST, Way.STAYS]),
-    limited=st.sampled_from([Way.NODE_ORDER, Way.REVERSED]),
-    limited_set=st.sampled_from([Way.LEFT_OUT, Way.INDEX_ZERO, Way.INDEX_FROM_END]),
-    several_ids=st.sampled_from([Way.REQUEST_ORDER, Way.NODE_ORDER]),
-    missing_id=st.sampled_from([Way.SKIPPED, Way.REFUSED]),
-    repeated_id=st.sampled_from([Way.ONCE, Way.EACH_TIME]),
-    disco_order=st.sampled_from([Way.NODE_ORDER, Way.REVERSED]),
+    ServiceBehaviour,
+    new=st.sampled_from([Behaviour.LAST, Behaviour.FIRST]),
+    overwritten=st.sampled_from([Behaviour.LAST, Behaviour.FIRST, Behaviour.STAYS]),
+    limited=st.sampled_from([Behaviour.NODE_ORDER, Behaviour.REVERSED]),
+    limited_set=st.sampled_from([Behaviour.LEFT_OUT, Behaviour.INDEX_ZERO, Behaviour.INDEX_FROM_END]),
+    several_ids=st.sampled_from([Behaviour.REQUEST_ORDER, Behaviour.NODE_ORDER]),
+    missing_id=st.sampled_from([Behaviour.SKIPPED, Behaviour.REFUSED]),
+    repeated_id=st.sampled_from([Behaviour.ONCE, Behaviour.EACH_TIME]),
+    disco_order=st.sampled_from([Behaviour.NODE_ORDER, Behaviour.REVERSED]),
 )
 services = st.builds(Service, kinds, st.integers(1, 8))
 ids = st.sampled_from(IDS)
@@ -135,18 +149,20 @@ requests = st.one_of(
 )
 
 
-def true_of(ways: Ways, service: Service) -> bool:
+def true_of(behaviour: ServiceBehaviour, service: Service) -> bool:
     """Whether all that is known of the service is so."""
     return all(
-        getattr(ways, field.name) in (Way.UNKNOWN, getattr(service.ways, field.name))
-        for field in dataclasses.fields(Ways)
+        getattr(behaviour, field.name) in (Behaviour.UNKNOWN, getattr(service.behaviour, field.name))
+        for field in dataclasses.fields(ServiceBehaviour)
     )
 
 
-def partly(data: st.DataObject, ways: Ways) -> Ways:
+def partly(data: st.DataObject, behaviour: ServiceBehaviour) -> ServiceBehaviour:
     """Some of it known, some not yet."""
-    unknown = {field.name: Way.UNKNOWN for field in dataclasses.fields(Ways) if data.draw(st.booleans())}
-    return dataclasses.replace(ways, **unknown)
+    unknown = {
+        field.name: Behaviour.UNKNOWN for field in dataclasses.fields(ServiceBehaviour) if data.draw(st.booleans())
+    }
+    return dataclasses.replace(behaviour, **unknown)
 
 
 @settings(max_examples=300)
@@ -155,22 +171,22 @@ def test_what_is_foreseen_is_what_the_service_answers(
     service: Service, events: Sequence[list[News] | ItemsRequest]
 ) -> None:
     """Between two listings news come; then it is asked, as often as it likes, and what it answers is learnt."""
-    ways = Ways()
+    behaviour = ServiceBehaviour()
     for event in events:
         if isinstance(event, ItemsRequest):
-            take = foresee(ways, event, len(service.order), knows_cursors=True)
+            take = foresee(behaviour, event, len(service.order), knows_cursors=True)
             answered = service.answer(event)
             if take is not None:
                 assert taken(take, event, service.order) == answered
-            ways = learn_from_answer(ways, event, service.order, answered, service.rsm_of(event))
+            behaviour = learn_from_answer(behaviour, event, service.order, answered, service.rsm_of(event))
         else:
             before = list(service.order)
             for news in event:
                 service.hear(news)
-            ways = learn_from_order(ways, before, event, service.order)
-            disco = service.order[::-1] if service.ways.disco_order is Way.REVERSED else service.order
-            ways = learn_from_disco(ways, service.order, disco)
-        assert true_of(ways, service)
+            behaviour = learn_from_order(behaviour, before, event, service.order)
+            disco = service.order[::-1] if service.behaviour.disco_order is Behaviour.REVERSED else service.order
+            behaviour = learn_from_disco(behaviour, service.order, disco)
+        assert true_of(behaviour, service)
 
 
 @settings(max_examples=300)
@@ -181,7 +197,7 @@ def test_no_order_teaches_anything_wrong_even_where_items_were_evicted(
     for news in earlier:
         service.hear(news)
     before = list(service.order)
-    known = partly(data, service.ways)
+    known = partly(data, service.behaviour)
     for news in history:
         service.hear(news)
     learnt = learn_from_order(known, before, history, service.order)
@@ -194,7 +210,7 @@ def test_no_answer_teaches_anything_wrong(
 ) -> None:
     for news in history:
         service.hear(news)
-    known = partly(data, service.ways)
+    known = partly(data, service.behaviour)
     answered, rsm = service.answer(request), service.rsm_of(request)
     assert true_of(learn_from_answer(known, request, service.order, answered, rsm), service)
 
@@ -206,16 +222,16 @@ def test_a_few_probes_are_enough_to_know_a_service(service: Service, history: li
     for news in [*history, *(published(id_) for id_ in "abc")]:
         service.hear(news)
     order = service.order
-    ways = Ways()
+    behaviour = ServiceBehaviour()
     for probe in (ItemsRequest(KEY, max_items=2), ItemsRequest(KEY, (order[-1], "unheard-of", order[0]))):
-        ways = learn_from_answer(ways, probe, order, service.answer(probe), service.rsm_of(probe))
-    assert ways.limited is service.ways.limited
-    assert ways.limited_set is service.ways.limited_set
-    assert ways.new is service.ways.new
-    assert ways.missing_id is service.ways.missing_id
-    if service.ways.missing_id is Way.SKIPPED:
-        assert ways.several_ids is service.ways.several_ids
-    assert foresee(ways, ItemsRequest(KEY, max_items=2), len(order), knows_cursors=True) is not None
+        behaviour = learn_from_answer(behaviour, probe, order, service.answer(probe), service.rsm_of(probe))
+    assert behaviour.limited is service.behaviour.limited
+    assert behaviour.limited_set is service.behaviour.limited_set
+    assert behaviour.new is service.behaviour.new
+    assert behaviour.missing_id is service.behaviour.missing_id
+    if service.behaviour.missing_id is Behaviour.SKIPPED:
+        assert behaviour.several_ids is service.behaviour.several_ids
+    assert foresee(behaviour, ItemsRequest(KEY, max_items=2), len(order), knows_cursors=True) is not None
 
 
 @given(services, histories)
@@ -225,7 +241,7 @@ def test_an_item_is_placed_as_the_service_places_it(service: Service, history: l
     for news in history:
         if isinstance(news, Published):
             for item in news.items:
-                assert place(order, item.id, service.ways)
+                assert place(order, item.id, service.behaviour)
         elif isinstance(news, Retracted):
             order = [id_ for id_ in order if id_ not in news.item_ids]
         else:
@@ -236,17 +252,17 @@ def test_an_item_is_placed_as_the_service_places_it(service: Service, history: l
 
 @given(kinds, kinds, st.integers(2, 6), st.data())
 def test_what_varies_is_never_foreseen_nor_learnt_again(
-    one: Ways, other: Ways, limit: int, data: st.DataObject
+    one: ServiceBehaviour, other: ServiceBehaviour, limit: int, data: st.DataObject
 ) -> None:
-    def seen(ways: Ways) -> dict[str, Way]:
-        return {field.name: getattr(ways, field.name) for field in dataclasses.fields(Ways)}
+    def seen(behaviour: ServiceBehaviour) -> dict[str, Behaviour]:
+        return {field.name: getattr(behaviour, field.name) for field in dataclasses.fields(ServiceBehaviour)}
 
-    ways = one.learn(**seen(other))
-    for name, way in seen(ways).items():
+    behaviour = one.learn(**seen(other))
+    for name, way in seen(behaviour).items():
         same = getattr(one, name) is getattr(other, name)
-        assert way is (getattr(one, name) if same else Way.VARIES)
-    again = ways.learn(**seen(data.draw(kinds)))
-    varying = [name for name, way in seen(ways).items() if way is Way.VARIES]
-    assert all(getattr(again, name) is Way.VARIES for name in varying)
+        assert way is (getattr(one, name) if same else Behaviour.VARIES)
+    again = behaviour.learn(**seen(data.draw(kinds)))
+    varying = [name for name, way in seen(behaviour).items() if way is Behaviour.VARIES]
+    assert all(getattr(again, name) is Behaviour.VARIES for name in varying)
     if {"new", "limited"} & set(varying):
-        assert foresee(ways, ItemsRequest(KEY, max_items=limit), 7) is None
+        assert foresee(behaviour, ItemsRequest(KEY, max_items=limit), 7) is None
