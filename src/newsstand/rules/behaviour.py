@@ -231,10 +231,12 @@ def _learn_by_repeated(
 
 def learn_from_disco(behaviour: ServiceBehaviour, ids: Sequence[str], listed: Sequence[str]) -> ServiceBehaviour:
     """What disco#items of a node teaches, of which a listing holds `ids` in order."""
-    if len(ids) < 3 or set(ids) != set(listed):
+    if len(ids) < 3 or not listed:
         return behaviour
     if list(ids) == list(listed):
         return behaviour.learn(disco_order=Behaviour.NODE_ORDER)
+    if set(ids) != set(listed):
+        return behaviour
     return behaviour.learn(disco_order=Behaviour.REVERSED if list(ids) == list(reversed(listed)) else Behaviour.VARIES)
 
 

@@ -129,7 +129,7 @@ class FullSync:
         later = copy.inbox[came_before:]
         undisturbed = all(_contained(listed.items, shows, told, behaviour) for told in copy.inbox)
         may_differ = _ids_of(later if undisturbed else list(copy.inbox))
-        same = set(ids) ^ set(listed.ids) <= may_differ
+        same = ids == listed.ids or set(ids) ^ set(listed.ids) <= may_differ
         last = copy.pace.disturbed + 1 >= ATTEMPTS
         if (
             copy.doubts.relist
@@ -163,8 +163,10 @@ class FullSync:
     async def _lacks_much(self, copy: Copy, listed: listing.Listed) -> bool:
         """Whether so much of the copy is missing in a listing by several answers, which agree with each other, that it
         must not be taken out on their word alone."""
-        there = set(listed.ids)
         held = await self._context.database.scan(items.held_ids, copy.record.id)
+        if not held:
+            return False
+        there = set(listed.ids)
         return is_much_shorter(len(held), sum(id_ not in there for id_ in held))
 
     def _learnt(
