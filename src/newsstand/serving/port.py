@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element
 
 from newsstand.errors import NewsstandError, StanzaError
 from newsstand.model import ItemsRequest, WriteRequest
+from newsstand.serving.own_writes import Write
 from newsstand.serving.steps import Ask, End, Rows, Served, Step, Wait
-from newsstand.serving.writes import Write
 
 Spelt = Sequence[str | None]
 """How the program spells the JIDs of the service and of the account in a request; None where it names none."""
