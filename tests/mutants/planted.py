@@ -167,7 +167,7 @@ MUTANTS = [
         "own-write-not-awaited",
         "an acknowledged write is in the next read, told or not",
         "serving/own_writes.py",
-        "                doubts.doubt(copy, RELIST)  # nobody tells us where it went\n",
+        "                doubts.doubt(copy, RELIST)  # no notification says where it went\n",
         "                pass\n",
     ),
     Mutant(

@@ -24,8 +24,8 @@ TIMEOUT = 30.0
 
 
 def database_url(args: Any, *, make_folder: bool = False) -> str:
-    """As the help says. With `make_folder`, the folder of the usual place is made, for this user only. Raises
-    ConfigurationError for an argument with a password."""
+    """The database that a command means, as the help says. With `make_folder`, the folder of the usual place is made,
+    for this user only. Raises ConfigurationError for an argument with a password."""
     if args.database:
         return named_url(args.database)
     return default_database(make_folder=make_folder)

@@ -44,7 +44,7 @@ class SeenItem:
 
     @property
     def payload_digest(self) -> bytes:
-        """Of what it says, whatever its id and publisher."""
+        """The digest of what it says, whatever its id and publisher."""
         return digest(self.xml.partition(">")[2])
 
     @property

@@ -111,7 +111,7 @@ def _why_not(situation: Situation, max_age: float | None) -> str:
     if max_age is not None:
         return f"the copy was not verified within {max_age:g} s"
     if not situation.connected:
-        return "nobody is told what happens to the node"
+        return "no worker is notified of what happens to the node"
     if situation.state is not SyncState.LIVE:
         return f"the copy is {situation.state.value}"
     return "something of the copy is in doubt"

@@ -47,10 +47,10 @@ _UNKNOWN_BEHAVIOUR = ServiceBehaviour()
 
 
 class _Looked(NamedTuple):
-    """How another worker's copy stands in the database."""
+    """What the database says of a copy that another worker owns."""
 
     contents: dict[str, bytes]
-    """Of the items of which something was received that is not in the copy yet: their digests."""
+    """The digests of the items of which something was received that is not in the copy yet."""
     standing: Standing | None
 
 
@@ -71,8 +71,8 @@ class Driver:
     # What is called from outside -----------------------------------------------------------------------------------
 
     def read(self, request: ItemsRequest, allowed: float, spelt: Sequence[str | None] = ()) -> Step | None:
-        """As `begin`, for an adapter's stream, which has so many seconds; None where the account is not the stream's.
-        `spelt`: how the program spells the service and the account."""
+        """Begins a read as `begin` does, for an adapter's stream, which has so many seconds. None where the account
+        is not the stream's. `spelt`: how the program spells the service and the account."""
         account, context = request.key.account, self._context
         if account != context.account and not context.speaks_for(account):
             return None
@@ -82,8 +82,8 @@ class Driver:
         return self.begin(Read(request, self._loop.time() + min(allowed, context.settings.patience)))
 
     def begin(self, read: Read) -> Step:
-        """As far as the read goes at once. So it never ends in `Rows` where the database answers at once and they are
-        few: what goes to the service is sent in the program's call, in the order of the calls."""
+        """Takes the read as far as it goes at once. So it never ends in `Rows` where the database answers at once and
+        they are few: what goes to the service is sent in the program's call, in the order of the calls."""
         step = self._begin(read)
         while isinstance(step, Rows) and not step.in_thread and self._instant is not None:
             step = self._rows_now(step)
@@ -115,8 +115,8 @@ class Driver:
         return step
 
     def find_change(self, served: Served) -> Step | None:
-        """What is to be done instead of handing this answer over, once that has taken a while: the node may have been
-        closed to the account meanwhile. None: nothing else."""
+        """What is to be done where this answer may not be handed over, once that has taken a while: the node may have
+        been closed to the account meanwhile. None: nothing else."""
         if not served.copy.is_closed():
             return None
         return self._ask(served.read, "the node was closed meanwhile")
@@ -210,8 +210,8 @@ class Driver:
         return self._context.online and self._context.speaks_for(key.account)
 
     def _hears(self, copy: Copy) -> bool:
-        """Whether somebody is told what happens to this node. As `Leading.hears`: of a copy of ours, what that looks at
-        ends the lease at once when it ends (tests/contract/test_reading.py)."""
+        """Whether a worker is notified of what happens to this node. As `Leading.hears`: of a copy of ours, what that
+        looks at ends the lease at once when it ends (tests/contract/test_reading.py)."""
         return lease_clock() < self._leading.valid_until if copy.lease.ours else self._leading.hears(copy)
 
     def _behaviour(self, copy: Copy) -> ServiceBehaviour:
@@ -303,7 +303,7 @@ class Driver:
         return self._ask(step.read, "the copy cannot be read", fallback=step.fallback)
 
     def _after_look(self, step: Rows, looked: _Looked, asked: dict[str, Any] | None = None) -> Step:
-        """It is known how another worker's copy stands."""
+        """What follows once it is known how another worker's copy stands."""
         copy = step.copy
         copy.elsewhere.found(dict(copy.elsewhere.awaited) if asked is None else asked, looked.contents)
         self._leading.holding.refresh(copy, looked.standing, step.asked)

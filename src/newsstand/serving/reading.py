@@ -19,7 +19,7 @@ from newsstand.xmpp.weight import is_heavy
 
 
 class Reading:
-    """The reads of one replica that come by its verb."""
+    """The reads of one replica that its program makes with `get_items`."""
 
     def __init__(self, context: Context, driver: Driver, asking: Asking, items: Items) -> None:
         self._context = context
@@ -30,7 +30,7 @@ class Reading:
     async def get_items(
         self, request: ItemsRequest, policy: Policy | None, max_age: float | None, rsm: RsmQuery | None
     ) -> Answer:
-        """As `Replica.get_items`, and raises what that does."""
+        """Does what `Replica.get_items` promises, and raises what that does."""
         until = asyncio.get_running_loop().time() + self._context.settings.patience
         step = self._driver.begin(Read(request, until, Form.ITEMS, policy, max_age))
         if isinstance(step, Rows | Wait):
