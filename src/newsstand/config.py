@@ -141,21 +141,26 @@ class Settings:
         for field in dataclasses.fields(cls):
             variable = f"NEWSSTAND_{field.name.upper()}"
             if field.name not in named and (said := os.environ.get(variable)):
-                named[field.name] = _read(variable, said, field)
+                named[field.name] = read_setting(field.name, said, f"${variable}")
         return cls.of(named)
 
 
-def _read(variable: str, said: str, field: dataclasses.Field[Any]) -> Any:
-    if field.name == "policy":
+def read_setting(name: str, said: str, where: str) -> Any:
+    """The value of a setting, from the text that stands in a file or in the environment. A text of what is no setting
+    is returned as it is. Raises ConfigurationError, which says `where` it stands."""
+    if name == "policy":
         pairs = [pair.partition("=") for pair in said.split(",")]
         if not all(equals for _, equals, _ in pairs):
-            raise ConfigurationError(f"${variable} is {said!r}: write it as avatar=serve-stale,*=ask-when-stale")
+            raise ConfigurationError(f"{where} is {said!r}: write it as avatar=serve-stale,*=ask-when-stale")
         return {name.strip(): policy.strip() for name, _, policy in pairs}
+    default = next((field.default for field in dataclasses.fields(Settings) if field.name == name), said)
+    if default is said:
+        return said
     try:
-        return int(said) if isinstance(field.default, int) else float(said)
+        return int(said) if isinstance(default, int) else float(said)
     except ValueError:
-        kind = "whole number" if isinstance(field.default, int) else "number"
-        raise ConfigurationError(f"${variable} is {said!r}: it must be a {kind}") from None
+        kind = "whole number" if isinstance(default, int) else "number"
+        raise ConfigurationError(f"{where} is {said!r}: it must be a {kind}") from None
 
 
 def _policies(given: Any) -> dict[str, Policy]:
