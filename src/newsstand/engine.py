@@ -119,7 +119,7 @@ class Engine:
 
     def acquired(self, copy: Copy) -> None:
         """We follow this node from now on; if the analysers still want it."""
-        resets.begin_anew(copy, owners.UNHEARD)
+        resets.begin_anew(copy, owners.NOT_NOTIFIED)
         self.parsing.want(copy)
         if self.only_when_asked or self.selection.is_settled(copy):
             self.synchroniser.want(copy)

@@ -89,7 +89,7 @@ async def run_out(program: Program) -> None:
     hang(program)
     lead_of(program).valid_until = 0.0
     gone = (lead_of(program).worker, JULIET, this_process())
-    await database_of(program).write(owners.beat, *gone, hears=True, shares=True, lease=-1)
+    await database_of(program).write(owners.renew_lease, *gone, notified=True, shares=True, lease=-1)
 
 
 async def until(holds: Callable[[], bool], program: Program) -> None:

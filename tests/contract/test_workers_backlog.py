@@ -54,7 +54,7 @@ async def test_the_lease_is_put_off_while_what_a_beat_led_to_waits_to_be_stored(
             await hold.wait()
             return True
 
-        await database.write(owners.age, lead.worker, "by some accident", None)
+        await database.write(owners.mark_stale, lead.worker, "by some accident", None)
         monkeypatch.setattr(Storing, "save", saving)
         lead.holding.ready = ready
         first = asyncio.ensure_future(lead._beat())
@@ -83,7 +83,7 @@ async def test_what_nobody_follows_any_more_is_taken_over_while_what_is_given_up
         write = database.write
 
         async def writing(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            if statement is owners.give_up:
+            if statement is owners.release:
                 held.set()
                 await hold.wait()
             return await write(statement, *args, **kwargs)
@@ -108,11 +108,11 @@ async def test_nobody_follows_a_node_before_it_has_said_that_it_is_at_work(worke
         await first.follow()
     async with workers.database() as database:
         gate = Gate(database)
-        strangers: list[owners.Held] = []
+        strangers: list[owners.LeaseRow] = []
 
         def look_at_leaders(conn: Connection) -> None:
             there = {row.id for row in owners.workers(conn)}
-            strangers.extend(held for held in owners.held_by_all(conn) if held.leader not in {None, *there})
+            strangers.extend(held for held in owners.all_leases(conn) if held.leader not in {None, *there})
 
         holding = hold_up(database, gate)
         await gate.reached.wait()

@@ -286,7 +286,7 @@ async def test_a_replica_that_is_still_opening_can_be_asked(workers: Workers, mo
         hold, scan = Hold(), database.scan
 
         async def scanning(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            if statement is polls.look:
+            if statement is polls.poll:
                 await hold.wait()
             return await scan(statement, *args, **kwargs)
 
@@ -496,7 +496,7 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
     await leave_to_parse(workers)
     hold = hold_parsing(monkeypatch)
     workers.service.hold("items")
-    loop, take, write = asyncio.get_running_loop(), owners.take, Storing.write
+    loop, take, write = asyncio.get_running_loop(), owners.acquire, Storing.write
     async with workers.database() as database:
         gate, led = Gate(database), []
 
@@ -511,7 +511,7 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
                 gate.open()  # this comes behind the taking, and builds on what was so before it
             return await write(self, copy, statement, *args)
 
-        monkeypatch.setattr(owners, "take", taking)
+        monkeypatch.setattr(owners, "acquire", taking)
         monkeypatch.setattr(Storing, "write", writing)
         async with at_work(database, workers.service) as only:
             await until(lambda: leads(only), only)
@@ -598,7 +598,7 @@ async def test_what_could_not_be_given_up_is_served_right_by_those_who_believe_t
         write = database.write
 
         async def writing(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            if statement is owners.give_up:
+            if statement is owners.release:
                 raise DatabaseError("locked")
             return await write(statement, *args, **kwargs)
 
@@ -636,7 +636,7 @@ async def test_rows_of_workers_that_ended_without_a_word_go_when_their_time_is_o
         await first.follow()
         database = database_of(first)
         gone = ("f" * 32, JULIET, this_process())
-        await database.write(owners.beat, *gone, hears=True, shares=True, lease=-1)
+        await database.write(owners.renew_lease, *gone, notified=True, shares=True, lease=-1)
         assert len(await database.read(owners.workers)) == 2
         await lead_of(first)._beat()
         assert [row.id for row in await database.read(owners.workers)] == [lead_of(first).worker]
@@ -664,7 +664,7 @@ async def test_a_beat_while_a_listing_is_stored_does_not_make_it_stale_to_others
 
 async def test_what_others_take_for_stale_and_is_not_they_are_told_again(workers: Workers) -> None:
     async with workers.pair() as (first, second):
-        await database_of(first).write(owners.age, lead_of(first).worker, "by some accident", None)
+        await database_of(first).write(owners.mark_stale, lead_of(first).worker, "by some accident", None)
         await asks(second)
         await lead_of(first).look()
         await serves(second)

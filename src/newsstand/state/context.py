@@ -164,7 +164,7 @@ class Context:
                 log.warning("JIDs that are stored in another spelling cannot be changed: %s", error)
         self.services.load(await self.database.read(nodes.load_behaviour))
         records, held = await self.database.scan(
-            lambda conn: (list(nodes.iter_nodes(conn)), {held.node_id: held for held in owners.held_by_all(conn)})
+            lambda conn: (list(nodes.iter_nodes(conn)), {held.node_id: held for held in owners.all_leases(conn)})
         )
         best = {record.key: record for record in sorted(records, key=spelling.worth)}
         for record in best.values():

@@ -32,7 +32,7 @@ from newsstand.state.services import Services, ServiceState
 from newsstand.state.session import NodeSession
 from newsstand.state.spool import Spool
 from newsstand.state.work import Closing, Pace, Work
-from newsstand.storage.statements.owners import Held
+from newsstand.storage.statements.owners import LeaseRow
 
 _tickets = itertools.count(1)
 
@@ -235,7 +235,7 @@ class Copies:
     def by_id(self, node_id: int) -> Copy | None:
         return self._by_id.get(node_id)
 
-    def add(self, record: NodeRecord, held: Held | None = None) -> Copy:
+    def add(self, record: NodeRecord, held: LeaseRow | None = None) -> Copy:
         """The copy of this record's node, made if there was none. `held`: what the database says of its lease."""
         copy = self.by_key.get(record.key)
         if copy is None:

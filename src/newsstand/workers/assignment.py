@@ -17,8 +17,8 @@ from newsstand.state.copies import Copy, ticket
 from newsstand.state.listener import Listener
 from newsstand.storage.statements import doubt_rows, nodes, owners
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
-from newsstand.storage.statements.owners import Held
-from newsstand.storage.statements.polls import Look
+from newsstand.storage.statements.owners import LeaseRow
+from newsstand.storage.statements.polls import Poll
 from newsstand.workers.doubts import SharedDoubts
 from newsstand.workers.leases import Leases
 
@@ -58,7 +58,7 @@ class Assignment:
 
     # Our part ------------------------------------------------------------------------------------------------------
 
-    async def share(self, look: Look) -> None:
+    async def share(self, look: Poll) -> None:
         """Take our part of what nobody follows, and leave to others what is more than that, or followed by nobody.
         Raises DatabaseError."""
         if self._holding.begun and not self._sharing.locked():  # else it is being done, of what is as new, nearly
@@ -99,7 +99,7 @@ class Assignment:
         """How many workers share our accounts' nodes, we among them."""
         own = self._context.own_jid
         theirs = (row for row in self._holding.peers.alive() if canonical_bare(row.account) == own)
-        return 1 + sum(row.shares and row.hears for row in theirs)
+        return 1 + sum(row.shares and row.notified for row in theirs)
 
     def _part(self) -> int:
         return math.ceil(sum(map(self.is_ours, self._context.copies)) / self._sharers())
@@ -127,7 +127,7 @@ class Assignment:
         """Raises DatabaseError."""
         try:
             ids = [copy.record.id for copy in given]
-            await self._context.database.write(owners.give_up, self._holding.worker, ids)
+            await self._context.database.write(owners.release, self._holding.worker, ids)
         finally:
             for copy in given:
                 self._holding.released(copy)
@@ -174,8 +174,8 @@ class Assignment:
         if not ids:
             return
 
-        def run(conn: Any) -> tuple[list[Held], list[NodeRecord], list[RaisedDoubt]]:
-            taken = owners.take(conn, self._holding.worker, ids, self._holding.peers.is_alive, most)
+        def run(conn: Any) -> tuple[list[LeaseRow], list[NodeRecord], list[RaisedDoubt]]:
+            taken = owners.acquire(conn, self._holding.worker, ids, self._holding.peers.is_alive, most)
             mine = [held.node_id for held in taken]
             return taken, nodes.load(conn, mine), doubt_rows.doubts_of(conn, mine)
 

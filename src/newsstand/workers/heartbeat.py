@@ -23,8 +23,8 @@ from newsstand.state.listener import Listener
 from newsstand.state.work import Closing
 from newsstand.storage.statements import doubt_rows, nodes, owners, polls
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
-from newsstand.storage.statements.owners import Held
-from newsstand.storage.statements.polls import Look
+from newsstand.storage.statements.owners import LeaseRow
+from newsstand.storage.statements.polls import Poll
 from newsstand.workers.assignment import Assignment, quietly
 from newsstand.workers.doubts import AWAITED, SharedDoubts
 from newsstand.workers.leases import Leases
@@ -69,7 +69,7 @@ class Leading:
         self._beating = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._look_due = math.inf
-        self._looked_before: Look | None = None
+        self._looked_before: Poll | None = None
         self._looking = False
         self._look_again = False
         self._taking_in = asyncio.Lock()
@@ -84,7 +84,7 @@ class Leading:
         return self._context.settings.lease
 
     async def open(self) -> None:
-        """Look around for the first time, and again and again from now on. Raises DatabaseError."""
+        """Poll around for the first time, and again and again from now on. Raises DatabaseError."""
         try:
             await self.look()
         except BaseException:
@@ -114,11 +114,11 @@ class Leading:
         self.holding.ready = False
         self._stop("beat")
         if self.holding.begun:
-            work = quietly(lambda: self._context.database.write(owners.fall_silent, self.worker))
+            work = quietly(lambda: self._context.database.write(owners.session_lost, self.worker))
             self._context.spawn(work, "falling silent")
 
     def stop(self) -> None:
-        """Look around no more, and put nothing off."""
+        """Poll around no more, and put nothing off."""
         self._context.database.unlisten(self._hinted)
         for name in list(self._timers):
             self._stop(name)
@@ -129,7 +129,7 @@ class Leading:
         self.looked.set()
         if self.holding.begun:
             self.holding.begun = False
-            await quietly(lambda: self._context.database.write(owners.end, self.worker))
+            await quietly(lambda: self._context.database.write(owners.remove_worker, self.worker))
         here.discard(self.worker)
 
     async def _beat(self) -> None:
@@ -160,11 +160,11 @@ class Leading:
         not_live = [copy.record.id for copy in resting if copy.record.state is not SyncState.LIVE]
         doubtful = [] if fresh else [copy for copy in led if self.doubting.is_untold(copy)]
 
-        def run(conn: Any) -> tuple[Look, list[list[RaisedDoubt]]]:
-            owners.age(conn, self.worker, BEGAN if fresh else _UNTOLD, None if fresh else not_live)
+        def run(conn: Any) -> tuple[Poll, list[list[RaisedDoubt]]]:
+            owners.mark_stale(conn, self.worker, BEGAN if fresh else _UNTOLD, None if fresh else not_live)
             raised = [doubt_rows.raise_doubts(conn, copy.record.id, [doubt_rows.WHOLE]) for copy in doubtful]
-            owners.beat(conn, self.worker, own, process, hears=True, shares=self.sharing.shares, lease=lease)
-            return polls.look(conn, self.worker, before), raised
+            owners.renew_lease(conn, self.worker, own, process, notified=True, shares=self.sharing.shares, lease=lease)
+            return polls.poll(conn, self.worker, before), raised
 
         # What an earlier session left to be written comes before the word that nothing of it holds any more.
         ready, database = self.holding.ready, context.database
@@ -209,7 +209,7 @@ class Leading:
         if context.speaks_for(copy.key.account) and not context.serves(copy.key.account):
             return False  # what our own stream is told, another client of this process takes in
         row = None if copy.lease.released else self._peers.find(copy.lease.owner)
-        return row is not None and row.hears
+        return row is not None and row.notified
 
     def _at(self, name: str, seconds: float, then: Callable[[], object]) -> None:
         self._stop(name)
@@ -229,7 +229,7 @@ class Leading:
             self._look_in(HINTED)
 
     def _look_in(self, seconds: float) -> None:
-        """Look around then, if not before."""
+        """Poll around then, if not before."""
         due = asyncio.get_running_loop().time() + seconds
         if not self._context.closed and ("look" not in self._timers or due < self._look_due):
             self._look_due = due
@@ -245,7 +245,7 @@ class Leading:
         self._looking, self._look_again = True, False
         try:
             known, asked = self._known(), ticket()
-            look = await self._context.database.scan(polls.look, self.worker, self._looked_before)
+            look = await self._context.database.scan(polls.poll, self.worker, self._looked_before)
             self._take_in_leases(look, known, asked)
             await self._take_in(look, asked)
         finally:
@@ -259,7 +259,7 @@ class Leading:
     def _known(self) -> set[int]:
         return {copy.record.id for copy in self._context.copies}
 
-    def _take_in_leases(self, look: Look, known: set[int], asked: int) -> None:
+    def _take_in_leases(self, look: Poll, known: set[int], asked: int) -> None:
         """At once: what is another's is not ours, and what is gone nobody's. `known`: the nodes that we knew before."""
         copies, self._looked_before = self._context.copies, look
         self._peers.saw_all(look.workers)
@@ -275,14 +275,14 @@ class Leading:
                     self.holding.let_go(copy)
         for copy in copies:
             if not copy.lease.ours and not copy.ahead and not self.holding.has_leader(copy):
-                copy.age(owners.UNHEARD)
+                copy.age(owners.NOT_NOTIFIED)
 
-    async def _take_in(self, look: Look, asked: int) -> None:
+    async def _take_in(self, look: Poll, asked: int) -> None:
         await self.sharing.share(look)  # first: what nobody follows must not wait for news of the rest
         async with self._taking_in:
             await self._take_in_rest(look, asked)
 
-    async def _take_in_rest(self, look: Look, asked: int) -> None:
+    async def _take_in_rest(self, look: Poll, asked: int) -> None:
         copies = self._context.copies
         changed = [held for held in look.held if self._differs(held, look, asked)]
         if changed:
@@ -303,7 +303,7 @@ class Leading:
         self.looked.set()
         self.looked = asyncio.Event()
 
-    def _differs(self, held: Held, look: Look, asked: int) -> bool:
+    def _differs(self, held: LeaseRow, look: Poll, asked: int) -> bool:
         copy = self._context.copies.by_id(held.node_id)
         if copy is None:
             return held.node_id not in self._context.copies.gone
@@ -318,10 +318,10 @@ class Leading:
             return True
         return self.holding.has_leader(copy) and state != copy.record.state.value
 
-    async def _load(self, changed: Collection[Held]) -> None:
+    async def _load(self, changed: Collection[LeaseRow]) -> None:
         ids, asked = [held.node_id for held in changed], ticket()
         records, now = await self._context.database.scan(
-            lambda conn: (nodes.load(conn, ids), owners.held_by_id(conn, ids))
+            lambda conn: (nodes.load(conn, ids), owners.leases_by_id(conn, ids))
         )
         by_id, copies = {held.node_id: held for held in now}, self._context.copies
         for record in records:
@@ -337,7 +337,7 @@ class Leading:
                 continue
             self.holding.take_over(copy, record, held, asked)
 
-    def _is_taken_for_stale(self, copy: Copy, look: Look, asked: int) -> bool:
+    def _is_taken_for_stale(self, copy: Copy, look: Poll, asked: int) -> bool:
         """Whether others do not believe a copy of ours that is live: when that was stored, something was in the way."""
         if (
             not copy.lease.ours

@@ -11,7 +11,7 @@ from newsstand.state.copies import Copy, ticket
 from newsstand.state.lease import Lease
 from newsstand.state.listener import Listener
 from newsstand.storage.statements import owners
-from newsstand.storage.statements.owners import Held
+from newsstand.storage.statements.owners import LeaseRow
 from newsstand.storage.statements.polls import Standing
 from newsstand.workers.peers import Peers
 
@@ -45,20 +45,20 @@ class Leases:
         copy.elsewhere.note(doubted=standing.doubted)
         self.take_over(copy, standing.record, standing.held, asked)
 
-    def take_over(self, copy: Copy, record: NodeRecord, held: Held, asked: int) -> None:
+    def take_over(self, copy: Copy, record: NodeRecord, held: LeaseRow, asked: int) -> None:
         """What the database says of a copy that is not ours."""
         before = copy.record
         read_at = max(before.read_at or 0, record.read_at or 0) or None
         copy.take_over(dataclasses.replace(record, read_at=read_at))
         copy.lease = Lease(held.generation, held.leader, asked=asked)
         if not self.has_leader(copy):
-            copy.age(owners.UNHEARD)
+            copy.age(owners.NOT_NOTIFIED)
         if (before.revision, before.state) != (record.revision, record.state):
             copy.cursors.forget_all()
             copy.checked.forget_covered()
             copy.tell()
 
-    def hold(self, copy: Copy, held: Held) -> None:
+    def hold(self, copy: Copy, held: LeaseRow) -> None:
         """It is ours to follow from now on."""
         copy.lease = Lease(held.generation, self.worker, ours=True, asked=ticket())
         copy.elsewhere.forget()
@@ -72,7 +72,7 @@ class Leases:
         """It is given up: nobody's, also until the database says so (`released`)."""
         self.let_go(copy)
         copy.lease = dataclasses.replace(copy.lease, owner=None, released=True)
-        copy.age(owners.UNHEARD)
+        copy.age(owners.NOT_NOTIFIED)
 
     def released(self, copy: Copy) -> None:
         """The database was told that it was given up, or could not be told."""

@@ -51,7 +51,7 @@ class Storing:
         def checked(conn: Any) -> T:
             owners.check(conn, node_id, lease.generation, lease.owner)
             result = statement(conn, *args, **kwargs)
-            owners.tell(conn, node_id)
+            owners.notify(conn, node_id)
             return result
 
         try:
