@@ -13,7 +13,7 @@ from newsstand.serving.steps import Ask, Basis
 from newsstand.state.context import Context
 from newsstand.sync.selection import Selection
 from newsstand.sync.synchroniser import Synchroniser
-from newsstand.workers.heartbeat import Leading
+from newsstand.workers.ownership import Ownership
 from newsstand.xmpp import answers
 
 
@@ -23,14 +23,14 @@ class Asking:
     def __init__(
         self,
         context: Context,
-        leading: Leading,
+        ownership: Ownership,
         synchroniser: Synchroniser,
         selection: Selection,
         *,
         only_when_asked: bool,
     ) -> None:
         self._context = context
-        self._leading = leading
+        self._ownership = ownership
         self._synchroniser = synchroniser
         self._selection = selection
         self._only_when_asked = only_when_asked
@@ -39,7 +39,7 @@ class Asking:
         """Taken before the service is asked: `replied` sees by it whether the answer can be compared with the copy.
         None where there is nothing to compare it with."""
         copy = self._context.copies.find(request.key)
-        if copy is None or not self._leading.hears(copy) or not copy.lease.ours or not copy.at_rest:
+        if copy is None or not self._ownership.is_notified(copy) or not copy.lease.ours or not copy.at_rest:
             return None
         return Basis(copy.inbox.heard, copy.record.revision, copy.lease.ours)
 
@@ -69,7 +69,7 @@ class Asking:
             copy.session.note_skipped()
         if not context.serves(request.key.account):
             return
-        if copy is not None and self._leading.holding.has_leader(copy):
+        if copy is not None and self._ownership.leases.owned_by_another(copy):
             return  # what its copy holds is that worker's affair
         if copy is not None and answered is not None:
             whole = not request.item_ids and request.max_items is None and answers.read_ends(iq).rsm is None

@@ -37,13 +37,13 @@ class Writes:
         self,
         context: Context,
         storing: Storing,
-        sharing: Assignment,
+        assignment: Assignment,
         follower: Follower,
         synchroniser: Synchroniser,
     ) -> None:
         self._context = context
         self._storing = storing
-        self._sharing = sharing
+        self._assignment = assignment
         self._follower = follower
         self._synchroniser = synchroniser
 
@@ -133,5 +133,5 @@ class Writes:
         self._context.spawn(self._leave(copy), "leaving a node")
 
     async def _leave(self, copy: Copy) -> None:
-        await self._sharing.seize(copy)  # no other worker hears anything of it any more, either
+        await self._assignment.seize(copy)  # no other worker hears anything of it any more, either
         await self._storing.save(copy, state=SyncState.STALE, reason="the program unsubscribed")

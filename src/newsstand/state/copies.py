@@ -151,7 +151,7 @@ class Copy:
         arriving = self.inbox.arriving or self.own.under_way or self.doubts.own_write or self.doubtful
         return self.record.state is SyncState.LIVE and not arriving
 
-    def take_over(self, record: NodeRecord) -> None:
+    def load(self, record: NodeRecord) -> None:
         """The database remembers this of it: what another worker, or a program, stored."""
         self.record = record
 
@@ -160,9 +160,14 @@ class Copy:
         self.record = dataclasses.replace(self.record, **changes)
 
     def count(self, counts: Counts) -> None:
+        """These are the counts of its items from now on."""
         self.update(**counts._asdict())
 
-    def age(self, reason: str) -> None:
+    def contents_changed(self, revision: int, counts: Counts) -> None:
+        """Its items were changed in the database: this is its revision now, and these are the counts of its items."""
+        self.update(revision=revision, **counts._asdict())
+
+    def mark_stale(self, reason: str) -> None:
         """Nobody is told any more what happens to the node."""
         if self.record.state in (SyncState.LIVE, SyncState.SYNCING):
             self.update(state=SyncState.STALE, reason=reason)
@@ -208,7 +213,7 @@ class Copy:
         self.batch_sizes.begin()
         return Pages(self.batch_sizes, items)
 
-    def tell(self) -> None:
+    def notify_watchers(self) -> None:
         """Wake those who watch: they look by themselves what there is. After each commit."""
         self.changed.set()
         self.changed = asyncio.Event()
@@ -248,7 +253,7 @@ class Copies:
 
     def drop(self, copy: Copy) -> None:
         copy.dropped = True
-        copy.tell()
+        copy.notify_watchers()
         self.by_key.pop(copy.key, None)
         self._by_id.pop(copy.record.id, None)
         self.gone.add(copy.record.id)

@@ -26,13 +26,13 @@ def begin_session(copy: Copy, reason: str) -> None:
 
 def begin_anew(copy: Copy, reason: str) -> None:
     """A session began, or the node was acquired: nothing of the copy is believed until it is listed."""
-    copy.age(reason)
+    copy.mark_stale(reason)
     _forget_what_is_under_way(copy)
     copy.pace = Pace()
     copy.cursors.forget_all()
 
 
-def let_go(copy: Copy) -> None:
+def release(copy: Copy) -> None:
     """The node is not ours any more: who follows it brings what was heard, and looks into what is in doubt."""
     _forget_what_is_under_way(copy)
 

@@ -211,7 +211,7 @@ class FullSync:
         )
         if not copy.followed:
             await self._storing.write(copy, nodes.erase_items, copy.record.id)  # it was closed during the write
-        copy.tell()
+        copy.notify_watchers()
         if believed:
             facts = (copy.key.node, copy.key.service, applied.counts.item_count, copy.pace.took)
             log.info("node %r of %s is synchronised: %d items, for which the service took %.2f s", *facts)

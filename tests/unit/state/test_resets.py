@@ -111,7 +111,7 @@ UNDER_WAY = {"doubts", "chores", "elsewhere", "session", "listing", "order", "in
         (begin_session, True, UNDER_WAY | {"own", "pace"}),
         (begin_session, False, {"own", "session"}),
         (begin_anew, True, UNDER_WAY | {"pace"}),
-        (resets.let_go, False, UNDER_WAY),
+        (resets.release, False, UNDER_WAY),
         (close, True, UNDER_WAY | {"pace"}),
     ],
 )
