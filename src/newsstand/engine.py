@@ -7,6 +7,8 @@ import logging
 from collections.abc import Collection
 
 from newsstand import model
+from newsstand.analysis.analysers import Analysers
+from newsstand.config import Settings
 from newsstand.errors import Disconnected, LeaseLost, NewsstandError, NotFollowed
 from newsstand.model import NodeKey, NodeRecord, SyncState
 from newsstand.serving.asking import Asking
@@ -16,8 +18,9 @@ from newsstand.serving.port import Port
 from newsstand.serving.reading import Reading
 from newsstand.serving.writes import Writes
 from newsstand.state import resets
-from newsstand.state.context import Context
+from newsstand.state.context import Clock, Context, wall_clock
 from newsstand.state.copies import Copy
+from newsstand.storage.database import Database
 from newsstand.storage.statements import items, nodes, owners
 from newsstand.sync import listing, subscriptions
 from newsstand.sync.follower import Follower
@@ -30,7 +33,7 @@ from newsstand.upkeep.verifying import Verifying
 from newsstand.workers.lease_renewal import BEGAN
 from newsstand.workers.ownership import Ownership
 from newsstand.xmpp import answers, seen_items
-from newsstand.xmpp.transport import Session
+from newsstand.xmpp.transport import Session, Transport
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +41,17 @@ log = logging.getLogger(__name__)
 class Engine:
     """An open replica's parts, and what joins them. It is the `Listener` of all of them."""
 
-    def __init__(self, context: Context, *, only_when_asked: bool) -> None:
-        self.context = context
+    def __init__(
+        self,
+        database: Database,
+        transport: Transport | None,
+        analysers: Analysers,
+        settings: Settings,
+        clock: Clock = wall_clock,
+        *,
+        only_when_asked: bool,
+    ) -> None:
+        context = self.context = Context(database, transport, analysers, settings, self, clock)
         self.only_when_asked = only_when_asked
         self._kept_by_another = False
         self.ownership = Ownership(context, self, shares=not only_when_asked)
@@ -164,6 +176,10 @@ class Engine:
         self.ownership.doubts.end(copy)
         self.synchroniser.forget(copy)
         resets.release(copy)
+
+    def domain_answered(self, service: str) -> None:
+        """The PEP service of an account answered whose domain was taken to have no PEP for us."""
+        self.synchroniser.domain_answered(service)
 
     def listed(self, copy: Copy) -> None:
         """What came during its listing can be applied."""

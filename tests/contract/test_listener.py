@@ -9,12 +9,14 @@ import pytest
 
 from newsstand.engine import Engine
 from newsstand.errors import LeaseLost
-from newsstand.model import SyncState
+from newsstand.model import NodeKey, SyncState
 from newsstand.rules.doubts import RELIST
+from newsstand.state.context import DAY
 from newsstand.state.doubts import doubt
 from newsstand.state.listener import Listener
 from tests.contract._workers import Workers, ownership_of, owns, revive, run_out, until
-from tests.fakes.program import Program
+from tests.fakes.program import NODE, Program
+from tests.fakes.service import JULIET
 
 NAMES = {name for name, _ in inspect.getmembers(Listener, inspect.isfunction) if not name.startswith("_")}
 
@@ -45,7 +47,16 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
 
 
 def test_these_are_all() -> None:
-    assert {"acquired", "released", "lease_lost", "may_begin", "doubted", "still_closing", "listed"} == NAMES
+    assert {
+        "acquired",
+        "released",
+        "lease_lost",
+        "may_begin",
+        "doubted",
+        "still_closing",
+        "domain_answered",
+        "listed",
+    } == NAMES
 
 
 async def test_that_work_may_begin_what_is_acquired_and_what_is_listed(workers: Workers, told: Told) -> None:
@@ -75,6 +86,17 @@ async def test_what_another_worker_acquired(workers: Workers, told: Told) -> Non
             await ownership_of(first).storing.save(first.copy(), state=SyncState.FAILED)
         assert {"released", "lease_lost"} <= told.by(first)
         revive(first)
+
+
+async def test_a_domain_that_has_pep_for_us_after_all(workers: Workers, told: Told) -> None:
+    async with workers.another() as only:
+        context, key = only.replica._open.context, NodeKey(JULIET, "romeo@montague.example", NODE)
+        context.service_responded(key)
+        assert "domain_answered" not in told.by(only)
+        context.domains.begin_session()
+        context.domains.remember(key.service, context.clock() + DAY)
+        context.service_responded(key)
+        assert "domain_answered" in told.by(only)
 
 
 async def test_what_is_closed_while_the_database_cannot_be_told(workers: Workers, told: Told) -> None:

@@ -41,7 +41,7 @@ class Asking:
         copy = self._context.copies.find(request.key)
         if copy is None or not self._ownership.is_notified(copy) or not copy.lease.ours or not copy.at_rest:
             return None
-        return Basis(copy.inbox.heard, copy.record.revision, copy.lease.ours)
+        return Basis(copy.inbox.received, copy.record.revision, copy.lease.ours)
 
     def find_refusal(self, request: ItemsRequest) -> Refusal | None:
         """The error that stands for the service's answer at this moment."""
@@ -58,7 +58,7 @@ class Asking:
         if answers.find_objection(iq, request.key) is not None:
             return
         context.refusals.answered(request)
-        context.heard_from(request.key)
+        context.service_responded(request.key)
         answered = answers.find_items(iq)
         copy = context.copies.find(request.key)
         if copy is not None:

@@ -449,7 +449,7 @@ def _look(conn: Any, node_id: int, awaited: Sequence[str]) -> _Looked:
 
 
 def _basis(copy: Copy) -> Basis:
-    return Basis(copy.inbox.heard, copy.record.revision, copy.lease.ours)
+    return Basis(copy.inbox.received, copy.record.revision, copy.lease.ours)
 
 
 def _asks_whether_held(copy: Copy, request: ItemsRequest, behaviour: ServiceBehaviour) -> bool:

@@ -59,7 +59,7 @@ class Writes:
         if copy is None or not copy.followed:
             return None
         copy.own.begin()
-        return Write(copy, request, copy.inbox.heard, self._context.session_number)
+        return Write(copy, request, copy.inbox.received, self._context.session_number)
 
     def end(self, write: Write, outcome: Element | StanzaError | None) -> None:
         """The service acknowledged it, or refused it; None where nobody knows."""
@@ -84,7 +84,7 @@ class Writes:
             to_be_listed = copy.doubts.relist or (copy.lease.ours and copy.record.state is not SyncState.LIVE)
             if to_be_listed or copy.doubts.refetch:
                 doubts.doubt(copy, OWN_WRITE)
-        copy.own.forget_told()
+        copy.own.forget_notified()
         if copy.doubtful:
             self._synchroniser.want(copy)
 
@@ -96,7 +96,7 @@ class Writes:
             case WriteKind.PUBLISH:
                 self._published(write, answers.read_published_ids(result))
             case WriteKind.RETRACT:
-                told = {id_: copy.own.told_since(write.heard, id_) for id_ in request.item_ids}
+                told = {id_: copy.own.notified_since(write.heard, id_) for id_ in request.item_ids}
                 # Published by somebody meanwhile: before the retract, or after it?
                 uncertain = (id_ for id_, last in told.items() if last is not None and last.item is not None)
                 doubts.doubt(copy, refetch(*uncertain))
@@ -118,7 +118,7 @@ class Writes:
             doubts.doubt(copy, RELIST)
             return
         for item_id, item in zip(ids, sent, strict=True):
-            told = copy.own.told_since(write.heard, item_id)
+            told = copy.own.notified_since(write.heard, item_id)
             if told is None and not copy.lease.ours and item.id == item_id:
                 self._follower.await_item(copy, item_id, item)  # the worker that follows the node is told
             elif told is None:

@@ -80,7 +80,6 @@ class Synchroniser:
         self._woken = asyncio.Event()
         self._background_from: dict[str, float] = {}
         """When the next large node of a service may be listed, by the loop's clock."""
-        context.domain_opened = self._retrying.domain_answered
 
     def want(self, copy: Copy) -> asyncio.Task[None] | None:
         """See to it that work on this copy is under way, if there is any and the stream is up. Single flight: the
@@ -186,7 +185,7 @@ class Synchroniser:
                 await self._woken.wait()
 
     async def _work(self, copy: Copy) -> None:
-        session, turns = self._context.session_number, self._context.turns
+        session, turns = self._context.session_number, self._context.session_changes
         clock, peace = asyncio.get_running_loop().time, 0.0
         try:
             while session == self._context.session_number and self._may_work(copy):
@@ -217,7 +216,7 @@ class Synchroniser:
             raise
         finally:
             copy.work = dataclasses.replace(copy.work, task=None)
-        if turns != self._context.turns:
+        if turns != self._context.session_changes:
             self.want(copy)  # the stream came back while this task was still winding up
 
     def has_work(self, copy: Copy) -> bool:
@@ -324,6 +323,10 @@ class Synchroniser:
     def try_again(self, copy: Copy) -> None:
         """See `Retrying.try_again`."""
         self._retrying.try_again(copy)
+
+    def domain_answered(self, service: str) -> None:
+        """A domain whose PEP services refused everything does so no more."""
+        self._retrying.domain_answered(service)
 
     def hear_of_failed(self, copy: Copy, news: Sequence[News]) -> None:
         """News of a node whose copy is neither live nor being listed."""

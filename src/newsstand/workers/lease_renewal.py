@@ -128,7 +128,7 @@ class Heartbeat:
         if transport is None or not self._context.connected or not self._leases.begun:
             return
         worker = self._leases.worker
-        began, turns, fresh = lease_clock(), context.turns, self._fresh
+        began, turns, fresh = lease_clock(), context.session_changes, self._fresh
         own, process, lease = context.own_jid, this_process(), int(self._lease * 1e6)
         known, before = self._polling.known(), self._polling.last
         owned = [copy for copy in context.copies if copy.lease.ours]
@@ -153,7 +153,7 @@ class Heartbeat:
         asked = ticket()  # not before: what we wrote until then is known by now
         for copy, doubts in zip(doubtful, raised, strict=True):
             self._doubts.keep(copy, doubts)
-        if turns != context.turns:
+        if turns != context.session_changes:
             return
         self._fresh = False
         self._polling.take_in_leases(poll, known, asked)

@@ -44,7 +44,7 @@ class Ownership:
     async def open(self) -> None:
         """Poll for the first time, and again and again from now on. Raises DatabaseError."""
         try:
-            await self.polling.poll()
+            await self.polling.open()
         except BaseException:
             self.stop()
             raise

@@ -63,7 +63,6 @@ class Polling:
         self._taking_in = asyncio.Lock()
         self.polled = asyncio.Event()
         """Set after each poll; each time there is a new one."""
-        context.database.listen(self.database_notified)
 
     # When to poll --------------------------------------------------------------------------------------------------
 
@@ -113,6 +112,11 @@ class Polling:
         self.polled.set()
 
     # A poll --------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Poll for the first time, and again and again from now on. Raises DatabaseError."""
+        self._context.database.listen(self.database_notified)
+        await self.poll()
 
     async def poll(self) -> None:
         """Read what other workers did, and what they ask, and take it in. Raises DatabaseError."""
