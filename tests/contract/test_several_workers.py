@@ -205,7 +205,7 @@ async def test_a_difference_that_one_finds_is_mended_by_the_one_that_follows(wor
         await serves(first)
 
 
-async def test_changes_are_watched_from_any_worker_without_hints(
+async def test_changes_are_watched_from_any_worker_that_the_database_does_not_notify(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(polling.Polling, "database_notified", lambda self, node_id: None)
@@ -229,7 +229,7 @@ async def test_what_a_worker_that_closes_followed_another_follows(workers: Worke
         workers.service.publish(NODE, "c", "told to nobody")
         await until(lambda: owns(second), second)
         await second.serves_live()
-        assert (await standing(second)).held.leader == ownership_of(second).worker
+        assert (await standing(second)).lease.leader == ownership_of(second).worker
 
 
 async def test_what_a_worker_followed_whose_process_ended_is_nobodys_at_once(workers: Workers) -> None:

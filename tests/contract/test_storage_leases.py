@@ -20,7 +20,7 @@ SECOND = 1_000_000
 FIRST_WORKER, SECOND_WORKER, THIRD_WORKER = "a" * 32, "b" * 32, "c" * 32
 
 
-async def beat(database: Database, worker: str, *, lease: int = 60 * SECOND, notified: bool = True) -> None:
+async def renew(database: Database, worker: str, *, lease: int = 60 * SECOND, notified: bool = True) -> None:
     await database.write(
         owners.renew_lease, worker, ACCOUNT, this_process(), notified=notified, shares=True, lease=lease
     )
@@ -37,30 +37,30 @@ async def standing(database: Database, node_id: int) -> polls.Standing:
 
 
 async def test_a_worker_is_there_until_its_time_is_over(database: Database) -> None:
-    await beat(database, FIRST_WORKER)
-    await beat(database, SECOND_WORKER, lease=-SECOND, notified=False)
+    await renew(database, FIRST_WORKER)
+    await renew(database, SECOND_WORKER, lease=-SECOND, notified=False)
     found = {row.id: row for row in await database.read(owners.workers)}
     first, second = found[FIRST_WORKER], found[SECOND_WORKER]
     assert 50 * SECOND < first.left <= 60 * SECOND
     assert second.left <= -SECOND
     assert first._replace(left=0) == WorkerRow(FIRST_WORKER, ACCOUNT, this_process(), True, True, 0)
     assert not second.notified
-    await beat(database, SECOND_WORKER)
+    await renew(database, SECOND_WORKER)
     assert {row.id: row.left > 0 for row in await database.read(owners.workers)} == dict.fromkeys(found, True)
 
 
 async def test_what_nobody_follows_can_be_taken_and_each_taking_is_another_generation(
     database: Database, node: NodeRecord
 ) -> None:
-    await beat(database, FIRST_WORKER)
-    await beat(database, SECOND_WORKER)
+    await renew(database, FIRST_WORKER)
+    await renew(database, SECOND_WORKER)
     assert await take(database, FIRST_WORKER, node.id) == [LeaseRow(node.id, 1, FIRST_WORKER)]
     assert await take(database, FIRST_WORKER, node.id) == [LeaseRow(node.id, 1, FIRST_WORKER)]
     assert await take(database, SECOND_WORKER, node.id) == []
     await database.write(owners.remove_worker, FIRST_WORKER)
-    assert (await standing(database, node.id)).held == LeaseRow(node.id, 1, None)
+    assert (await standing(database, node.id)).lease == LeaseRow(node.id, 1, None)
     assert await take(database, SECOND_WORKER, node.id) == [LeaseRow(node.id, 2, SECOND_WORKER)]
-    await beat(database, SECOND_WORKER, lease=-1)
+    await renew(database, SECOND_WORKER, lease=-1)
     assert await take(database, THIRD_WORKER, node.id) == [LeaseRow(node.id, 3, THIRD_WORKER)]
 
 
@@ -68,7 +68,7 @@ async def test_no_more_is_taken_than_is_wanted(database: Database) -> None:
     ids = [(await make_node(database, name=f"node {number}")).id for number in range(5)]
     assert len(await take(database, FIRST_WORKER, *ids, most=2)) == 2
     assert len(await take(database, SECOND_WORKER, *ids, most=10)) == 5  # the first has no row: it is not at work
-    await beat(database, SECOND_WORKER)
+    await renew(database, SECOND_WORKER)
     assert await take(database, FIRST_WORKER, *ids) == []
     await database.write(owners.release, SECOND_WORKER, ids[:3])
     await database.write(owners.release, FIRST_WORKER, ids)  # not its own to give up
@@ -98,7 +98,7 @@ def _in_state(record: NodeRecord, state: SyncState) -> NodeRecord:
 
 
 async def test_seizing_asks_nobody(database: Database, node: NodeRecord) -> None:
-    await beat(database, FIRST_WORKER)
+    await renew(database, FIRST_WORKER)
     await take(database, FIRST_WORKER, node.id)
     assert await database.write(owners.seize, SECOND_WORKER, node.id) == LeaseRow(node.id, 2, SECOND_WORKER)
     assert await database.write(owners.seize, SECOND_WORKER, node.id) == LeaseRow(node.id, 2, SECOND_WORKER)
@@ -122,7 +122,7 @@ async def test_a_generation_that_is_over_is_refused(database: Database, node: No
 
 async def test_how_a_node_stands_tells_who_follows_it(database: Database, node: NodeRecord) -> None:
     assert await standing(database, node.id) == polls.Standing(node, LeaseRow(node.id, 0, None), None, doubted=False)
-    await beat(database, FIRST_WORKER)
+    await renew(database, FIRST_WORKER)
     await take(database, FIRST_WORKER, node.id)
     found = await standing(database, node.id)
     assert found.worker is not None
@@ -159,15 +159,15 @@ async def test_doubts_go_with_their_node(database: Database, node: NodeRecord) -
 
 async def test_looking_around_shows_all_nodes_and_the_doubts_of_the_own(database: Database, node: NodeRecord) -> None:
     other = await make_node(database, name="another")
-    await beat(database, FIRST_WORKER)
+    await renew(database, FIRST_WORKER)
     await take(database, FIRST_WORKER, node.id)
     await database.write(doubt_rows.raise_doubts, other.id, [WHOLE])
     mine = await database.write(doubt_rows.raise_doubts, node.id, ["a"])
-    look = await database.scan(polls.poll, FIRST_WORKER)
-    assert [row.id for row in look.workers] == [FIRST_WORKER]
-    assert sorted(look.held) == [LeaseRow(node.id, 1, FIRST_WORKER), LeaseRow(other.id, 0, None)]
-    assert look.rows[other.id] == (other.revision, other.state.value, None)
-    assert look.doubts == mine
+    poll = await database.scan(polls.poll, FIRST_WORKER)
+    assert [row.id for row in poll.workers] == [FIRST_WORKER]
+    assert sorted(poll.leases) == [LeaseRow(node.id, 1, FIRST_WORKER), LeaseRow(other.id, 0, None)]
+    assert poll.rows[other.id] == (other.revision, other.state.value, None)
+    assert poll.doubts == mine
 
 
 async def test_a_look_that_builds_on_an_earlier_one_sees_the_same(database: Database, node: NodeRecord) -> None:
@@ -179,7 +179,7 @@ async def test_a_look_that_builds_on_an_earlier_one_sees_the_same(database: Data
 
     before = await database.scan(polls.poll, FIRST_WORKER)
     for change in (
-        lambda: beat(database, FIRST_WORKER),
+        lambda: renew(database, FIRST_WORKER),
         lambda: take(database, FIRST_WORKER, node.id, other.id),
         lambda: in_states(SyncState.LIVE, SyncState.STALE),
         lambda: in_states(SyncState.STALE, SyncState.LIVE),  # they change places
@@ -195,9 +195,9 @@ async def test_a_look_that_builds_on_an_earlier_one_sees_the_same(database: Data
         await change()
         now = await database.scan(polls.poll, FIRST_WORKER)
         then = await database.scan(polls.poll, FIRST_WORKER, before)
-        assert (then.held, then.rows, then.doubts) == (now.held, now.rows, now.doubts)
+        assert (then.leases, then.rows, then.doubts) == (now.leases, now.rows, now.doubts)
         again = await database.scan(polls.poll, FIRST_WORKER, then)
-        assert again.held is then.held
+        assert again.leases is then.leases
         before = then
 
 

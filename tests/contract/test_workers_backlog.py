@@ -26,7 +26,7 @@ WORKER = table(Worker)
 
 
 async def end_of_lease(program: Program) -> int:
-    """By the database's clock, unless it is put off."""
+    """By the database's clock, unless it is renewed."""
     mine = select(WORKER.c.until).where(WORKER.c.id == ownership_of(program).worker)
     return await database_of(program).read(lambda conn: int(conn.execute(mine).scalar_one()))
 
@@ -45,7 +45,7 @@ def hold_up(database: Database, gate: Gate) -> asyncio.Task[Any]:
 async def test_the_lease_is_put_off_while_what_a_beat_led_to_waits_to_be_stored(
     workers: Workers, ready: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with workers.another(lease=100 * SECONDS) as only:  # beats come when the test says so
+    async with workers.another(lease=100 * SECONDS) as only:  # heartbeats come when the test says so
         await only.follow()
         ownership, database = ownership_of(only), database_of(only)
         hold = Hold()
@@ -119,11 +119,11 @@ async def test_nobody_follows_a_node_before_it_has_said_that_it_is_at_work(worke
         looked = queue(database, look_at_leaders)
         await asyncio.sleep(0)
         async with at_work(database, workers.service) as only:
-            await asyncio.sleep(0)  # its first beat waits
-            look = asyncio.ensure_future(ownership_of(only).polling.poll())
+            await asyncio.sleep(0)  # its first heartbeat waits
+            poll = asyncio.ensure_future(ownership_of(only).polling.poll())
             await asyncio.sleep(0.2)  # nothing tells when it has come to take the node over
             gate.open()
-            await asyncio.gather(holding, looked, look)
+            await asyncio.gather(holding, looked, poll)
             assert strangers == []
             await until(lambda: owns(only), only)
             await only.serves_live()
@@ -136,7 +136,7 @@ async def test_what_is_being_remembered_of_a_node_is_not_overtaken_by_what_takes
         await only.settled()
         assert only.copy().record.state is SyncState.GONE
         await ownership_of(only).polling.poll()
-        assert (await standing(only)).held.leader is None
+        assert (await standing(only)).lease.leader is None
         workers.service.create(NODE, "n")
         database, ownership = database_of(only), ownership_of(only)
         gates = [Gate(database), Gate(database)]
@@ -144,14 +144,14 @@ async def test_what_is_being_remembered_of_a_node_is_not_overtaken_by_what_takes
         await gates[0].reached.wait()
         await only.read()
         await until(lambda: only.copy().followed, only)  # it is judged anew, and that waits to be stored
-        look = asyncio.ensure_future(ownership.polling.poll())
+        poll = asyncio.ensure_future(ownership.polling.poll())
         await asyncio.sleep(0.2)  # nothing tells when it has come to take the node over
         gates[0].open()
         await gates[1].reached.wait()
         await asyncio.sleep(0.05)  # time enough to do what must not be done
         assert only.copy().followed
         gates[1].open()
-        await asyncio.gather(*holding, look)
+        await asyncio.gather(*holding, poll)
         await only.settled()
         await only.serves_live()
 

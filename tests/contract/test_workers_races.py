@@ -1,5 +1,5 @@
 """Several workers on one database, and what falls between two steps of one of them: a node changes hands, is refused or
-doubted while a read, a write or a look is under way, or while the database cannot be written."""
+doubted while a read, a write or a poll is under way, or while the database cannot be written."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ READ = ItemsRequest(NodeKey(JULIET, SERVICE, NODE))
 NODES = [f"node {number}" for number in range(6)]
 
 
-async def look_around(*programs: Program) -> None:
+async def poll_all(*programs: Program) -> None:
     """Each in turn, often enough for what one finds to reach the others, and for that to come back."""
     for _ in range(3):
         for program in programs:
@@ -54,8 +54,8 @@ async def look_around(*programs: Program) -> None:
             await program.settled()
 
 
-async def have_look(done: Callable[[], bool], *programs: Program) -> None:
-    """Have all of them look around until this is so."""
+async def poll_until(done: Callable[[], bool], *programs: Program) -> None:
+    """Have all of them poll until this is so."""
     async with asyncio.timeout(SECONDS):
         while not done():
             for program in programs:
@@ -64,7 +64,7 @@ async def have_look(done: Callable[[], bool], *programs: Program) -> None:
 
 @asynccontextmanager
 async def one_gives_up(workers: Workers) -> AsyncIterator[tuple[Program, Program]]:
-    """The first followed all of NODES, and gave some of them up to the second, which did not look since then."""
+    """The first followed all of NODES, and gave some of them up to the second, which did not poll since then."""
     for node in NODES:
         workers.service.create(node, "a")
     async with workers.another() as first:
@@ -98,7 +98,7 @@ async def test_an_own_write_that_is_acknowledged_while_another_lists_the_node_do
         hold.release()
         await first.settled()
         await until(lambda: not second.copy().elsewhere.awaited, second)
-        await look_around(second)
+        await poll_all(second)
         assert not second.copy().doubts.own_write
         await serves(second)
 
@@ -148,9 +148,9 @@ async def test_a_write_that_a_session_ended_on_is_looked_up_by_the_worker_that_f
         workers.service.publish(NODE, "c", "mine", told=False)
         second.stream.turn(Session.LOST, Session.FRESH)
         assert await second.served_live() is None
-        await look_around(second, first)
+        await poll_all(second, first)
         await serves(first)
-        await look_around(second)
+        await poll_all(second)
         await serves(second)
 
 
@@ -203,7 +203,7 @@ async def refused_on_a_doubt(workers: Workers) -> AsyncIterator[tuple[Program, P
         workers.service.refuse("items", "forbidden", "auth")
         doubt(second.copy(), RELIST)
         asked = asyncio.ensure_future(ownership_of(second).have_settled(second.copy()))
-        await have_look(asked.done, first, second)
+        await poll_until(asked.done, first, second)
         with pytest.raises(NewsstandError, match="forbidden"):
             await asked
         await first.settled()
@@ -218,7 +218,7 @@ async def test_what_was_refused_on_a_doubt_of_another_is_followed_again_when_it_
     async with refused_on_a_doubt(workers) as (first, second):
         await first.read()
         await first.settled()
-        await look_around(first, second)
+        await poll_all(first, second)
         await serves(first)
         await serves(second)
 
@@ -228,7 +228,7 @@ async def test_what_was_refused_on_a_doubt_of_another_can_be_synchronised_when_i
 ) -> None:
     async with refused_on_a_doubt(workers) as (first, second):
         asked = asyncio.ensure_future(first.replica.synchronise(SERVICE, NODE))
-        await have_look(asked.done, first, second)
+        await poll_until(asked.done, first, second)
         assert (await asked).state is SyncState.LIVE
 
 
@@ -244,7 +244,7 @@ async def test_a_refusal_that_an_overtaken_worker_meets_closes_the_node_for_all(
             await first.read()
         await first.settled()
         assert (await standing(first)).record.state is SyncState.GONE
-        await look_around(second, first)
+        await poll_all(second, first)
         for program in (first, second):
             with pytest.raises(StanzaError):
                 await program.read()
@@ -271,11 +271,11 @@ async def test_a_refusal_that_could_not_be_stored_is_stored_later(
             await second.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
         await second.settled()
         assert failed
-        await look_around(second, first)
+        await poll_all(second, first)
         assert (await standing(first)).record.state is SyncState.GONE
         workers.service.allow("items")
         await second.read()
-        await look_around(second, first)
+        await poll_all(second, first)
         await serves(second)
 
 
@@ -284,7 +284,7 @@ async def test_what_one_left_another_can_synchronise(workers: Workers) -> None:
         first.acknowledge(first.write("unsubscribe"))
         await first.settled()
         asked = asyncio.ensure_future(second.replica.synchronise(SERVICE, NODE))
-        await have_look(asked.done, first, second)
+        await poll_until(asked.done, first, second)
         assert (await asked).state is SyncState.LIVE
         assert (owns(first), owns(second)) == (False, True)
 
@@ -392,7 +392,7 @@ async def test_an_overtaken_worker_that_learns_of_it_serves_nothing_as_live_mean
         served: list[Any] = []
 
         async def scanning(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            # Its lease is put off by now: only what it follows is not known yet.
+            # Its lease is renewed by now: only what it owns is not known yet.
             served.append(await first.served_live())
             return await scan(statement, *args, **kwargs)
 
@@ -525,7 +525,7 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
     workers.service.hold("items")
     loop, take, write = asyncio.get_running_loop(), owners.acquire, Storing.write
     async with workers.database() as database:
-        gate, led = Gate(database), []
+        gate, owned = Gate(database), []
 
         def taking(*args: Any) -> Any:
             loop.call_soon_threadsafe(hold.release)
@@ -534,7 +534,7 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
 
         async def writing(self: Storing, copy: Any, statement: Any, *args: Any) -> Any:
             if statement is items.store_parsed:
-                led.append(copy.lease.ours)
+                owned.append(copy.lease.ours)
                 gate.open()  # this comes behind the taking, and builds on what was so before it
             return await write(self, copy, statement, *args)
 
@@ -543,7 +543,7 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
         async with at_work(database, workers.service) as only:
             await until(lambda: owns(only), only)
             await parses(only)
-            assert led[0] is False
+            assert owned[0] is False
 
 
 @pytest.mark.parametrize("analysers", [[NOTES], []])
@@ -590,7 +590,7 @@ async def test_what_another_took_over_unseen_can_be_synchronised(workers: Worker
 async def test_what_was_given_up_is_not_believed_to_be_its_own_by_who_gave_it_up(workers: Workers) -> None:
     async with one_gives_up(workers) as (first, _):
         for node in NODES:
-            held = (await standing(first, node)).held
+            held = (await standing(first, node)).lease
             assert (held.leader == ownership_of(first).worker) == owns(first, node), node
 
 
@@ -641,20 +641,20 @@ async def test_what_could_not_be_given_up_is_served_right_by_those_who_believe_t
             assert answer.stale or contents(answer) == workers.service.contents(given)
 
 
-async def test_a_beat_that_falls_due_during_the_end_leaves_no_row(workers: Workers) -> None:
+async def test_a_heartbeat_that_falls_due_during_the_end_leaves_no_row(workers: Workers) -> None:
     async with workers.another() as first:
         await first.follow()
         context, ownership = first.replica._open.context, ownership_of(first)
-        close, beats = context.close, []
+        close, heartbeats = context.close, []
 
         async def closing() -> None:
             await close()
-            beats.append(context.spawn(ownership.heartbeat.renew(), "going on"))
+            heartbeats.append(context.spawn(ownership.heartbeat.renew(), "going on"))
 
         context.close = closing  # type: ignore[method-assign]
         await first.replica.close()
-        await asyncio.gather(*beats)
-        assert beats
+        await asyncio.gather(*heartbeats)
+        assert heartbeats
         assert await context.database.read(owners.workers) == []
 
 
@@ -669,7 +669,7 @@ async def test_rows_of_workers_that_ended_without_a_word_go_when_their_time_is_o
         assert [row.id for row in await database.read(owners.workers)] == [ownership_of(first).worker]
 
 
-async def test_a_beat_while_a_listing_is_stored_does_not_make_it_stale_to_others(workers: Workers) -> None:
+async def test_a_heartbeat_while_a_listing_is_stored_does_not_make_it_stale_to_others(workers: Workers) -> None:
     async with workers.pair() as (first, second):
         hold = workers.service.hold("items")
         first.stream.turn(Session.LOST, Session.FRESH)
@@ -678,12 +678,12 @@ async def test_a_beat_while_a_listing_is_stored_does_not_make_it_stale_to_others
         gate = Gate(database)
         waiting = asyncio.ensure_future(database.write(lambda conn: gate.wait()))
         await gate.reached.wait()
-        hold.release()  # the listing waits to be stored; the beat waits behind it
+        hold.release()  # the listing waits to be stored; the heartbeat waits behind it
         await asyncio.sleep(0.05)  # nothing tells when it does
-        beat = asyncio.ensure_future(ownership_of(first).heartbeat.renew())
+        heartbeat = asyncio.ensure_future(ownership_of(first).heartbeat.renew())
         await asyncio.sleep(0)
         gate.open()
-        await asyncio.gather(waiting, beat)
+        await asyncio.gather(waiting, heartbeat)
         await first.settled()
         await serves(first)
         await serves(second)

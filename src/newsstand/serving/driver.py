@@ -386,7 +386,7 @@ class Driver:
     def _stands_so(self, copy: Copy, now: Standing | None) -> bool:
         """Whether the database says of a copy what is known of it."""
         record = copy.record
-        same = now is not None and (now.held.generation, now.held.leader) == (copy.lease.generation, copy.lease.owner)
+        same = now is not None and (now.lease.generation, now.lease.leader) == (copy.lease.generation, copy.lease.owner)
         if copy.lease.ours:
             if not same:
                 self._ownership.leases.refused(copy)

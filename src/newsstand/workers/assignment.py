@@ -64,7 +64,7 @@ class Assignment:
         DatabaseError."""
         if self._leases.begun and not self._share_lock.locked():  # else it is being done, of what is as new, nearly
             async with self._share_lock:
-                await self._share_now({held.node_id: held.leader for held in poll.held})
+                await self._share_now({lease.node_id: lease.leader for lease in poll.leases})
 
     async def _share_now(self, leaders: Mapping[int, str | None]) -> None:
         owned = [copy for copy in self._context.copies if copy.lease.ours]

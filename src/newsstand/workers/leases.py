@@ -41,10 +41,10 @@ class Leases:
         if standing is None:
             self.drop(copy)
             return
-        if standing.held.leader is not None and standing.held.leader != self.worker:
-            self.peers.saw(standing.held.leader, standing.worker)
+        if standing.lease.leader is not None and standing.lease.leader != self.worker:
+            self.peers.saw(standing.lease.leader, standing.worker)
         copy.elsewhere.note(doubted=standing.doubted)
-        self.load(copy, standing.record, standing.held, asked)
+        self.load(copy, standing.record, standing.lease, asked)
 
     def load(self, copy: Copy, record: NodeRecord, held: LeaseRow, asked: int) -> None:
         """Replace what we know of a copy that is not ours by what the database says."""

@@ -139,11 +139,11 @@ class Polling:
         """Take in at once what another worker owns, and what is gone. `known`: the nodes that we knew before."""
         copies, self.last = self._context.copies, poll
         self._peers.saw_all(poll.workers)
-        there = {held.node_id for held in poll.held}
+        there = {held.node_id for held in poll.leases}
         for node_id in known - there:
             if (copy := copies.by_id(node_id)) is not None:
                 self._leases.drop(copy)
-        for held in poll.held:
+        for held in poll.leases:
             copy = copies.by_id(held.node_id)
             if copy is not None and copy.lease.ours and asked > copy.lease.asked and not copy.is_closing:
                 lost = (held.generation, held.leader) != (copy.lease.generation, self._leases.worker)
@@ -166,7 +166,7 @@ class Polling:
 
     async def _take_in_rest(self, poll: Poll, asked: int) -> None:
         copies = self._context.copies
-        changed = [held for held in poll.held if self._differs(held, poll, asked)]
+        changed = [held for held in poll.leases if self._differs(held, poll, asked)]
         if changed:
             await self._load(changed)
             await self._assignment.share(poll)

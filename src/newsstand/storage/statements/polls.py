@@ -27,7 +27,7 @@ class Standing(NamedTuple):
     """A node that another worker may own, as it is in the database at one moment."""
 
     record: NodeRecord
-    held: LeaseRow
+    lease: LeaseRow
     worker: WorkerRow | None
     """Its owner, where that one's row is there."""
     doubted: bool
@@ -43,7 +43,7 @@ class Poll(NamedTuple):
 
     summary: Summary
     workers: list[WorkerRow]
-    held: list[LeaseRow]
+    leases: list[LeaseRow]
     """The lease of every node."""
     rows: dict[int, tuple[int, str, int | None]]
     """By node, its revision, its state, and when a program read it."""
@@ -131,14 +131,14 @@ def poll(conn: Connection, worker: str, before: Poll | None = None) -> Poll:
     them: most polls are so, and there may be many nodes."""
     summary = [tuple(row) for row in conn.execute(_SUMMARY)]
     if before is not None and summary == before.summary:
-        held, rows = before.held, before.rows
+        leases, rows = before.leases, before.rows
     else:
         nodes_now = conn.execute(_NODES).all()
-        held = [LeaseRow(row.id, row.generation, row.leader) for row in nodes_now]
+        leases = [LeaseRow(row.id, row.generation, row.leader) for row in nodes_now]
         rows = {row.id: (row.revision, row.state, row.read_at) for row in nodes_now}
     raised = (
         select(_doubt.c.node_id, _doubt.c.item_id, _doubt.c.number)
         .join(_node, _node.c.id == _doubt.c.node_id)
         .where(_node.c.leader == worker)
     )
-    return Poll(summary, workers(conn), held, rows, [RaisedDoubt(*row) for row in conn.execute(raised)])
+    return Poll(summary, workers(conn), leases, rows, [RaisedDoubt(*row) for row in conn.execute(raised)])
