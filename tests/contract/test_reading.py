@@ -283,7 +283,7 @@ async def test_a_line_says_why_each_read_was_served_or_fetched(
     revision = program.copy().record.revision
     assert said == [
         f"'blog' of {SERVICE} is read from the copy, live, at revision {revision}",
-        f"'blog' of {SERVICE} is read from the service: nobody is told what happens to the node",
+        f"'blog' of {SERVICE} is read from the service: no worker is notified of what happens to the node",
     ]
 
 

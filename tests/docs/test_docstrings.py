@@ -12,18 +12,8 @@ import newsstand
 
 SOURCES = Path(newsstand.__file__).parent
 PLACES = (
-    "analysis",
-    "demo",
-    "rules",
-    "state",
-    "storage",
-    "workers",
-    "xmpp",
-    "config.py",
-    "engine.py",
-    "errors.py",
-    "jid.py",
-    "model.py",
+    *("analysis", "demo", "model", "rules", "state", "storage", "workers", "xmpp"),
+    *("config.py", "engine.py", "errors.py", "jid.py"),
 )
 REVISIONS = SOURCES / "storage" / "migrations" / "versions"
 FEWEST = 3

@@ -91,7 +91,7 @@ def read_set(iq: Element) -> Rsm | None:
 
 
 def iter_items(iq: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Iterator[SeenItem]:
-    """The same one after the other, of a tree that nobody else needs: what was read of it is freed meanwhile."""
+    """Reads the items one after the other, of a tree that nobody else needs: what was read of it is freed meanwhile."""
     items = find_items(iq)
     children: list[Element | None] = [] if items is None else [child for child in items if child.tag == ITEM]
     if items is not None:
