@@ -7,6 +7,8 @@ import logging
 from collections.abc import Collection
 
 from newsstand import model
+from newsstand.analysis.analysers import Analysers
+from newsstand.config import Settings
 from newsstand.errors import Disconnected, LeaseLost, NewsstandError, NotFollowed
 from newsstand.model import NodeKey, NodeRecord, SyncState
 from newsstand.serving.asking import Asking
@@ -16,8 +18,9 @@ from newsstand.serving.own_writes import Writes
 from newsstand.serving.port import Port
 from newsstand.serving.reading import Reading
 from newsstand.state import resets
-from newsstand.state.context import Context
+from newsstand.state.context import Clock, Context, wall_clock
 from newsstand.state.copies import Copy
+from newsstand.storage.database import Database
 from newsstand.storage.statements import items, nodes, owners
 from newsstand.sync import listing, subscriptions
 from newsstand.sync.follower import Follower
@@ -27,9 +30,10 @@ from newsstand.sync.synchroniser import Synchroniser
 from newsstand.upkeep.dropping import Dropping
 from newsstand.upkeep.housekeeping import Housekeeping
 from newsstand.upkeep.verifying import Verifying
-from newsstand.workers.heartbeat import BEGAN, Leading
+from newsstand.workers.lease_renewal import BEGAN
+from newsstand.workers.ownership import Ownership
 from newsstand.xmpp import answers, seen_items
-from newsstand.xmpp.transport import Session
+from newsstand.xmpp.transport import Session, Transport
 
 log = logging.getLogger(__name__)
 
@@ -37,22 +41,33 @@ log = logging.getLogger(__name__)
 class Engine:
     """An open replica's parts, and what joins them. It is the `Listener` of all of them."""
 
-    def __init__(self, context: Context, *, only_when_asked: bool) -> None:
-        self.context = context
+    def __init__(
+        self,
+        database: Database,
+        transport: Transport | None,
+        analysers: Analysers,
+        settings: Settings,
+        clock: Clock = wall_clock,
+        *,
+        only_when_asked: bool,
+    ) -> None:
+        context = self.context = Context(database, transport, analysers, settings, self, clock)
         self.only_when_asked = only_when_asked
         self._kept_by_another = False
-        self.leading = Leading(context, self, shares=not only_when_asked)
-        storing = self.leading.storing
+        self.ownership = Ownership(context, self, shares=not only_when_asked)
+        storing = self.ownership.storing
         self.parsing = Parsing(context, storing)
-        self.synchroniser = Synchroniser(context, self.parsing, self.leading, self)
+        self.synchroniser = Synchroniser(context, self.parsing, self.ownership, self)
         self.follower = Follower(context, storing, self.synchroniser)
-        self.selection = Selection(context, self.leading.holding, storing, self.synchroniser)
-        self.writes = Writes(context, storing, self.leading.sharing, self.follower, self.synchroniser)
-        self.housekeeping = Housekeeping(context, self.synchroniser, self.leading.holding)
+        self.selection = Selection(context, self.ownership.leases, storing, self.synchroniser)
+        self.writes = Writes(context, storing, self.ownership.assignment, self.follower, self.synchroniser)
+        self.housekeeping = Housekeeping(context, self.synchroniser, self.ownership.leases)
         self.dropping = Dropping(context, self.selection, self.housekeeping)
         self.verifying = Verifying(context, self.synchroniser)
-        self.asking = Asking(context, self.leading, self.synchroniser, self.selection, only_when_asked=only_when_asked)
-        self.driver = Driver(context, self.leading, self.synchroniser, self.asking)
+        self.asking = Asking(
+            context, self.ownership, self.synchroniser, self.selection, only_when_asked=only_when_asked
+        )
+        self.driver = Driver(context, self.ownership, self.synchroniser, self.asking)
         self.items = Items(context, self.selection)
         self.reading = Reading(context, self.driver, self.asking, self.items)
         self.port = Port(
@@ -69,24 +84,24 @@ class Engine:
         )
 
     async def open(self) -> None:
-        """Look around, and go on with what was not parsed. Raises DatabaseError."""
-        await self.leading.open()
+        """Poll what other workers did, and go on with what was not parsed. Raises DatabaseError."""
+        await self.ownership.open()
         for node_id in await self.context.database.scan(items.nodes_to_parse):
             copy = self.context.copies.by_id(node_id)
-            if copy is not None and not self.leading.holding.has_leader(copy):
+            if copy is not None and not self.ownership.leases.owned_by_another(copy):
                 self.parsing.want(copy)
 
     async def close(self) -> None:
-        """End all work; whoever waits for something goes on, and is told."""
+        """End all work, and wake whoever waits for something."""
         for copy in self.context.copies:
             copy.inbox.empty()
         self.synchroniser.lost()
         self.housekeeping.stop()
-        self.leading.stop()
+        self.ownership.stop()
         await self.context.close()
-        await self.leading.close()
+        await self.ownership.close()
         for copy in self.context.copies:
-            copy.tell()
+            copy.notify_watchers()
 
     # Sessions
 
@@ -96,31 +111,31 @@ class Engine:
         if not context.connected:
             self.synchroniser.lost()
             self.housekeeping.stop()
-            self.leading.fall_silent()
+            self.ownership.session_lost()
             return
         if session is Session.FRESH:
             for copy in self._ours():
                 resets.begin_session(copy, BEGAN)
-        self.leading.heard_again(fresh=session is Session.FRESH)
+        self.ownership.session_began(fresh=session is Session.FRESH)
         if context.transport is not None and not context.serves(context.own_jid):
             log.warning("another client in this process keeps this account's copies: this one asks the service")
             self._kept_by_another = True
             return
         if self.only_when_asked:
-            self.leading.go_on()
+            self.ownership.begin_again()
             return
         if session is Session.FRESH:
             context.spawn(self._take_up(), "taking up the copies")
             return
-        context.spawn(self.leading.begin(), "going on")
+        context.spawn(self.ownership.begin(), "renewing the lease")
 
     def _ours(self) -> list[Copy]:
         """The copies that this stream's accounts have."""
         return [copy for copy in self.context.copies if self.context.serves(copy.key.account)]
 
     def acquired(self, copy: Copy) -> None:
-        """We follow this node from now on; if the analysers still want it."""
-        resets.begin_anew(copy, owners.UNHEARD)
+        """We own this node from now on, and follow it, if the analysers still want it."""
+        resets.begin_anew(copy, owners.NOT_NOTIFIED)
         self.parsing.want(copy)
         if self.only_when_asked or self.selection.is_settled(copy):
             self.synchroniser.want(copy)
@@ -135,8 +150,8 @@ class Engine:
         self.synchroniser.want(copy)
 
     def lease_lost(self, copy: Copy) -> None:
-        """Another worker acquired it, and we did not know."""
-        self.leading.look_soon()
+        """Another worker acquired the node, and we did not know."""
+        self.ownership.polling.poll_soon()
 
     def may_begin(self) -> None:
         """Work may begin, in this session: on what was read last first. What is not read any more is dropped before."""
@@ -149,19 +164,23 @@ class Engine:
     def doubted(self, copy: Copy) -> None:
         """Another worker doubts a copy of ours."""
         if copy.left:  # our own program does not want it; another one does
-            self.context.spawn(self.leading.sharing.release(copy), f"leaving {copy.key.node}")
+            self.context.spawn(self.ownership.assignment.release(copy), f"leaving {copy.key.node}")
         else:
             self.synchroniser.want(copy)
 
     def still_closing(self, copy: Copy) -> None:
-        """It was closed, and the database could not be told."""
+        """The copy was closed, and that could not be stored."""
         self.context.spawn(self.synchroniser.closing.settle(copy), f"closing {copy.key.node}")
 
     def released(self, copy: Copy) -> None:
-        """We do not follow it any more."""
-        self.leading.doubting.end(copy)
+        """We do not own the node any more."""
+        self.ownership.doubts.end(copy)
         self.synchroniser.forget(copy)
-        resets.let_go(copy)
+        resets.release(copy)
+
+    def domain_answered(self, service: str) -> None:
+        """The PEP service of an account answered whose domain was taken to have no PEP for us."""
+        self.synchroniser.domain_answered(service)
 
     def listed(self, copy: Copy) -> None:
         """What came during its listing can be applied."""
@@ -175,7 +194,7 @@ class Engine:
             await self.context.load()
             for copy in self._ours():
                 resets.begin_session(copy, BEGAN)
-        await self.leading.begin()
+        await self.ownership.begin()
 
     # The nodes
 
@@ -183,7 +202,7 @@ class Engine:
         found = []
         for copy in self.context.copies:
             record = copy.record
-            if record.state is SyncState.LIVE and not self.leading.hears(copy):
+            if record.state is SyncState.LIVE and not self.ownership.is_notified(copy):
                 record = dataclasses.replace(record, state=SyncState.STALE, reason="no session")
             found.append(record)
         return found
@@ -194,12 +213,12 @@ class Engine:
         there = {record.id for record in records}
         for copy in self.context.copies:
             if copy.record.id not in there:
-                self.leading.holding.drop(copy)
+                self.ownership.leases.drop(copy)
         for record in records:
             if record.id in node_ids:
                 copy = self.context.copies.by_id(record.id) or self.context.copies.add(record)
-                copy.update(revision=record.revision, **record.counts._asdict())
-                copy.tell()
+                copy.contents_changed(record.revision, record.counts)
+                copy.notify_watchers()
                 self.parsing.want(copy)
 
     # Following
@@ -212,14 +231,14 @@ class Engine:
         try:
             return await self._synchronise(key, progress)
         except LeaseLost:
-            await self.leading.look()  # what we knew of the node was old
+            await self.ownership.polling.poll()  # what we knew of the node was old
             return await self._synchronise(key, progress)
 
     async def _synchronise(self, key: NodeKey, progress: model.Progress | None) -> NodeRecord:
         copy = self.context.copies.find(key)
         known = copy is not None and copy.followed and copy.record.analyser is not None
-        led_elsewhere = copy is not None and copy.followed and self.leading.holding.has_leader(copy)
-        if copy is None or not ((self.only_when_asked and known) or led_elsewhere):
+        owned_elsewhere = copy is not None and copy.followed and self.ownership.leases.owned_by_another(copy)
+        if copy is None or not ((self.only_when_asked and known) or owned_elsewhere):
             copy = await self._judge_asked_for(key)
         subscriptions.want_again(copy)
         return await self.synchroniser.list_anew(copy, progress)

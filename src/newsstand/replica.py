@@ -34,7 +34,7 @@ from newsstand.model import (
 from newsstand.rules.comparing import Verification
 from newsstand.serving import watching
 from newsstand.serving.port import Port
-from newsstand.state.context import Clock, Context, wall_clock
+from newsstand.state.context import Clock, wall_clock
 from newsstand.storage.database import Database
 from newsstand.storage.statements import search
 from newsstand.suggesting import did_you_mean
@@ -84,9 +84,16 @@ class Replica:
             self._analysers.bring(brought.analysers, complete=brought.complete)
         self._check_policies()
         began = asyncio.get_running_loop().time()
-        context = Context(database, self._transport, self._analysers, self._settings, self._clock)
-        await context.load()
-        engine = self._engine = Engine(context, only_when_asked=self.only_when_asked)
+        engine = Engine(
+            database,
+            self._transport,
+            self._analysers,
+            self._settings,
+            self._clock,
+            only_when_asked=self.only_when_asked,
+        )
+        await engine.context.load()
+        self._engine = engine
         if self._transport is not None:
             self._listen(self._transport, engine)
         self._forget_loss = database.when_lost(lambda: self._turn_off(engine))

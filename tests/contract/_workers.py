@@ -10,7 +10,8 @@ from typing import Any
 from newsstand.model import NodeKey, Origin
 from newsstand.storage.database import Database, open_database
 from newsstand.storage.statements import owners, polls
-from newsstand.workers import heartbeat, peers
+from newsstand.workers import peers
+from newsstand.workers.ownership import Ownership
 from newsstand.workers.processes import this_process
 from tests.fakes.hold import SECONDS
 from tests.fakes.program import NODE, Program, at_work, contents
@@ -37,7 +38,7 @@ class Workers:
             await first.follow()
             async with self.another(**settings) as second:
                 await second.settled()
-                assert (leads(first), leads(second)) == (True, False)
+                assert (owns(first), owns(second)) == (True, False)
                 yield first, second
 
     @asynccontextmanager
@@ -50,9 +51,9 @@ class Workers:
             await database.close()
 
 
-def lead_of(program: Program) -> heartbeat.Leading:
-    """What a worker knows of who follows what."""
-    return program.replica._open.leading
+def ownership_of(program: Program) -> Ownership:
+    """What a worker knows of which worker owns what."""
+    return program.replica._open.ownership
 
 
 def database_of(program: Program) -> Database:
@@ -60,8 +61,8 @@ def database_of(program: Program) -> Database:
     return program.replica._open.context.database
 
 
-def leads(program: Program, node: str = NODE) -> bool:
-    """Whether it believes that it follows the node."""
+def owns(program: Program, node: str = NODE) -> bool:
+    """Whether it believes that it owns the node."""
     copy = program.replica._open.context.copies.find(NodeKey(JULIET, SERVICE, node))
     return copy is not None and copy.lease.ours
 
@@ -69,34 +70,34 @@ def leads(program: Program, node: str = NODE) -> bool:
 def die(program: Program) -> None:
     """As far as others can tell, its process ended: nothing reaches it any more, and it says nothing."""
     hang(program)
-    peers.here.discard(lead_of(program).worker)
+    peers.here.discard(ownership_of(program).worker)
 
 
 def hang(program: Program) -> None:
-    """It does nothing any more: it puts nothing off, does not look, and is told nothing."""
-    lead_of(program).stop()
+    """It does nothing any more: it does not renew its lease, does not poll, and is notified of nothing."""
+    ownership_of(program).stop()
     program.service.streams.remove(program.stream)
 
 
 def revive(program: Program) -> None:
-    """It is told again what happens, and looks where something hints at it; what it put off is not made up for."""
-    database_of(program).listen(lead_of(program)._hinted)
+    """It is notified again of what happens, and polls where the database notifies it; its lease is not renewed."""
+    database_of(program).listen(ownership_of(program).polling.database_notified)
     program.service.streams.append(program.stream)
 
 
 async def run_out(program: Program) -> None:
     """It hangs, and its lease is over: at once, not after the seconds that it was given."""
     hang(program)
-    lead_of(program).valid_until = 0.0
-    gone = (lead_of(program).worker, JULIET, this_process())
-    await database_of(program).write(owners.beat, *gone, hears=True, shares=True, lease=-1)
+    ownership_of(program).heartbeat.valid_until = 0.0
+    gone = (ownership_of(program).worker, JULIET, this_process())
+    await database_of(program).write(owners.renew_lease, *gone, notified=True, shares=True, lease=-1)
 
 
 async def until(holds: Callable[[], bool], program: Program) -> None:
-    """Have it look around until this holds."""
+    """Have it poll until this holds."""
     async with asyncio.timeout(SECONDS):
         while not holds():
-            await lead_of(program).look()
+            await ownership_of(program).polling.poll()
 
 
 async def serves(program: Program) -> None:

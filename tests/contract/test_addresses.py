@@ -91,10 +91,10 @@ async def test_the_end_of_a_subscription_counts_however_the_account_is_spelt(pro
 )
 async def test_who_only_looks_alike_changes_nothing(program: Program, sender: str, to: str) -> None:
     program.service.mischief.spell(from_=sender, to=to)
-    before = program.copy().inbox.heard
+    before = program.copy().inbox.received
     program.service.purge(NODE)
     await program.settled()
-    assert program.copy().inbox.heard == before
+    assert program.copy().inbox.received == before
     assert len(await program.served_live() or []) == 3
 
 

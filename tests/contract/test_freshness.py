@@ -228,7 +228,7 @@ async def test_a_node_that_fails_is_tried_again_later_each_time(
         expected: list[float] = []
         pauses: list[float] = []
         enough = asyncio.Event()
-        storing = program.replica._open.leading.storing
+        storing = program.replica._open.ownership.storing
         save = storing.save
 
         async def look(copy: Copy, **changes: Any) -> bool:

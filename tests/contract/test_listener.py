@@ -9,12 +9,14 @@ import pytest
 
 from newsstand.engine import Engine
 from newsstand.errors import LeaseLost
-from newsstand.model import SyncState
+from newsstand.model import NodeKey, SyncState
 from newsstand.rules.doubts import RELIST
+from newsstand.state.context import DAY
 from newsstand.state.doubts import doubt
 from newsstand.state.listener import Listener
-from tests.contract._workers import Workers, lead_of, leads, revive, run_out, until
-from tests.fakes.program import Program
+from tests.contract._workers import Workers, ownership_of, owns, revive, run_out, until
+from tests.fakes.program import NODE, Program
+from tests.fakes.service import JULIET
 
 NAMES = {name for name, _ in inspect.getmembers(Listener, inspect.isfunction) if not name.startswith("_")}
 
@@ -45,7 +47,16 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
 
 
 def test_these_are_all() -> None:
-    assert {"acquired", "released", "lease_lost", "may_begin", "doubted", "still_closing", "listed"} == NAMES
+    assert {
+        "acquired",
+        "released",
+        "lease_lost",
+        "may_begin",
+        "doubted",
+        "still_closing",
+        "domain_answered",
+        "listed",
+    } == NAMES
 
 
 async def test_that_work_may_begin_what_is_acquired_and_what_is_listed(workers: Workers, told: Told) -> None:
@@ -59,7 +70,7 @@ async def test_that_work_may_begin_what_is_acquired_and_what_is_listed(workers: 
 async def test_what_somebody_else_doubts(workers: Workers, told: Told) -> None:
     async with workers.pair() as (first, second):
         doubt(second.copy(), RELIST)
-        lead_of(second).sharing.want(second.copy())
+        ownership_of(second).assignment.want(second.copy())
         await second.settled()
         assert "doubted" not in told.by(second)
         await until(lambda: "doubted" in told.by(first), first)
@@ -68,13 +79,24 @@ async def test_what_somebody_else_doubts(workers: Workers, told: Told) -> None:
 async def test_what_another_worker_acquired(workers: Workers, told: Told) -> None:
     async with workers.pair() as (first, second):
         await run_out(first)
-        await until(lambda: leads(second), second)
+        await until(lambda: owns(second), second)
         assert "acquired" in told.by(second)
         assert "released" not in told.by(first)
         with pytest.raises(LeaseLost):
-            await lead_of(first).storing.save(first.copy(), state=SyncState.FAILED)
+            await ownership_of(first).storing.save(first.copy(), state=SyncState.FAILED)
         assert {"released", "lease_lost"} <= told.by(first)
         revive(first)
+
+
+async def test_a_domain_that_has_pep_for_us_after_all(workers: Workers, told: Told) -> None:
+    async with workers.another() as only:
+        context, key = only.replica._open.context, NodeKey(JULIET, "romeo@montague.example", NODE)
+        context.service_responded(key)
+        assert "domain_answered" not in told.by(only)
+        context.domains.begin_session()
+        context.domains.remember(key.service, context.clock() + DAY)
+        context.service_responded(key)
+        assert "domain_answered" in told.by(only)
 
 
 async def test_what_is_closed_while_the_database_cannot_be_told(workers: Workers, told: Told) -> None:
@@ -82,7 +104,7 @@ async def test_what_is_closed_while_the_database_cannot_be_told(workers: Workers
         await only.follow()
         only.replica._open.synchroniser.closing.shut(only.copy(), "the node was deleted")
         assert "still_closing" not in told.by(only)
-        await lead_of(only).look()
+        await ownership_of(only).polling.poll()
         assert "still_closing" in told.by(only)
         await only.settled()
         assert only.copy().record.state is SyncState.GONE

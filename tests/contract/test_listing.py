@@ -10,11 +10,11 @@ import pytest
 
 from newsstand.analysis.analysers import Analysers
 from newsstand.config import Settings
+from newsstand.engine import Engine
 from newsstand.errors import ListingError, NodeTooLarge, NotListable, StanzaError, Timeout
 from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, NodeKey
 from newsstand.rules.batch_sizes import LARGE, BatchSizes
 from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
-from newsstand.state.context import Context
 from newsstand.state.pages import Pages
 from newsstand.storage.database import Database
 from newsstand.sync import listing
@@ -110,7 +110,8 @@ async def list_node(
     on_begin: Callable[[], None] | None = None,
     max_items: int = 1000,
 ) -> listing.Listed:
-    context = Context(database, service, Analysers(), Settings(page_size=20, max_items=max_items))
+    settings = Settings(page_size=20, max_items=max_items)
+    context = Engine(database, service, Analysers(), settings, only_when_asked=True).context
     return await listing.download(context, KEY, behaviour, on_begin=on_begin, pages=pages)
 
 
@@ -190,7 +191,7 @@ async def test_what_arrives_of_a_node_is_remembered(database: Database) -> None:
     service, pages = PagingService(limit=12, text=LONG), Pages(BatchSizes(20))
     await list_node(database, service, ServiceBehaviour(), pages)
     service.lost.clear()
-    listed = await list_node(database, service, ServiceBehaviour(), Pages(pages.portions))
+    listed = await list_node(database, service, ServiceBehaviour(), Pages(pages.batch_sizes))
     assert (listed.ids, service.lost) == (IDS, [])
 
 
@@ -203,7 +204,7 @@ async def test_a_node_that_only_arrives_by_ids_is_listed_by_them_again(database:
     await list_node(database, service, behaviour, pages)
     tried = service.refused
     assert tried
-    assert (await list_node(database, service, behaviour, Pages(pages.portions))).ids == IDS
+    assert (await list_node(database, service, behaviour, Pages(pages.batch_sizes))).ids == IDS
     assert service.refused == tried
 
 
@@ -225,16 +226,16 @@ async def test_ids_that_are_named_twice_are_not_believed(database: Database) -> 
 
 async def test_an_item_that_went_while_the_ids_were_asked_for_is_not_the_node_that_went(database: Database) -> None:
     service, pages = PagingService(whole=False, gone=IDS[30]), Pages(BatchSizes(20))
-    pages.portions.by_ids = True
+    pages.batch_sizes.by_ids = True
     with pytest.raises(ListingError, match="went"):
         await list_node(database, service, ServiceBehaviour(disco_order=Behaviour.REVERSED), pages)
-    assert not pages.portions.by_ids, "the whole may do"
+    assert not pages.batch_sizes.by_ids, "the whole may do"
 
 
 async def test_a_service_that_is_known_to_have_pages_is_asked_for_pages(database: Database) -> None:
     """Once the ids did where it gave nothing; but it had only been away."""
     service, pages = PagingService(text=LONG), Pages(BatchSizes(20))
-    pages.portions.by_ids = True
+    pages.batch_sizes.by_ids = True
     listed = await list_node(
         database, service, ServiceBehaviour(disco_order=Behaviour.REVERSED, paging=Behaviour.HONOURED), pages
     )

@@ -28,7 +28,7 @@ from newsstand.workers.processes import this_process
 from tests.contract import _parsing_program
 from tests.contract._parsing_program import DEADLY
 from tests.contract._storage import apply, ids_found, make_node, put, row, rows
-from tests.contract._workers import Workers, leads
+from tests.contract._workers import Workers, owns
 from tests.fakes.hold import SECONDS, Hold
 from tests.fakes.program import NODE
 from tests.fakes.service import NOTE
@@ -215,7 +215,7 @@ async def test_a_worker_that_takes_a_node_over_does_not_freeze_on_what_the_one_b
         await leave_note(database, node, this_process(), "a")
         workers.service.publish(NODE, "b", "new")
         await program.settled()
-        assert leads(program)
+        assert owns(program)
         assert await errors(database, node) == {"a": PUT_ASIDE, "b": None}
 
 

@@ -283,7 +283,7 @@ async def test_a_line_says_why_each_read_was_served_or_fetched(
     revision = program.copy().record.revision
     assert said == [
         f"'blog' of {SERVICE} is read from the copy, live, at revision {revision}",
-        f"'blog' of {SERVICE} is read from the service: nobody is told what happens to the node",
+        f"'blog' of {SERVICE} is read from the service: no worker is notified of what happens to the node",
     ]
 
 
@@ -294,11 +294,11 @@ async def test_a_line_says_why_each_read_was_served_or_fetched(
 async def test_where_nobody_tells_a_worker_anything_its_lease_vouches_for_nothing(
     program: Program, session: Session
 ) -> None:
-    leading = program.replica._open.leading
-    assert lease_clock() < leading.valid_until
+    ownership = program.replica._open.ownership
+    assert lease_clock() < ownership.heartbeat.valid_until
     program.stream.turn(session)
-    assert leading.valid_until < lease_clock()
-    assert not leading.hears(program.copy())
+    assert ownership.heartbeat.valid_until < lease_clock()
+    assert not ownership.is_notified(program.copy())
 
 
 async def test_a_client_that_does_not_keep_its_accounts_copies_vouches_for_none(
@@ -306,8 +306,8 @@ async def test_a_client_that_does_not_keep_its_accounts_copies_vouches_for_none(
 ) -> None:
     async with at_work(database, program.service) as second:
         await second.settled()
-        leading = second.replica._open.leading
-        await leading.begin()
+        ownership = second.replica._open.ownership
+        await ownership.begin()
         await second.settled()
-        assert leading.valid_until < lease_clock()
+        assert ownership.heartbeat.valid_until < lease_clock()
         await program.serves_live()

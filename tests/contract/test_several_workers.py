@@ -12,7 +12,7 @@ from newsstand.errors import LeaseLost, StanzaError
 from newsstand.model import Origin, Policy, SyncState
 from newsstand.rules.reconcile import Remove
 from newsstand.storage.statements import items
-from newsstand.workers import heartbeat
+from newsstand.workers import polling
 from newsstand.xmpp.transport import Session
 from tests.contract._workers import (
     Workers,
@@ -20,8 +20,8 @@ from tests.contract._workers import (
     database_of,
     die,
     hang,
-    lead_of,
-    leads,
+    ownership_of,
+    owns,
     revive,
     run_out,
     serves,
@@ -74,7 +74,7 @@ async def test_evicted_items_are_not_served_by_others_while_they_are_looked_up(w
 async def test_what_the_one_that_follows_did_not_hear_is_handed_to_it(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "AWAITED", 0.0)
+    monkeypatch.setattr(polling, "AWAITED", 0.0)
     async with workers.pair() as (first, second):
         workers.service.streams.remove(first.stream)
         workers.service.publish(NODE, "a", "told to the second alone")
@@ -83,7 +83,7 @@ async def test_what_the_one_that_follows_did_not_hear_is_handed_to_it(
         await until(lambda: not second.copy().elsewhere.awaited, second)
         await asks(second)
         await second.settled()
-        await lead_of(first).look()
+        await ownership_of(first).polling.poll()
         await first.settled()
         await serves(first)
         await serves(second)
@@ -93,7 +93,7 @@ async def test_what_the_one_that_follows_did_not_hear_is_handed_to_it(
 async def test_an_own_write_is_in_the_next_read_of_whoever_wrote_it(
     workers: Workers, told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "AWAITED", SECONDS if told else 0.0)
+    monkeypatch.setattr(polling, "AWAITED", SECONDS if told else 0.0)
     async with workers.pair() as (first, second):
         workers.service.streams.remove(second.stream)
         write = second.write("publish", item=("c", "mine"))
@@ -105,7 +105,7 @@ async def test_an_own_write_is_in_the_next_read_of_whoever_wrote_it(
         await until(lambda: not second.copy().elsewhere.awaited, second)
         assert ("c", "mine") in contents(await second.read())
         await second.settled()
-        await lead_of(first).look()
+        await ownership_of(first).polling.poll()
         await first.settled()
         await serves(second)
 
@@ -118,7 +118,7 @@ async def test_nobody_serves_while_the_one_that_follows_hears_nothing(workers: W
         first.stream.turn(Session.RESUMED)
         await first.settled()
         await serves(second)
-        assert leads(first)
+        assert owns(first)
 
 
 async def test_a_fresh_session_makes_nobody_believe_what_was_before(workers: Workers) -> None:
@@ -152,7 +152,7 @@ async def test_a_refusal_that_one_meets_closes_the_node_for_all(workers: Workers
             await second.read()
         await second.settled()
         assert second.copy().record.state is SyncState.GONE
-        await until(lambda: not leads(first), first)
+        await until(lambda: not owns(first), first)
         with pytest.raises(StanzaError):
             await first.read()
         workers.service.allow("items")
@@ -183,7 +183,7 @@ async def test_synchronising_is_left_to_the_one_that_follows(workers: Workers) -
         record = await asked
         assert (record.state, record.item_count) == (SyncState.LIVE, 3)
         await serves(first)
-        assert (leads(first), leads(second)) == (True, False)
+        assert (owns(first), owns(second)) == (True, False)
 
 
 async def test_synchronising_tells_why_the_one_that_follows_could_not(workers: Workers) -> None:
@@ -205,10 +205,10 @@ async def test_a_difference_that_one_finds_is_mended_by_the_one_that_follows(wor
         await serves(first)
 
 
-async def test_changes_are_watched_from_any_worker_without_hints(
+async def test_changes_are_watched_from_any_worker_that_the_database_does_not_notify(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat.Leading, "_hinted", lambda self, node_id: None)
+    monkeypatch.setattr(polling.Polling, "database_notified", lambda self, node_id: None)
     async with workers.pair() as (first, second):
         changes = second.replica.watch(SERVICE, NODE)
         for number in range(5):
@@ -227,9 +227,9 @@ async def test_what_a_worker_that_closes_followed_another_follows(workers: Worke
         async with workers.another() as first:
             await first.follow()
         workers.service.publish(NODE, "c", "told to nobody")
-        await until(lambda: leads(second), second)
+        await until(lambda: owns(second), second)
         await second.serves_live()
-        assert (await standing(second)).held.leader == lead_of(second).worker
+        assert (await standing(second)).lease.leader == ownership_of(second).worker
 
 
 async def test_what_a_worker_followed_whose_process_ended_is_nobodys_at_once(workers: Workers) -> None:
@@ -238,7 +238,7 @@ async def test_what_a_worker_followed_whose_process_ended_is_nobodys_at_once(wor
         workers.service.publish(NODE, "c", "told to the second, but not to the first")
         answer = await second.read()
         assert answer.origin is Origin.SERVICE
-        await until(lambda: leads(second), second)
+        await until(lambda: owns(second), second)
         await second.serves_live()
         revive(first)
 
@@ -260,10 +260,10 @@ async def test_a_worker_that_hangs_is_followed_by_another_when_its_lease_is_over
         hang(first)
         hung = asyncio.get_running_loop().time()
         async with asyncio.timeout(SECONDS):
-            while not leads(second):
-                await lead_of(second).looked.wait()
+            while not owns(second):
+                await ownership_of(second).polling.polled.wait()
         took = asyncio.get_running_loop().time() - hung
-        assert took < lease + heartbeat.POLL + 1.0
+        assert took < lease + polling.EVERY + 1.0
         await second.serves_live()
         revive(first)
 
@@ -271,10 +271,10 @@ async def test_a_worker_that_hangs_is_followed_by_another_when_its_lease_is_over
 async def test_what_was_begun_under_an_earlier_generation_is_not_stored(workers: Workers) -> None:
     async with workers.pair() as (first, second):
         await run_out(first)
-        await until(lambda: leads(second), second)
+        await until(lambda: owns(second), second)
         await second.serves_live()
         record, copy = (await standing(second)).record, first.copy()
-        storing = lead_of(first).storing
+        storing = ownership_of(first).storing
         assert copy.lease.ours  # it does not know better yet
         writes: list[Callable[[], Awaitable[Any]]] = [
             lambda: storing.write(copy, items.apply, copy.record.id, [Remove(("a",))], 1),
@@ -284,7 +284,7 @@ async def test_what_was_begun_under_an_earlier_generation_is_not_stored(workers:
             with pytest.raises(LeaseLost):
                 await write()
         assert (await standing(second)).record == record
-        assert not leads(first)
+        assert not owns(first)
         revive(first)
         await serves(first)
         await serves(second)
@@ -293,14 +293,14 @@ async def test_what_was_begun_under_an_earlier_generation_is_not_stored(workers:
 async def test_news_that_reach_one_that_was_overtaken_change_nothing(workers: Workers) -> None:
     async with workers.pair() as (first, second):
         await run_out(first)
-        await until(lambda: leads(second), second)
+        await until(lambda: owns(second), second)
         await second.serves_live()
         revive(first)
         workers.service.streams.remove(second.stream)
         workers.service.publish(NODE, "c", "told to the first alone")
         workers.service.streams.append(second.stream)
         await first.settled()
-        assert not leads(first)
+        assert not owns(first)
         assert ("c", "told to the first alone") not in contents(await second.read())  # nor could it know
         await first.read()
 
@@ -312,7 +312,7 @@ async def test_a_lease_that_is_over_vouches_for_nothing(workers: Workers) -> Non
         await asyncio.sleep(0.6)  # its lease runs out: nothing tells so
         await asks(first)
         revive(first)
-        await lead_of(first)._beat()
+        await ownership_of(first).heartbeat.renew()
         await serves(first)
 
 
@@ -331,17 +331,17 @@ async def test_workers_share_what_there_is(workers: Workers) -> None:
             programs = (first, second, third)
 
             def parts() -> list[int]:
-                return [sum(leads(program, node) for node in nodes) for program in programs]
+                return [sum(owns(program, node) for node in nodes) for program in programs]
 
             async with asyncio.timeout(SECONDS):
                 while sorted(parts()) != [4, 4, 4]:
                     for program in programs:
-                        await lead_of(program).look()
+                        await ownership_of(program).polling.poll()
                         await program.settled()
             for program in programs:
                 await program.settled()
             for node in nodes:
-                assert sum(leads(program, node) for program in programs) == 1
+                assert sum(owns(program, node) for program in programs) == 1
                 for program in programs:
                     await program.serves_live(node)
 
@@ -353,8 +353,8 @@ async def test_a_node_that_two_read_at_once_is_one_node(workers: Workers) -> Non
         await second.settled()
         await first.read()
         await second.read()
-        await until(lambda: leads(first) or leads(second), first)
-        await until(lambda: leads(first) != leads(second), second)
-        await (first if leads(first) else second).settled()
+        await until(lambda: owns(first) or owns(second), first)
+        await until(lambda: owns(first) != owns(second), second)
+        await (first if owns(first) else second).settled()
         await serves(first)
         await serves(second)

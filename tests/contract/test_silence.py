@@ -212,9 +212,9 @@ async def goes_on(program: Program) -> None:
     """News arrive, and the copy holds them."""
     await program.serves_live()
     assert program.service.is_subscribed(NODE)
-    heard = program.copy().inbox.heard
+    heard = program.copy().inbox.received
     program.service.publish(NODE, "a", "news")
-    assert program.copy().inbox.heard > heard
+    assert program.copy().inbox.received > heard
     await program.serves_live()
 
 

@@ -88,12 +88,12 @@ async def test_a_node_is_live_while_the_worker_that_follows_it_is_told_of_it(fil
     worker = "w" * 32
 
     def follow(conn: Connection) -> None:
-        owners.beat(conn, worker, "nurse@example.org", this_process(), hears=True, shares=False, lease=HOUR)
+        owners.renew_lease(conn, worker, "nurse@example.org", this_process(), notified=True, shares=False, lease=HOUR)
         conn.execute(NODE.update().values(leader=worker))
 
     await database.write(follow)
     states = [{r.state for r in glance.find_nodes(file, is_there) or ()} for is_there in (anybody, nobody)]
-    await database.write(owners.fall_silent, worker)
+    await database.write(owners.session_lost, worker)
     states.append({r.state for r in glance.find_nodes(file, anybody) or ()})
     await database.close()
     assert [SyncState.LIVE in some for some in states] == [True, False, False]

@@ -18,7 +18,7 @@ from newsstand.storage.database import Database, open_database
 from newsstand.storage.maintenance.checking import check
 from newsstand.storage.mapping import PubsubNode
 from tests.contract._storage import apply, make_node, put
-from tests.contract._workers import lead_of
+from tests.contract._workers import ownership_of
 from tests.fakes.hold import SECONDS
 from tests.fakes.program import NODE, at_work
 from tests.fakes.service import SERVICE, Service
@@ -224,12 +224,12 @@ async def test_a_program_that_only_looks_around_notices_it_and_turns_off(
     service.create(NODE, "a", "b")
     async with at_work(database, service) as program:
         await program.follow()
-        leading = lead_of(program)
+        ownership = ownership_of(program)
         watching = asyncio.ensure_future(anext(program.replica.watch(SERVICE, NODE)))
         await asyncio.sleep(0)
         path.unlink()
         with pytest.raises(DatabaseLost):
-            await leading.look()
+            await ownership.polling.poll()
         with pytest.raises(DatabaseLost):
             await watching
         assert not program.replica.is_open

@@ -1,5 +1,5 @@
 """Several workers on one database, and what falls between two steps of one of them: a node changes hands, is refused or
-doubted while a read, a write or a look is under way, or while the database cannot be written."""
+doubted while a read, a write or a poll is under way, or while the database cannot be written."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from tests.contract._workers import (
     Workers,
     asks,
     database_of,
-    lead_of,
-    leads,
+    ownership_of,
+    owns,
     revive,
     run_out,
     serves,
@@ -46,25 +46,25 @@ READ = ItemsRequest(NodeKey(JULIET, SERVICE, NODE))
 NODES = [f"node {number}" for number in range(6)]
 
 
-async def look_around(*programs: Program) -> None:
+async def poll_all(*programs: Program) -> None:
     """Each in turn, often enough for what one finds to reach the others, and for that to come back."""
     for _ in range(3):
         for program in programs:
-            await lead_of(program).look()
+            await ownership_of(program).polling.poll()
             await program.settled()
 
 
-async def have_look(done: Callable[[], bool], *programs: Program) -> None:
-    """Have all of them look around until this is so."""
+async def poll_until(done: Callable[[], bool], *programs: Program) -> None:
+    """Have all of them poll until this is so."""
     async with asyncio.timeout(SECONDS):
         while not done():
             for program in programs:
-                await lead_of(program).look()
+                await ownership_of(program).polling.poll()
 
 
 @asynccontextmanager
 async def one_gives_up(workers: Workers) -> AsyncIterator[tuple[Program, Program]]:
-    """The first followed all of NODES, and gave some of them up to the second, which did not look since then."""
+    """The first followed all of NODES, and gave some of them up to the second, which did not poll since then."""
     for node in NODES:
         workers.service.create(node, "a")
     async with workers.another() as first:
@@ -73,10 +73,10 @@ async def one_gives_up(workers: Workers) -> AsyncIterator[tuple[Program, Program
         await first.settled()
         async with workers.another() as second:
             await second.settled()
-            lead_of(second).stop()
-            await lead_of(first).look()
+            ownership_of(second).stop()
+            await ownership_of(first).polling.poll()
             await first.settled()
-            assert not all(leads(first, node) for node in NODES)
+            assert not all(owns(first, node) for node in NODES)
             yield first, second
 
 
@@ -90,7 +90,7 @@ async def test_an_own_write_that_is_acknowledged_while_another_lists_the_node_do
         hold = workers.service.hold("items")
         first.stream.turn(Session.LOST, Session.FRESH)
         await hold.reached()
-        await lead_of(second).look()
+        await ownership_of(second).polling.poll()
         assert second.copy().record.state is not SyncState.LIVE
         write = second.write("publish", item=("c", "mine"))
         workers.service.publish(NODE, "c", "mine")
@@ -98,7 +98,7 @@ async def test_an_own_write_that_is_acknowledged_while_another_lists_the_node_do
         hold.release()
         await first.settled()
         await until(lambda: not second.copy().elsewhere.awaited, second)
-        await look_around(second)
+        await poll_all(second)
         assert not second.copy().doubts.own_write
         await serves(second)
 
@@ -136,7 +136,7 @@ async def test_others_are_told_of_a_doubt_before_its_node_rests(workers: Workers
         await asks(first)
         async with asyncio.timeout(SECONDS):
             while not (await standing(second)).doubted:
-                await lead_of(second).look()
+                await ownership_of(second).polling.poll()
         await asks(second)
 
 
@@ -148,22 +148,49 @@ async def test_a_write_that_a_session_ended_on_is_looked_up_by_the_worker_that_f
         workers.service.publish(NODE, "c", "mine", told=False)
         second.stream.turn(Session.LOST, Session.FRESH)
         assert await second.served_live() is None
-        await look_around(second, first)
+        await poll_all(second, first)
         await serves(first)
-        await look_around(second)
+        await poll_all(second)
         await serves(second)
 
 
-async def test_hints_that_never_end_keep_no_look_away(workers: Workers) -> None:
-    async with workers.another(lease=100 * SECONDS) as only:  # no beat falls due, which looks, too
+async def test_notifications_of_the_database_that_never_end_keep_no_poll_away(workers: Workers) -> None:
+    async with workers.another(lease=100 * SECONDS) as only:  # no heartbeat falls due, which polls, too
         await only.follow()
-        lead = lead_of(only)
+        ownership = ownership_of(only)
         for _ in range(3):
-            looked = lead.looked
+            polled = ownership.polling.polled
             async with asyncio.timeout(SECONDS):
-                while not looked.is_set():
-                    lead._hinted(1)
-                    await asyncio.sleep(0.01)  # many come within the time that a look waits for them
+                while not polled.is_set():
+                    ownership.polling.database_notified(1)
+                    await asyncio.sleep(0.01)  # many come within the time that a poll waits for them
+
+
+async def test_a_poll_that_is_wanted_while_one_is_under_way_does_not_end_the_polls(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with workers.another(lease=100 * SECONDS) as only:  # no heartbeat falls due, which polls, too
+        await only.follow()
+        polling, database, hold = ownership_of(only).polling, database_of(only), Hold()
+        scan = database.scan
+
+        async def scanning(statement: Any, *args: Any) -> Any:
+            if statement is polls.poll:
+                await hold.wait()
+            return await scan(statement, *args)
+
+        monkeypatch.setattr(database, "scan", scanning)
+        poll = asyncio.ensure_future(polling.poll())
+        await hold.reached()
+        polling.poll_soon()
+        for _ in range(3):  # what it wants is due now
+            await asyncio.sleep(0)
+        polled = polling.polled
+        hold.release()
+        await poll
+        assert polled.is_set()
+        async with asyncio.timeout(SECONDS):
+            await polling.polled.wait()
 
 
 # Refusals and leaving --------------------------------------------------------------------------------------------
@@ -175,15 +202,15 @@ async def refused_on_a_doubt(workers: Workers) -> AsyncIterator[tuple[Program, P
     async with workers.pair() as (first, second):
         workers.service.refuse("items", "forbidden", "auth")
         doubt(second.copy(), RELIST)
-        asked = asyncio.ensure_future(lead_of(second).have_settled(second.copy()))
-        await have_look(asked.done, first, second)
+        asked = asyncio.ensure_future(ownership_of(second).have_settled(second.copy()))
+        await poll_until(asked.done, first, second)
         with pytest.raises(NewsstandError, match="forbidden"):
             await asked
         await first.settled()
         await second.settled()
         assert (await standing(second)).record.state is SyncState.GONE
         workers.service.allow("items")
-        await lead_of(first).look()
+        await ownership_of(first).polling.poll()
         yield first, second
 
 
@@ -191,7 +218,7 @@ async def test_what_was_refused_on_a_doubt_of_another_is_followed_again_when_it_
     async with refused_on_a_doubt(workers) as (first, second):
         await first.read()
         await first.settled()
-        await look_around(first, second)
+        await poll_all(first, second)
         await serves(first)
         await serves(second)
 
@@ -201,23 +228,23 @@ async def test_what_was_refused_on_a_doubt_of_another_can_be_synchronised_when_i
 ) -> None:
     async with refused_on_a_doubt(workers) as (first, second):
         asked = asyncio.ensure_future(first.replica.synchronise(SERVICE, NODE))
-        await have_look(asked.done, first, second)
+        await poll_until(asked.done, first, second)
         assert (await asked).state is SyncState.LIVE
 
 
 async def test_a_refusal_that_an_overtaken_worker_meets_closes_the_node_for_all(workers: Workers) -> None:
     async with workers.pair() as (first, second):
         await run_out(first)
-        await until(lambda: leads(second), second)
+        await until(lambda: owns(second), second)
         await second.serves_live()
         revive(first)
-        assert leads(first)  # it does not know better yet
+        assert owns(first)  # it does not know better yet
         workers.service.refuse("items", "forbidden", "auth")
         with pytest.raises(StanzaError):
             await first.read()
         await first.settled()
         assert (await standing(first)).record.state is SyncState.GONE
-        await look_around(second, first)
+        await poll_all(second, first)
         for program in (first, second):
             with pytest.raises(StanzaError):
                 await program.read()
@@ -244,11 +271,11 @@ async def test_a_refusal_that_could_not_be_stored_is_stored_later(
             await second.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
         await second.settled()
         assert failed
-        await look_around(second, first)
+        await poll_all(second, first)
         assert (await standing(first)).record.state is SyncState.GONE
         workers.service.allow("items")
         await second.read()
-        await look_around(second, first)
+        await poll_all(second, first)
         await serves(second)
 
 
@@ -257,21 +284,21 @@ async def test_what_one_left_another_can_synchronise(workers: Workers) -> None:
         first.acknowledge(first.write("unsubscribe"))
         await first.settled()
         asked = asyncio.ensure_future(second.replica.synchronise(SERVICE, NODE))
-        await have_look(asked.done, first, second)
+        await poll_until(asked.done, first, second)
         assert (await asked).state is SyncState.LIVE
-        assert (leads(first), leads(second)) == (False, True)
+        assert (owns(first), owns(second)) == (False, True)
 
 
 async def test_what_a_worker_left_while_its_own_doubt_was_open_it_can_synchronise(workers: Workers) -> None:
     async with workers.pair() as (_, second):
         hold = workers.service.hold("items")  # nobody settles the doubt meanwhile
         doubt(second.copy(), RELIST)
-        lead_of(second).sharing.want(second.copy())
+        ownership_of(second).assignment.want(second.copy())
         await second.settled()
         assert second.copy().elsewhere.doubted
         second.acknowledge(second.write("unsubscribe"))
         await second.settled()
-        assert leads(second)
+        assert owns(second)
         hold.release()
         async with asyncio.timeout(SECONDS):
             assert (await second.replica.synchronise(SERVICE, NODE)).state is SyncState.LIVE
@@ -286,7 +313,7 @@ async def test_a_replica_that_is_still_opening_can_be_asked(workers: Workers, mo
         hold, scan = Hold(), database.scan
 
         async def scanning(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            if statement is polls.look:
+            if statement is polls.poll:
                 await hold.wait()
             return await scan(statement, *args, **kwargs)
 
@@ -358,21 +385,21 @@ async def test_an_overtaken_worker_that_learns_of_it_serves_nothing_as_live_mean
     async with workers.pair() as (first, second):
         await run_out(first)
         hold = workers.service.hold("items")
-        await until(lambda: leads(second), second)
+        await until(lambda: owns(second), second)
         await hold.reached()  # so it is live to nobody
         database = database_of(first)
         scan = database.scan
         served: list[Any] = []
 
         async def scanning(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            # Its lease is put off by now: only what it follows is not known yet.
+            # Its lease is renewed by now: only what it owns is not known yet.
             served.append(await first.served_live())
             return await scan(statement, *args, **kwargs)
 
-        assert leads(first)
+        assert owns(first)
         monkeypatch.setattr(database, "scan", scanning)
         revive(first)
-        await lead_of(first)._beat()
+        await ownership_of(first).heartbeat.renew()
         monkeypatch.undo()
         assert served
         assert not any(served)
@@ -390,13 +417,13 @@ async def test_a_worker_with_other_analysers_changes_nothing_of_what_another_fol
             second.replica.register_analyser(Analyser("other", "other", namespace="urn:nobody", to_sync=True))
             await second.settled()
             await serves(first)
-            await lead_of(first).look()
+            await ownership_of(first).polling.poll()
             await serves(first)
 
 
 async def test_a_worker_does_not_write_what_it_remembers_of_a_node_that_another_follows(workers: Workers) -> None:
     async with workers.pair(retry_first=100.0) as (first, second):
-        lead_of(second).stop()  # so that it goes on remembering the node as live
+        ownership_of(second).stop()  # so that it goes on remembering the node as live
         workers.service.refuse("items", "internal-server-error", "wait")
         doubt(first.copy(), RELIST)
         first.replica._open.synchroniser.want(first.copy())
@@ -426,7 +453,7 @@ async def test_what_could_not_be_stored_is_not_live_to_a_worker_that_begins_late
         workers.service.publish(NODE, "c", "new")
         await first.settled()
         full = False
-        await lead_of(first)._beat()  # before it tries again to store anything
+        await ownership_of(first).heartbeat.renew()  # before it tries again to store anything
         await first.settled()
         async with workers.another() as second:
             await second.settled()
@@ -441,9 +468,9 @@ async def test_a_write_that_is_under_way_while_its_node_is_taken_over_stays_unde
         async with workers.another() as first:
             await first.follow()
             await second.settled()
-            await lead_of(second).look()
+            await ownership_of(second).polling.poll()
             write = second.write("publish", item=("c", "mine"))
-        await until(lambda: leads(second), second)
+        await until(lambda: owns(second), second)
         await second.settled()
         await asks(second)
         workers.service.publish(NODE, "c", "mine", told=False)
@@ -474,7 +501,7 @@ async def parses(program: Program) -> None:
     """Wait until no item is left that is to be parsed."""
     async with asyncio.timeout(SECONDS):
         while await database_of(program).read(items.to_parse, program.copy().record.id, 1):
-            await lead_of(program).look()
+            await ownership_of(program).polling.poll()
 
 
 async def test_what_is_parsed_before_its_node_is_taken_and_stored_afterwards_is_stored(
@@ -485,7 +512,7 @@ async def test_what_is_parsed_before_its_node_is_taken_and_stored_afterwards_is_
     workers.service.hold("items")  # after a listing, what is left is parsed anyway
     async with workers.another() as only:
         await hold.reached()
-        await until(lambda: leads(only), only)
+        await until(lambda: owns(only), only)
         hold.release()
         await parses(only)
 
@@ -496,9 +523,9 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
     await leave_to_parse(workers)
     hold = hold_parsing(monkeypatch)
     workers.service.hold("items")
-    loop, take, write = asyncio.get_running_loop(), owners.take, Storing.write
+    loop, take, write = asyncio.get_running_loop(), owners.acquire, Storing.write
     async with workers.database() as database:
-        gate, led = Gate(database), []
+        gate, owned = Gate(database), []
 
         def taking(*args: Any) -> Any:
             loop.call_soon_threadsafe(hold.release)
@@ -507,16 +534,16 @@ async def test_what_is_parsed_while_its_node_is_being_taken_is_stored(
 
         async def writing(self: Storing, copy: Any, statement: Any, *args: Any) -> Any:
             if statement is items.store_parsed:
-                led.append(copy.lease.ours)
+                owned.append(copy.lease.ours)
                 gate.open()  # this comes behind the taking, and builds on what was so before it
             return await write(self, copy, statement, *args)
 
-        monkeypatch.setattr(owners, "take", taking)
+        monkeypatch.setattr(owners, "acquire", taking)
         monkeypatch.setattr(Storing, "write", writing)
         async with at_work(database, workers.service) as only:
-            await until(lambda: leads(only), only)
+            await until(lambda: owns(only), only)
             await parses(only)
-            assert led[0] is False
+            assert owned[0] is False
 
 
 @pytest.mark.parametrize("analysers", [[NOTES], []])
@@ -547,14 +574,14 @@ async def test_what_another_took_over_unseen_can_be_synchronised(workers: Worker
     async with workers.another() as second:
         async with workers.another() as first:
             await first.follow()
-            await lead_of(second).look()
-        lead_of(second).stop()  # it knows of nobody that follows the node
+            await ownership_of(second).polling.poll()
+        ownership_of(second).stop()  # it knows of nobody that follows the node
         async with workers.another() as third:
-            await until(lambda: leads(third), third)
+            await until(lambda: owns(third), third)
             asked = asyncio.ensure_future(second.replica.synchronise(SERVICE, NODE))
             await until(asked.done, third)
             assert (await asked).state is SyncState.LIVE
-            assert (leads(second), leads(third)) == (False, True)
+            assert (owns(second), owns(third)) == (False, True)
 
 
 # Giving up, and the end ------------------------------------------------------------------------------------------
@@ -563,23 +590,23 @@ async def test_what_another_took_over_unseen_can_be_synchronised(workers: Worker
 async def test_what_was_given_up_is_not_believed_to_be_its_own_by_who_gave_it_up(workers: Workers) -> None:
     async with one_gives_up(workers) as (first, _):
         for node in NODES:
-            held = (await standing(first, node)).held
-            assert (held.leader == lead_of(first).worker) == leads(first, node), node
+            held = (await standing(first, node)).lease
+            assert (held.leader == ownership_of(first).worker) == owns(first, node), node
 
 
 async def test_what_changes_hands_is_never_led_by_two(workers: Workers) -> None:
     async with one_gives_up(workers) as (first, second):
-        await lead_of(second).look()
-        assert any(leads(second, node) for node in NODES)
-        assert not [node for node in NODES if leads(first, node) and leads(second, node)]
+        await ownership_of(second).polling.poll()
+        assert any(owns(second, node) for node in NODES)
+        assert not [node for node in NODES if owns(first, node) and owns(second, node)]
 
 
 async def test_what_was_given_up_is_not_served_as_live_until_another_listed_it(workers: Workers) -> None:
     async with one_gives_up(workers) as (first, second):
         hold = workers.service.hold("items")
-        await lead_of(second).look()
+        await ownership_of(second).polling.poll()
         await hold.reached()
-        given = [node for node in NODES if not leads(first, node)]
+        given = [node for node in NODES if not owns(first, node)]
         assert given
         for node in given:
             assert (await standing(first, node)).record.state is not SyncState.LIVE
@@ -598,7 +625,7 @@ async def test_what_could_not_be_given_up_is_served_right_by_those_who_believe_t
         write = database.write
 
         async def writing(statement: Any, *args: Any, **kwargs: Any) -> Any:
-            if statement is owners.give_up:
+            if statement is owners.release:
                 raise DatabaseError("locked")
             return await write(statement, *args, **kwargs)
 
@@ -606,28 +633,28 @@ async def test_what_could_not_be_given_up_is_served_right_by_those_who_believe_t
         async with workers.another(), workers.another() as third:
             third.stream.turn(Session.LOST)  # it reads offline what others follow
             await third.settled()
-            await until(lambda: leads(first, NODE) != leads(first, "other"), first)
-            given = "other" if leads(first, NODE) else NODE
+            await until(lambda: owns(first, NODE) != owns(first, "other"), first)
+            given = "other" if owns(first, NODE) else NODE
             workers.service.publish(given, "c", "new")
             await first.settled()
             answer = await third.read(given)
             assert answer.stale or contents(answer) == workers.service.contents(given)
 
 
-async def test_a_beat_that_falls_due_during_the_end_leaves_no_row(workers: Workers) -> None:
+async def test_a_heartbeat_that_falls_due_during_the_end_leaves_no_row(workers: Workers) -> None:
     async with workers.another() as first:
         await first.follow()
-        context, lead = first.replica._open.context, lead_of(first)
-        close, beats = context.close, []
+        context, ownership = first.replica._open.context, ownership_of(first)
+        close, heartbeats = context.close, []
 
         async def closing() -> None:
             await close()
-            beats.append(context.spawn(lead._beat(), "going on"))
+            heartbeats.append(context.spawn(ownership.heartbeat.renew(), "going on"))
 
         context.close = closing  # type: ignore[method-assign]
         await first.replica.close()
-        await asyncio.gather(*beats)
-        assert beats
+        await asyncio.gather(*heartbeats)
+        assert heartbeats
         assert await context.database.read(owners.workers) == []
 
 
@@ -636,13 +663,13 @@ async def test_rows_of_workers_that_ended_without_a_word_go_when_their_time_is_o
         await first.follow()
         database = database_of(first)
         gone = ("f" * 32, JULIET, this_process())
-        await database.write(owners.beat, *gone, hears=True, shares=True, lease=-1)
+        await database.write(owners.renew_lease, *gone, notified=True, shares=True, lease=-1)
         assert len(await database.read(owners.workers)) == 2
-        await lead_of(first)._beat()
-        assert [row.id for row in await database.read(owners.workers)] == [lead_of(first).worker]
+        await ownership_of(first).heartbeat.renew()
+        assert [row.id for row in await database.read(owners.workers)] == [ownership_of(first).worker]
 
 
-async def test_a_beat_while_a_listing_is_stored_does_not_make_it_stale_to_others(workers: Workers) -> None:
+async def test_a_heartbeat_while_a_listing_is_stored_does_not_make_it_stale_to_others(workers: Workers) -> None:
     async with workers.pair() as (first, second):
         hold = workers.service.hold("items")
         first.stream.turn(Session.LOST, Session.FRESH)
@@ -651,12 +678,12 @@ async def test_a_beat_while_a_listing_is_stored_does_not_make_it_stale_to_others
         gate = Gate(database)
         waiting = asyncio.ensure_future(database.write(lambda conn: gate.wait()))
         await gate.reached.wait()
-        hold.release()  # the listing waits to be stored; the beat waits behind it
+        hold.release()  # the listing waits to be stored; the heartbeat waits behind it
         await asyncio.sleep(0.05)  # nothing tells when it does
-        beat = asyncio.ensure_future(lead_of(first)._beat())
+        heartbeat = asyncio.ensure_future(ownership_of(first).heartbeat.renew())
         await asyncio.sleep(0)
         gate.open()
-        await asyncio.gather(waiting, beat)
+        await asyncio.gather(waiting, heartbeat)
         await first.settled()
         await serves(first)
         await serves(second)
@@ -664,9 +691,9 @@ async def test_a_beat_while_a_listing_is_stored_does_not_make_it_stale_to_others
 
 async def test_what_others_take_for_stale_and_is_not_they_are_told_again(workers: Workers) -> None:
     async with workers.pair() as (first, second):
-        await database_of(first).write(owners.age, lead_of(first).worker, "by some accident", None)
+        await database_of(first).write(owners.mark_stale, ownership_of(first).worker, "by some accident", None)
         await asks(second)
-        await lead_of(first).look()
+        await ownership_of(first).polling.poll()
         await serves(second)
 
 
@@ -681,4 +708,4 @@ async def test_a_doubt_of_a_node_that_is_closed_keeps_nobody_waiting(workers: Wo
         doubt(copy, RELIST)
         async with asyncio.timeout(SECONDS):
             with pytest.raises(NewsstandError, match="forbidden"):
-                await lead_of(second).have_settled(copy)
+                await ownership_of(second).have_settled(copy)

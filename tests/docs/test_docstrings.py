@@ -11,7 +11,10 @@ import pytest
 import newsstand
 
 SOURCES = Path(newsstand.__file__).parent
-PLACES = ("analysis", "demo", "rules", "storage", "xmpp", "config.py", "errors.py", "jid.py", "model")
+PLACES = (
+    *("analysis", "demo", "model", "rules", "state", "storage", "workers", "xmpp"),
+    *("config.py", "engine.py", "errors.py", "jid.py"),
+)
 REVISIONS = SOURCES / "storage" / "migrations" / "versions"
 FEWEST = 3
 """Words of a docstring."""

@@ -79,9 +79,9 @@ class Worker:
                 parts = (copy.record, copy.lease, copy.doubts, copy.chores, copy.pace, copy.work, copy.closing)
                 waiting = f"{len(copy.inbox)} to be stored, listing {copy.listing.under_way}"
                 told = f"{', '.join(map(str, parts))}, {waiting}"
-                leading = self.replica._open.leading
-                raised = leading.doubting._raised.get(copy)
-                return f"hears {leading.hears(copy)}, raised {raised}, {doubts}, {told}"
+                ownership = self.replica._open.ownership
+                raised = ownership.doubts._raised.get(copy)
+                return f"notified {ownership.is_notified(copy)}, raised {raised}, {doubts}, {told}"
         return "nothing"
 
     async def settle(self) -> bool:

@@ -63,7 +63,7 @@ async def fill(where: Where) -> None:
             parsed = [ParsedItem(w, {"id": w.item_id}, None, NOW - 10**9, f"word {w.item_id}") for w in waiting]
             await database.write(items.store_parsed, saved.id, parsed, "notes", 1)
             if account.startswith("juliet"):
-                await database.write(owners.take, WORKER, [saved.id], lambda row: True, None)
+                await database.write(owners.acquire, WORKER, [saved.id], lambda row: True, None)
                 await database.write(nodes.save, saved)  # in its state; what is taken over is not live
                 await database.write(doubt_rows.raise_doubts, saved.id, ["item-1", doubt_rows.WHOLE])
     await database.write(_begin_work)
@@ -73,7 +73,7 @@ async def fill(where: Where) -> None:
 def _begin_work(conn: Connection) -> None:
     """A worker of a machine that is far away, whose lease was over long ago; it was parsing when it ended."""
     there = Process("far away", 1, "1")
-    owners.beat(conn, WORKER, "juliet@example.org", there, hears=True, shares=True, lease=-NOW)
+    owners.renew_lease(conn, WORKER, "juliet@example.org", there, notified=True, shares=True, lease=-NOW)
     conn.execute(
         insert(table(ParsingNote)).values(
             node_id=1, until=digest("item-10"), parser="notes", parser_version=1, token=WORKER, **there._asdict()

@@ -154,8 +154,8 @@ MUTANTS = [
         "written-before-acknowledged",
         "a write of the program's own is in no copy before the service has it",
         "serving/own_writes.py",
-        "        return Write(copy, request, copy.inbox.heard, self._context.session_number)\n",
-        "        write = Write(copy, request, copy.inbox.heard, self._context.session_number)\n"
+        "        return Write(copy, request, copy.inbox.received, self._context.session_number)\n",
+        "        write = Write(copy, request, copy.inbox.received, self._context.session_number)\n"
         "        if request.kind is WriteKind.RETRACT:\n"
         "            self._follower.hear(copy, Notification(request.key, (Retracted(request.item_ids),)))\n"
         "        if request.kind is WriteKind.PUBLISH:\n"

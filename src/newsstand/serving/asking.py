@@ -13,7 +13,7 @@ from newsstand.serving.steps import Ask, Basis
 from newsstand.state.context import Context
 from newsstand.sync.selection import Selection
 from newsstand.sync.synchroniser import Synchroniser
-from newsstand.workers.heartbeat import Leading
+from newsstand.workers.ownership import Ownership
 from newsstand.xmpp import answers
 
 
@@ -24,14 +24,14 @@ class Asking:
     def __init__(
         self,
         context: Context,
-        leading: Leading,
+        ownership: Ownership,
         synchroniser: Synchroniser,
         selection: Selection,
         *,
         only_when_asked: bool,
     ) -> None:
         self._context = context
-        self._leading = leading
+        self._ownership = ownership
         self._synchroniser = synchroniser
         self._selection = selection
         self._only_when_asked = only_when_asked
@@ -40,9 +40,9 @@ class Asking:
         """Taken before the service is asked: `replied` sees by it whether the answer can be compared with the copy.
         None where there is nothing to compare it with."""
         copy = self._context.copies.find(request.key)
-        if copy is None or not self._leading.hears(copy) or not copy.lease.ours or not copy.at_rest:
+        if copy is None or not self._ownership.is_notified(copy) or not copy.lease.ours or not copy.at_rest:
             return None
-        return Basis(copy.inbox.heard, copy.record.revision, copy.lease.ours)
+        return Basis(copy.inbox.received, copy.record.revision, copy.lease.ours)
 
     def find_refusal(self, request: ItemsRequest) -> Refusal | None:
         """The error that stands for the service's answer at this moment."""
@@ -59,7 +59,7 @@ class Asking:
         if answers.find_objection(iq, request.key) is not None:
             return
         context.refusals.answered(request)
-        context.heard_from(request.key)
+        context.service_responded(request.key)
         answered = answers.find_items(iq)
         copy = context.copies.find(request.key)
         if copy is not None:
@@ -70,7 +70,7 @@ class Asking:
             copy.session.note_skipped()
         if not context.serves(request.key.account):
             return
-        if copy is not None and self._leading.holding.has_leader(copy):
+        if copy is not None and self._ownership.leases.owned_by_another(copy):
             return  # what its copy holds is that worker's affair
         if copy is not None and answered is not None:
             whole = not request.item_ids and request.max_items is None and answers.read_ends(iq).rsm is None
@@ -89,7 +89,7 @@ class Asking:
         if answers.find_objection(iq, request.key) is not None or not context.serves(account):
             return
         copy = context.copies.find(request.key)
-        if copy is None or not self._leading.holding.has_leader(copy):
+        if copy is None or not self._ownership.leases.owned_by_another(copy):
             self._note_read(request, iq)
 
     def _note_read(self, request: ItemsRequest, iq: Element) -> None:

@@ -36,7 +36,7 @@ from newsstand.storage.statements.answers import Found
 from newsstand.storage.statements.keys import CHUNK
 from newsstand.storage.statements.polls import Standing
 from newsstand.sync.synchroniser import Synchroniser
-from newsstand.workers.heartbeat import Leading
+from newsstand.workers.ownership import Ownership
 from newsstand.workers.peers import lease_clock
 
 log = logging.getLogger(__name__)
@@ -57,9 +57,9 @@ class _Looked(NamedTuple):
 class Driver:
     """Decides the reads of one replica."""
 
-    def __init__(self, context: Context, leading: Leading, synchroniser: Synchroniser, asking: Asking) -> None:
+    def __init__(self, context: Context, ownership: Ownership, synchroniser: Synchroniser, asking: Asking) -> None:
         self._context = context
-        self._leading = leading
+        self._ownership = ownership
         self._synchroniser = synchroniser
         self._asking = asking
         self._loop = asyncio.get_running_loop()
@@ -186,7 +186,7 @@ class Driver:
             max_age = analyser.max_age
         behaviour = self._behaviour(copy)
         situation = copy.situation(
-            self._hears(copy),
+            self._is_notified(copy),
             None if max_age is None else self._context.clock(),
             item_ids=request.item_ids,
             holds_all=hopes and _asks_whether_held(copy, request, behaviour),
@@ -212,10 +212,11 @@ class Driver:
     def _can_ask(self, key: NodeKey) -> bool:
         return self._context.online and self._context.speaks_for(key.account)
 
-    def _hears(self, copy: Copy) -> bool:
-        """Whether a worker is notified of what happens to this node. As `Leading.hears`: of a copy of ours, what that
-        looks at ends the lease at once when it ends (tests/contract/test_reading.py)."""
-        return lease_clock() < self._leading.valid_until if copy.lease.ours else self._leading.hears(copy)
+    def _is_notified(self, copy: Copy) -> bool:
+        """Whether the worker that owns the node is notified of its changes. As `Ownership.is_notified`: of a copy of
+        ours, what that looks at ends the lease at once when it ends (tests/contract/test_reading.py)."""
+        ownership = self._ownership
+        return lease_clock() < ownership.heartbeat.valid_until if copy.lease.ours else ownership.is_notified(copy)
 
     def _behaviour(self, copy: Copy) -> ServiceBehaviour:
         behaviour = copy.learnt.behaviour
@@ -309,7 +310,7 @@ class Driver:
         """What follows once it is known how another worker's copy stands."""
         copy = step.copy
         copy.elsewhere.found(dict(copy.elsewhere.awaited) if asked is None else asked, looked.contents)
-        self._leading.holding.refresh(copy, looked.standing, step.asked)
+        self._ownership.leases.refresh(copy, looked.standing, step.asked)
         now = self._context.copies.by_key.get(copy.key)
         return self._decide(step.read, now, again=step.again, fallback=step.fallback)
 
@@ -369,10 +370,10 @@ class Driver:
     def _stands_so(self, copy: Copy, now: Standing | None) -> bool:
         """Whether the database says of a copy what is known of it."""
         record = copy.record
-        same = now is not None and (now.held.generation, now.held.leader) == (copy.lease.generation, copy.lease.owner)
+        same = now is not None and (now.lease.generation, now.lease.leader) == (copy.lease.generation, copy.lease.owner)
         if copy.lease.ours:
             if not same:
-                self._leading.holding.refused(copy)
+                self._ownership.leases.refused(copy)
             return same
         return (
             same and now is not None and (now.record.revision, now.doubted) == (record.revision, copy.elsewhere.doubted)
@@ -416,7 +417,7 @@ def _look(conn: Any, node_id: int, awaited: Sequence[str]) -> _Looked:
 
 
 def _basis(copy: Copy) -> Basis:
-    return Basis(copy.inbox.heard, copy.record.revision, copy.lease.ours)
+    return Basis(copy.inbox.received, copy.record.revision, copy.lease.ours)
 
 
 def _asks_whether_held(copy: Copy, request: ItemsRequest, behaviour: ServiceBehaviour) -> bool:

@@ -39,13 +39,13 @@ class Writes:
         self,
         context: Context,
         storing: Storing,
-        sharing: Assignment,
+        assignment: Assignment,
         follower: Follower,
         synchroniser: Synchroniser,
     ) -> None:
         self._context = context
         self._storing = storing
-        self._sharing = sharing
+        self._assignment = assignment
         self._follower = follower
         self._synchroniser = synchroniser
 
@@ -61,7 +61,7 @@ class Writes:
         if copy is None or not copy.followed:
             return None
         copy.own.begin()
-        return Write(copy, request, copy.inbox.heard, self._context.session_number)
+        return Write(copy, request, copy.inbox.received, self._context.session_number)
 
     def end(self, write: Write, outcome: Element | StanzaError | None) -> None:
         """The service acknowledged it, or refused it; None where nobody knows."""
@@ -86,7 +86,7 @@ class Writes:
             to_be_listed = copy.doubts.relist or (copy.lease.ours and copy.record.state is not SyncState.LIVE)
             if to_be_listed or copy.doubts.refetch:
                 doubts.doubt(copy, OWN_WRITE)
-        copy.own.forget_told()
+        copy.own.forget_notified()
         if copy.doubtful:
             self._synchroniser.want(copy)
 
@@ -98,7 +98,7 @@ class Writes:
             case WriteKind.PUBLISH:
                 self._published(write, answers.read_published_ids(result))
             case WriteKind.RETRACT:
-                notified = {id_: copy.own.told_since(write.received, id_) for id_ in request.item_ids}
+                notified = {id_: copy.own.notified_since(write.received, id_) for id_ in request.item_ids}
                 # Published by somebody meanwhile: before the retract, or after it?
                 uncertain = (id_ for id_, last in notified.items() if last is not None and last.item is not None)
                 doubts.doubt(copy, refetch(*uncertain))
@@ -120,7 +120,7 @@ class Writes:
             doubts.doubt(copy, RELIST)
             return
         for item_id, item in zip(ids, sent, strict=True):
-            notified = copy.own.told_since(write.received, item_id)
+            notified = copy.own.notified_since(write.received, item_id)
             if notified is None and not copy.lease.ours and item.id == item_id:
                 self._follower.await_item(copy, item_id, item)  # the worker that owns the node is notified
             elif notified is None:
@@ -135,5 +135,5 @@ class Writes:
         self._context.spawn(self._leave(copy), "leaving a node")
 
     async def _leave(self, copy: Copy) -> None:
-        await self._sharing.seize(copy)  # no other worker is notified of it any more, either
+        await self._assignment.seize(copy)  # no other worker is notified of it any more, either
         await self._storing.save(copy, state=SyncState.STALE, reason="the program unsubscribed")

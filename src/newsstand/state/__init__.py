@@ -1,1 +1,1 @@
-"""What this process knows of the copies, and what the parts of a replica share."""
+"""What this process knows of the copies, in parts, and what all parts of a replica share."""

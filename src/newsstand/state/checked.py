@@ -1,4 +1,4 @@
-"""When a service was last seen to say what its copy says."""
+"""When a service was last seen to say what a copy says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Checked:
         """By item id, when an answer last showed that item, in microseconds since the epoch; oldest first."""
 
     def answered(self, at: float) -> None:
-        """The service answered about the node, by the loop's clock."""
+        """The service answered about the node at this moment, by the loop's clock."""
         self.answered_at = at
 
     def cover(self, item_ids: Iterable[str], now: int) -> None:
@@ -32,5 +32,5 @@ class Checked:
             del self.covered[next(iter(self.covered))]
 
     def forget_covered(self) -> None:
-        """The items may have changed."""
+        """Forget when items were last shown: they may have changed."""
         self.covered.clear()

@@ -1,4 +1,4 @@
-"""What the parts of a replica share."""
+"""The context: what all parts of one open replica share, such as its database, its stream and its copies."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from newsstand.rules.behaviour import ServiceBehaviour
 from newsstand.rules.refusals import Domains, Refusals
 from newsstand.state import slots
 from newsstand.state.copies import Copies
+from newsstand.state.listener import Listener
 from newsstand.state.services import Services
 from newsstand.state.slots import Slots
 from newsstand.storage.database import Database
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 Clock = Callable[[], int]
 """Microseconds since the epoch."""
 DAY = 86_400 * 1_000_000
-"""By it."""
+"""A day, in microseconds."""
 
 
 def wall_clock() -> int:
@@ -42,7 +43,8 @@ def wall_clock() -> int:
 
 
 class Context:
-    """Of one replica. Lives in one event loop."""
+    """What all parts of one open replica share. It lives in one event loop. `listener` is told what the parts
+    cannot act on themselves."""
 
     def __init__(
         self,
@@ -50,12 +52,14 @@ class Context:
         transport: Transport | None,
         analysers: Analysers,
         settings: Settings,
+        listener: Listener,
         clock: Clock = wall_clock,
     ) -> None:
         self.database = database
         self.transport = transport
         self.analysers = analysers
         self.settings = settings
+        self._listener = listener
         self.clock = clock
         self.limits = settings.item_limits
         self.services = Services()
@@ -63,13 +67,13 @@ class Context:
         self.refusals = Refusals(settings.remember_errors)
         self.domains = Domains()
         self.silent: set[str] = set()
-        """Services (as `protocol.host_of` names them) that left our last request unanswered."""
+        """Services (as `newsstand.jid.host_of` names them) that left our last request unanswered."""
         self.errands = self.new_slots()
-        """For small requests that belong to no work on a copy: what a node is, unsubscribing."""
+        """Slots for small requests that belong to no work on a copy: what a node is, unsubscribing."""
         self.session = Session.LOST
         self.session_up = asyncio.Event()
-        self.turns = 0
-        """How often the session changed: what was begun before a turn may have failed because of it."""
+        self.session_changes = 0
+        """How often the session changed: what was begun before a change may have failed because of it."""
         self.session_number = 0
         """Goes up with each fresh session: what was begun in an earlier one counts no more."""
         self.run = Runner(settings.parser_timeout)
@@ -77,10 +81,8 @@ class Context:
         self.account = self.own_jid
         """The stream's own account, in canonical spelling, since its session changed last."""
         self.spellings: dict[str, str] = {}
-        """By canonical JID, how the program spells it, where servers may know only that spelling."""
+        """How the program spells a JID, by its canonical spelling, where servers may know only the program's."""
         self.closed = False
-        self.domain_opened: Callable[[str], None] = lambda service: None
-        """Called when the PEP service of an account answered whose domain was taken to have none for us."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def new_slots(self, longest: float = math.inf) -> Slots:
@@ -93,7 +95,7 @@ class Context:
             slow_after=settings.slow_after,
             longest=longest,
             is_silent=self.silent.__contains__,
-            era=lambda: self.turns,
+            era=lambda: self.session_changes,
         )
 
     def speaks_for(self, account: str) -> bool:
@@ -114,7 +116,7 @@ class Context:
         return canonical_bare(self.transport.own_jid) if self.transport is not None else ""
 
     def note_spelling(self, jid: str) -> None:
-        """The program spells it so, of a service or an account: what we ask of it, we ask of that."""
+        """The program spells a service's or an account's JID so: we spell it so in our requests, too."""
         usual, key = usual_bare(jid), canonical_bare(jid)
         if usual != key:
             self.spellings[key] = usual
@@ -128,10 +130,10 @@ class Context:
         return self.spellings.get(jid, jid)
 
     def follow(self, session: Session) -> None:
-        """The stream's session changed."""
+        """Take note that the stream's session changed."""
         self.session = session
         self.account = self.own_jid
-        self.turns += 1
+        self.session_changes += 1
         self.refusals.forget_all()
         self.silent.clear()
         if session is Session.FRESH:
@@ -156,7 +158,7 @@ class Context:
         return self.session is not Session.LOST
 
     async def load(self) -> None:
-        """Take over what the database remembers."""
+        """Load what the database remembers of services and nodes."""
         if not await self.database.scan(spelling.is_canonical):
             try:
                 await self.database.write(spelling.make_canonical)
@@ -164,7 +166,7 @@ class Context:
                 log.warning("JIDs that are stored in another spelling cannot be changed: %s", error)
         self.services.load(await self.database.read(nodes.load_behaviour))
         records, held = await self.database.scan(
-            lambda conn: (list(nodes.iter_nodes(conn)), {held.node_id: held for held in owners.held_by_all(conn)})
+            lambda conn: (list(nodes.iter_nodes(conn)), {held.node_id: held for held in owners.all_leases(conn)})
         )
         best = {record.key: record for record in sorted(records, key=spelling.worth)}
         for record in best.values():
@@ -203,14 +205,14 @@ class Context:
                 raise
             if (objection := answers.find_objection(answer, key)) is not None:
                 raise ListingError(objection)
-            self.heard_from(key)
+            self.service_responded(key)
             return answer
 
-    def heard_from(self, key: NodeKey) -> None:
-        """The service of this node answered a request, or told something."""
+    def service_responded(self, key: NodeKey) -> None:
+        """The service of this node answered a request, or sent a notification."""
         self.silent.discard(host_of(key.service))
         if key.service != key.account and self.domains.answered(key.service):
-            self.domain_opened(key.service)
+            self._listener.domain_answered(key.service)
 
     def _refused(self, key: NodeKey, error: StanzaError) -> None:
         if not error.link_broken:
@@ -240,7 +242,7 @@ class Context:
             await self.database.write(nodes.save_behaviour, host_of(service), behaviour, self.clock())
 
     async def forget_behaviour(self) -> None:
-        """As if we had met no service yet."""
+        """Forget what was learnt of every service's behaviour."""
         self.services.forget()
         await self.database.write(nodes.remove_behaviour)
 

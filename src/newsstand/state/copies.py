@@ -1,5 +1,5 @@
-"""The copies as this process knows them: what the database remembers of each node, and what only this moment
-knows. Mutable, and touched in the event loop only, so that `decide` can be synchronous."""
+"""The copies as this process knows them: what the database remembers of each node, and what only this process
+knows. They are mutable, and touched in the event loop only, so that `decide` can be synchronous."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from newsstand.state.services import Services, ServiceState
 from newsstand.state.session import NodeSession
 from newsstand.state.spool import Spool
 from newsstand.state.work import Closing, Pace, Work
-from newsstand.storage.statements.owners import Held
+from newsstand.storage.statements.owners import LeaseRow
 
 _tickets = itertools.count(1)
 
@@ -80,13 +80,13 @@ class Copy:
         self.learnt = learnt or ServiceState()
         """What was learnt of its service, shared by all copies of its nodes."""
         self.lease = Lease()
-        """Who follows it."""
+        """Which worker owns it."""
         self.elsewhere = Elsewhere()
-        """What stands against it while another worker follows it."""
+        """Why the service must answer while another worker owns the node."""
         self.doubts = CLEAR
-        """What must be looked up before it may answer: our own doubts, which are not handed to anybody."""
+        """What must be checked before it may answer: our own doubts, which are not handed to another worker."""
         self.chores = Chores()
-        """What is due though nothing is in doubt."""
+        """What must be done though nothing is in doubt."""
         self.session = NodeSession()
         """What only this session of the stream knows."""
         self.inbox = Inbox(waiting)
@@ -110,7 +110,7 @@ class Copy:
         self.closing = Closing.OPEN
         """Whether the database knows that it is closed."""
         self.saves = 0
-        """How many changes of what is remembered of it are on their way to the database."""
+        """How many changes of its record are on their way to the database."""
         self.left = False
         """The program unsubscribed by itself: not followed again until it asks for it."""
         self.dropped = False
@@ -121,12 +121,12 @@ class Copy:
 
     @property
     def ahead(self) -> bool:
-        """What is remembered of it is newer than what the database says."""
+        """Whether its record here is newer than the one in the database."""
         return self.is_closing or self.lease.released or self.saves > 0
 
     @property
     def is_closing(self) -> bool:
-        """It is closed, and the database does not say so yet."""
+        """Whether it is closed, and the database does not say so yet."""
         return self.closing is not Closing.OPEN
 
     @property
@@ -141,6 +141,7 @@ class Copy:
 
     @property
     def doubtful(self) -> bool:
+        """Whether it must be checked before it may answer."""
         if self.listing.is_any or self.doubts.is_any:
             return True
         return not self.lease.ours and bool(self.elsewhere)
@@ -151,25 +152,38 @@ class Copy:
         arriving = self.inbox.arriving or self.own.under_way or self.doubts.own_write or self.doubtful
         return self.record.state is SyncState.LIVE and not arriving
 
-    def take_over(self, record: NodeRecord) -> None:
-        """The database remembers this of it: what another worker, or a program, stored."""
+    def load(self, record: NodeRecord) -> None:
+        """Replace its record by what the database says, which another worker, or a program, stored."""
         self.record = record
 
     def update(self, **changes: Any) -> None:
-        """This is remembered of it from now on; the database is told by who calls it."""
+        """Change fields of its record. The caller stores them in the database."""
         self.record = dataclasses.replace(self.record, **changes)
 
     def count(self, counts: Counts) -> None:
+        """These are the counts of its items from now on."""
         self.update(**counts._asdict())
 
-    def age(self, reason: str) -> None:
-        """Nobody is told any more what happens to the node."""
+    def contents_changed(self, revision: int, counts: Counts) -> None:
+        """Its items were changed in the database: this is its revision now, and these are the counts of its items."""
+        self.update(revision=revision, **counts._asdict())
+
+    def note_verified(self, at: int) -> None:
+        """The service said at this moment, in microseconds since the epoch, what the copy says."""
+        self.update(verified_at=at)
+
+    def forget_access_model(self) -> None:
+        """The node's configuration may be another one now: its access model is asked for before we subscribe again."""
+        self.update(access_model=None)
+
+    def mark_stale(self, reason: str) -> None:
+        """No worker is notified any more of what happens to the node."""
         if self.record.state in (SyncState.LIVE, SyncState.SYNCING):
             self.update(state=SyncState.STALE, reason=reason)
 
     def verified_at(self, item_ids: Sequence[str]) -> int | None:
-        """When the service was last seen to say what the copy says: of these items, or of the whole node if they are
-        none."""
+        """When the service was last seen to say what the copy says of these items, or, where none are named, of the
+        whole node."""
         whole, covered = self.record.verified_at, self.checked.covered
         if item_ids and whole is not None and all(item_id in covered for item_id in item_ids):
             return max(whole, min(covered[item_id] for item_id in item_ids))
@@ -184,8 +198,8 @@ class Copy:
         holds_all: bool,
         knows_cursors: bool = False,
     ) -> Situation:
-        """At `now`, in microseconds since the epoch, for a read of these items, or of any. None: its age does not
-        matter."""
+        """What the policy must know to decide a read of these items, or of any. `now`: in microseconds since the epoch;
+        None where the copy's age does not matter."""
         verified_at = None if now is None else self.verified_at(item_ids)
         record = self.record
         return Situation(
@@ -203,13 +217,13 @@ class Copy:
         )
 
     def begin_pages(self, page_size: int, items: Spool) -> Pages:
-        """A listing, by pages of so many items or of as many as are known to arrive. They go to `items`."""
+        """Begin a listing, by pages of so many items or of as many as are known to arrive. They go to `items`."""
         self.batch_sizes = self.batch_sizes or BatchSizes(page_size)
         self.batch_sizes.begin()
         return Pages(self.batch_sizes, items)
 
-    def tell(self) -> None:
-        """Wake those who watch: they look by themselves what there is. After each commit."""
+    def notify_watchers(self) -> None:
+        """Wake those who watch, after a commit: they read the log of changes themselves."""
         self.changed.set()
         self.changed = asyncio.Event()
 
@@ -225,7 +239,7 @@ class Copies:
         self.gone: set[int] = set()
         """The ids of those that were dropped: they are never given again. Their rows may be there a moment longer."""
         self._leaving: set[int] = set()
-        """Of them, those whose rows may be there still."""
+        """The ids, among these, whose rows may be there still."""
         self.closings = 0
         """How often something of these copies was not to be given to anybody any more, from that moment on."""
 
@@ -235,7 +249,7 @@ class Copies:
     def by_id(self, node_id: int) -> Copy | None:
         return self._by_id.get(node_id)
 
-    def add(self, record: NodeRecord, held: Held | None = None) -> Copy:
+    def add(self, record: NodeRecord, held: LeaseRow | None = None) -> Copy:
         """The copy of this record's node, made if there was none. `held`: what the database says of its lease."""
         copy = self.by_key.get(record.key)
         if copy is None:
@@ -247,8 +261,9 @@ class Copies:
         return copy
 
     def drop(self, copy: Copy) -> None:
+        """Forget a copy whose rows are erased, or about to be."""
         copy.dropped = True
-        copy.tell()
+        copy.notify_watchers()
         self.by_key.pop(copy.key, None)
         self._by_id.pop(copy.record.id, None)
         self.gone.add(copy.record.id)
@@ -268,4 +283,5 @@ class Copies:
 
     @property
     def followed(self) -> int:
+        """How many nodes are followed."""
         return sum(copy.followed for copy in self.by_key.values())

@@ -1,4 +1,4 @@
-"""A service's own cursors of a node, as far as they are known."""
+"""The cursors that a service itself made for a node's items, as far as they are known (XEP-0059)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Cursors:
 
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
-        """By item id."""
+        """The cursors that are known, by item id."""
         self.limits: dict[int, None] = {}
-        """Those that the program asked with, as `max_items`: newest last."""
+        """The values of `max_items` that the program asked with, newest last."""
 
     def note_limit(self, limit: int) -> None:
         """The program asked with this `max_items`."""
@@ -28,15 +28,15 @@ class Cursors:
             del self.limits[next(iter(self.limits))]
 
     def forget(self, item_id: str) -> None:
-        """It was removed: if it comes again, it is another one to the service."""
+        """Forget the cursor of an item that was removed: if the item comes again, the service gives it another one."""
         self.known.pop(item_id, None)
 
     def forget_all(self) -> None:
-        """The node may hold others now. What the program asks with is remembered."""
+        """Forget all cursors, because the node may hold other items now. What the program asks with is remembered."""
         self.known.clear()
 
     def learn(self, listing: Listing) -> None:
-        """An answer names those of its first and last item."""
+        """Learn the cursors of an answer's first and last item."""
         if listing.rsm is not None and listing.items:
             for item, cursor in ((listing.items[0], listing.rsm.first), (listing.items[-1], listing.rsm.last)):
                 if cursor is not None:

@@ -1,4 +1,5 @@
-"""Raises and settles what is in doubt of a copy, and what is due of it. Nothing else assigns them.
+"""Raises and settles the doubts of a copy (what must be checked before it may answer), and its chores (what must be
+done though nothing is in doubt). No other module assigns them, but for the resets.
 
 Between the moment when something becomes doubtful and `doubt` there is no `await`: a read in between would be answered
 wrongly.
@@ -11,33 +12,34 @@ from newsstand.state.copies import Copy
 
 
 def doubt(copy: Copy, doubts: Doubts) -> None:
-    """From now on this is in doubt of the copy, too."""
+    """Raise doubts of a copy, from this moment on."""
     copy.doubts |= doubts
 
 
 def settle(copy: Copy, done: Doubts) -> None:
-    """This is looked up."""
+    """Settle doubts that were checked."""
     copy.doubts = copy.doubts.without(done)
 
 
 def settle_own_writes(copy: Copy) -> None:
-    """What the program wrote is looked up, unless something that it left in doubt is not."""
+    """Settle the doubt about the program's own writes, unless something that they left in doubt is not settled."""
     if not copy.doubts.relist and not copy.doubts.refetch:
         settle(copy, OWN_WRITE)
 
 
 def take(copy: Copy) -> Doubts:
-    """What is to be handed to the worker that follows the node. An own write stays until that worker knows."""
+    """Take the doubts that are to be handed to the worker that owns the node. An own write stays in doubt until that
+    worker knows of it."""
     taken = copy.doubts.without(OWN_WRITE)
     copy.doubts = OWN_WRITE if copy.doubts.own_write else CLEAR
     return taken
 
 
 def due(copy: Copy, chores: Chores) -> None:
-    """From now on this is to be done, too."""
+    """Add chores to those of a copy."""
     copy.chores |= chores
 
 
 def done(copy: Copy, chores: Chores) -> None:
-    """This is done, or is being done."""
+    """Take away chores that are done, or being done."""
     copy.chores = copy.chores.without(chores)

@@ -1,4 +1,4 @@
-"""What stands against a copy that another worker follows, as far as this process knows."""
+"""Why a copy that another worker owns may not answer yet, as far as this process knows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class Awaited(NamedTuple):
 
 
 class Elsewhere:
-    """What stands against one copy: while any does, and another worker follows the node, the service answers."""
+    """Why one copy may not answer while another worker owns its node. It is true while there is any reason; then the
+    service answers."""
 
     __slots__ = ("_awaited", "_handing_over", "doubted")
 
@@ -31,7 +32,7 @@ class Elsewhere:
 
     @property
     def awaited(self) -> Mapping[str, Awaited]:
-        """News that we heard, too, until they are in the copy; by item."""
+        """What we received of items, too, until the owner has stored it in the copy; by item."""
         return self._awaited
 
     def await_item(self, item_id: str, awaited: Awaited) -> None:
@@ -39,26 +40,27 @@ class Elsewhere:
         self._awaited[item_id] = awaited
 
     def await_no_more(self, item_ids: Iterable[str]) -> None:
+        """Do not wait any more until the copy says what we received of these items."""
         for item_id in item_ids:
             self._awaited.pop(item_id, None)
 
     def found(self, asked: Mapping[str, Awaited], contents: Mapping[str, bytes]) -> None:
-        """What the copy says of what was awaited. What is in it as it was heard is awaited no more."""
+        """Take note of what the copy says of the awaited items. What is in it as it was received is awaited no more."""
         for item_id, awaited in asked.items():
             if contents.get(item_id) == awaited.content and self._awaited.get(item_id) is awaited:
                 del self._awaited[item_id]
 
     def overdue(self, before: float) -> list[str]:
-        """The items of which something was heard before that moment, and is awaited still."""
+        """The items of which something was received before that moment, and is awaited still."""
         return [item_id for item_id, awaited in self._awaited.items() if awaited.at < before]
 
     def note(self, *, doubted: bool) -> None:
-        """What the database says."""
+        """Take note of whether the database says that something is in doubt."""
         self.doubted = doubted
 
     @contextmanager
     def handing_over(self) -> Iterator[None]:
-        """Within this, doubts are on their way to the worker that follows the node."""
+        """Within this, doubts are on their way to the worker that owns the node."""
         self._handing_over += 1
         try:
             yield
@@ -66,7 +68,7 @@ class Elsewhere:
             self._handing_over -= 1
 
     def forget(self) -> None:
-        """The copy changed hands: what was heard is listed, or the database says it. What is being handed over goes
-        on."""
+        """Forget the reasons, because the owner changed: what was received is listed, or the database says it. What is
+        being handed over goes on."""
         self.doubted = False
         self._awaited.clear()

@@ -1,4 +1,4 @@
-"""Notifications on their way into a copy."""
+"""The inbox of a copy: notifications that were received, and are not stored yet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Waiting:
 
 
 class Recent(NamedTuple):
-    """What was said of an item, and when, by the loop's clock; None where it was retracted."""
+    """What a notification last said of an item (the digest of its content; None where it was retracted), and when, by
+    the loop's clock."""
 
     at: float
     content: bytes | None
@@ -34,14 +35,14 @@ class Recent(NamedTuple):
 class Inbox:
     """The notifications of one node that are not stored yet, oldest first, and what is remembered of those before."""
 
-    __slots__ = ("_emptied", "_gone", "_missed", "_queue", "_recent", "_waiting", "arriving", "heard")
+    __slots__ = ("_emptied", "_gone", "_missed", "_queue", "_recent", "_waiting", "arriving", "received")
 
     def __init__(self, waiting: Waiting | None = None) -> None:
-        self.heard = 0
+        self.received = 0
         """Goes up with each notification, and with whatever else makes older answers void; it never goes back. Two
         equal readings mean that what was asked between them may be believed."""
         self.arriving = False
-        """Whether any are there. Each read asks it."""
+        """Whether any notifications wait to be stored. It is kept as a value because each read asks it."""
         self._waiting = waiting or Waiting()
         self._queue: list[Notification] = []
         self._emptied = asyncio.Event()
@@ -61,24 +62,25 @@ class Inbox:
         return self._queue[part]
 
     def void_answers(self) -> None:
-        """Something happened to the node: what was asked for before this moment may be older."""
-        self.heard += 1
+        """Make answers void that were asked for before this moment: something happened to the node, and they may be
+        older."""
+        self.received += 1
 
-    def put(self, told: Notification) -> bool:
+    def put(self, notification: Notification) -> bool:
         """Keep a notification. False where all inboxes together hold as much as they may: what this one holds is
         forgotten then, and the node must be listed."""
-        self._waiting.bytes += told.bytes
+        self._waiting.bytes += notification.bytes
         if self._waiting.bytes > self._waiting.most:
-            self._waiting.bytes -= told.bytes
+            self._waiting.bytes -= notification.bytes
             self.empty()
             return False
-        self._queue.append(told)
+        self._queue.append(notification)
         self.arriving = True
         return True
 
     def take(self, count: int) -> None:
-        """The oldest `count` notifications are dealt with."""
-        self._waiting.bytes -= sum(told.bytes for told in self._queue[:count])
+        """Take out the oldest `count` notifications, which are dealt with."""
+        self._waiting.bytes -= sum(notification.bytes for notification in self._queue[:count])
         del self._queue[:count]
         if not self._queue:
             self.arriving = False
@@ -86,19 +88,20 @@ class Inbox:
             self._emptied = asyncio.Event()
 
     def empty(self) -> None:
-        """All of them are dealt with, or will not be."""
+        """Take out all notifications: they are dealt with, or will not be."""
         self.take(len(self._queue))
 
     def forget(self) -> None:
-        """There is a gap: what came before it is not stored, and says nothing about what comes after it."""
+        """Forget everything, because there is a gap: what came before it is not stored, and says nothing about what
+        comes after it."""
         self.empty()
         self._missed = ()
         self._recent.clear()
         self._gone.clear()
 
     def miss(self) -> None:
-        """What came during a listing that failed is not stored: the next one will bring it."""
-        self._missed += tuple(outlined(news) for told in self._queue for news in told.news)
+        """Do not store what came during a listing that failed: the next one will bring it."""
+        self._missed += tuple(outlined(news) for notification in self._queue for news in notification.news)
         self.empty()
 
     def take_missed(self) -> tuple[News, ...]:
@@ -143,6 +146,7 @@ class Inbox:
         return frozenset(self._gone)
 
     def note_gone(self, item_ids: Iterable[str]) -> None:
+        """Remember that these items were removed."""
         self._gone.extend(item_ids)
 
 

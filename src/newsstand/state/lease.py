@@ -1,4 +1,4 @@
-"""Who follows a node, as far as one worker knows."""
+"""The lease of a node: which worker owns it, as far as this process knows."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The lease under which a node is followed. `newsstand.workers.leases` alone replaces it, but for what the database
-    remembered when the replica was opened."""
+    """The lease under which a worker owns a node. `newsstand.workers.leases` alone replaces it, but for what the
+    database remembered when the replica was opened."""
 
     generation: int = 0
-    """What we know of the node was so under this generation."""
+    """The generation of the lease under which our knowledge of the node was true."""
     owner: str | None = None
-    """The worker that follows the node; None: nobody."""
+    """The id of the worker that owns the node; None where none does."""
     ours: bool = False
-    """It is this worker."""
+    """Whether this worker owns the node."""
     released: bool = False
-    """It is nobody's, and the database does not say so yet."""
+    """Whether this worker released the node, and the database does not say so yet."""
     asked: int = 0
-    """The ticket of what is remembered of the copy: see `newsstand.state.copies.ticket`."""
+    """The ticket of what we know of the copy (`newsstand.state.copies.ticket`): older knowledge does not replace
+    it."""

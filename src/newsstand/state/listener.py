@@ -1,4 +1,4 @@
-"""Whom the parts of a replica tell what others must act on."""
+"""The listener: the parts of a replica call it where another part must act."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from newsstand.state.copies import Copy
 
 
 class Listener(Protocol):
-    """Told by the parts of a replica what others must act on. Each method is called in the event loop, at once; none
-    may raise, nor await. Nothing is called before the replica is open."""
+    """What the parts of a replica call where another part must act. `newsstand.engine` is the one that does so in
+    programs. Each method is called in the event loop, at once; none may raise, nor await. Nothing is called before
+    the replica is open."""
 
     def acquired(self, copy: Copy) -> None:
-        """The copy is ours to follow from now on. Nothing of it is believed yet."""
+        """This worker owns the node from now on. Nothing of its copy is believed yet."""
 
     def released(self, copy: Copy) -> None:
-        """The copy is not ours to follow any more: it is another worker's, or it was dropped."""
+        """This worker does not own the node any more: another one does, or the copy was dropped."""
 
     def lease_lost(self, copy: Copy) -> None:
         """A write was refused, or a read came to nothing, because another worker acquired the node."""
@@ -27,7 +28,10 @@ class Listener(Protocol):
         """Somebody else raised a doubt of a copy of ours."""
 
     def still_closing(self, copy: Copy) -> None:
-        """The copy was closed, and the database could not be told."""
+        """The copy was closed, and that could not be stored."""
+
+    def domain_answered(self, service: str) -> None:
+        """The PEP service of an account answered whose domain was taken to have no PEP for us."""
 
     def listed(self, copy: Copy) -> None:
         """A listing is over: the notifications that waited for it can be applied."""

@@ -1,4 +1,4 @@
-"""What the order of a node's items can still teach of its service's behaviour."""
+"""The order of a node's items, from which a service's behaviour is learnt."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ class Order:
 
     def __init__(self) -> None:
         self.ids: list[str] | None = None
-        """Those of the last listing, where its order still teaches something."""
+        """The item ids of the last listing, in their order; None where that teaches nothing any more."""
         self.history: list[News] = []
-        """The news since then."""
+        """The news since the last listing."""
         self._payloads: dict[str, bytes] = {}
         """Digests of what the items of that order said, by item."""
 
     def remember(self, ids: list[str], items: Iterable[StorableItem] | None = None) -> None:
-        """The node is in this order now. `items`: what they say; by default, what was told since the order before."""
+        """Keep the order in which the node is now. `items`: what they say; by default, what notifications said since
+        the order before."""
         if len(ids) > ORDER:
             self.forget()
             return
         if items is None:
-            told = payloads_after(self._payloads, self.history)
-            self._payloads = {item_id: told[item_id] for item_id in ids if item_id in told}
+            said = payloads_after(self._payloads, self.history)
+            self._payloads = {item_id: said[item_id] for item_id in ids if item_id in said}
         else:
             self._payloads = {item.id: item.payload_digest for item in items}
         self.ids = ids
@@ -51,11 +52,11 @@ class Order:
         lost, or are not here yet, and what else they did is not known either."""
         if len(items) > ORDER:
             return False
-        told = payloads_after(self._payloads, news)
-        return all(told.get(item.id) == item.payload_digest for item in items)
+        said = payloads_after(self._payloads, news)
+        return all(said.get(item.id) == item.payload_digest for item in items)
 
     def forget(self) -> None:
-        """There is a gap: the news since that order are not all known, and it teaches nothing."""
+        """Forget the order, because there is a gap: the news since then are not all known, and it teaches nothing."""
         self.ids = None
         self.history = []
         self._payloads = {}
@@ -63,16 +64,16 @@ class Order:
 
 def payloads_after(payloads: Mapping[str, bytes], news: Iterable[News]) -> dict[str, bytes]:
     """What items say, by item, when these news happened to them."""
-    told = dict(payloads)
+    said = dict(payloads)
     for what in news:
         match what:
             case Published(items):
-                told.update((item.id, item.payload_digest) for item in items)
+                said.update((item.id, item.payload_digest) for item in items)
             case Retracted(item_ids):
                 for item_id in item_ids:
-                    told.pop(item_id, None)
+                    said.pop(item_id, None)
             case Purged():
-                told.clear()
+                said.clear()
             case _:
                 pass
-    return told
+    return said

@@ -13,27 +13,27 @@ from newsstand.state.work import Pace
 
 def begin_session(copy: Copy, reason: str) -> None:
     """A fresh session began: everything since the one before is lost. Nothing vouches for a copy of ours until it is
-    listed again; where another worker follows the node, that one's session goes on."""
+    listed again; where another worker owns the node, that one's session goes on."""
     unknown, copy.own = copy.own.under_way > 0, OwnWrites()
     if copy.lease.ours:
         begin_anew(copy, reason)
         return
     copy.session = NodeSession()
     copy.inbox.void_answers()
-    if unknown:  # nobody knows whether the program's writes were done: the worker that follows the node looks
+    if unknown:  # nobody knows whether the program's writes were done: the worker that owns the node checks
         copy.doubts |= RELIST
 
 
 def begin_anew(copy: Copy, reason: str) -> None:
     """A session began, or the node was acquired: nothing of the copy is believed until it is listed."""
-    copy.age(reason)
+    copy.mark_stale(reason)
     _forget_what_is_under_way(copy)
     copy.pace = Pace()
     copy.cursors.forget_all()
 
 
-def let_go(copy: Copy) -> None:
-    """The node is not ours any more: who follows it brings what was heard, and looks into what is in doubt."""
+def release(copy: Copy) -> None:
+    """Another worker owns the node now, or none: its owner stores what was received, and checks what is in doubt."""
     _forget_what_is_under_way(copy)
 
 

@@ -17,7 +17,7 @@ class ServiceState:
     def __init__(self, behaviour: ServiceBehaviour | None = None) -> None:
         self.behaviour = behaviour or ServiceBehaviour()
         self.evidence = Evidence()
-        """What orders said once of its behaviour."""
+        """What single orders seemed to say of its behaviour, until a second one agrees."""
 
 
 class Services:
@@ -30,15 +30,15 @@ class Services:
         return self._states.get(host_of(service))
 
     def of(self, service: str) -> ServiceState:
-        """That of this service, made if there was none."""
+        """The state of this service, made if there was none."""
         return self._states.setdefault(host_of(service), ServiceState())
 
     def load(self, behaviour: Mapping[str, ServiceBehaviour]) -> None:
-        """Take over what the database remembers, by host."""
+        """Load what the database remembers, by host."""
         for host, known in behaviour.items():
             self._states.setdefault(host, ServiceState()).behaviour = known
 
     def forget(self) -> None:
-        """As if no service had been met yet."""
+        """Forget what was learnt of all services."""
         for state in self._states.values():
             state.behaviour, state.evidence = ServiceBehaviour(), Evidence()

@@ -1,4 +1,4 @@
-"""What only this session of the stream knows of a node."""
+"""The session of a node: what holds only within this session of the stream."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ class NodeSession:
 
     def __init__(self) -> None:
         self.subscribed = False
+        """Whether we are subscribed to the node, as far as the service said."""
         self._ends = 0
         """How often the service said that the subscription, or the node, ended."""
         self.confirmed_at = 0.0
         """By the loop's clock, when the service last said that we are subscribed to it."""
         self.skips_missing = False
-        """The service was seen to answer a read of this node without an item that is not there."""
+        """Whether the service was seen to answer a read of this node without an item that is not there."""
         self.stocked = False
-        """The copy's ids were compared with the service's."""
+        """Whether the copy's item ids were compared with the service's in this session."""
 
     def subscribing(self) -> Callable[[], bool]:
         """Call it when a request to subscribe is sent, and what it returns when the service agreed: we are subscribed
@@ -47,7 +48,9 @@ class NodeSession:
         self.confirmed_at = at
 
     def note_skipped(self) -> None:
+        """The service answered a read without an item that is not there."""
         self.skips_missing = True
 
     def take_stock(self) -> None:
+        """The copy's item ids were compared with the service's."""
         self.stocked = True

@@ -24,11 +24,11 @@ BEGUN = 5
 
 
 class Slots:
-    """`slots` in all; for one service `of_service` at most, and always one fewer than all, where there are several.
-    An answer that takes longer than `slow_after` seconds lends the slot of whoever waits for it. Work ends with
-    TooSlow when its service has taken `longest` seconds over answers, and with Disconnected when `era`, which counts
-    the sessions of the stream, is another one than when it began. What `is_silent` says of a service, see
-    `Shares`."""
+    """Slots for work that asks services. There are `slots` in all; for one service `of_service` at most, and always one
+    fewer than all, where there are several. An answer that takes longer than `slow_after` seconds lends the slot of
+    whoever waits for it. Work ends with TooSlow when its service has taken `longest` seconds over answers, and with
+    Disconnected when `era`, which counts the sessions of the stream, is another one than when it began. `Shares` says
+    what `is_silent` is for."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Slots:
 
 
 class Work:
-    """What one task does with a slot. It may have several requests under way together."""
+    """The work of one task that needs a slot. It may have several requests under way together."""
 
     def __init__(self, slots: Slots, claim: Claim) -> None:
         self._slots = slots
@@ -96,13 +96,13 @@ class Work:
         self._loop = asyncio.get_running_loop()
         self._era = 0
         self._grant: asyncio.Future[None] | None = None
-        """Done when it is given the slot that it waits for."""
+        """A future that is done when the work is given the slot that it waits for."""
         self._granted_at = 0.0
         self._requests = 0
         self._requests_since = 0.0
-        """By the loop's clock, since when at least one was under way."""
+        """Since when at least one request was under way, by the loop's clock."""
         self._limits: set[asyncio.Timeout] = set()
-        """One for each request."""
+        """The time limits of the requests under way, one for each."""
         self._lender: asyncio.TimerHandle | None = None
         self._answers_took = 0.0
         self.waited = 0.0
@@ -137,7 +137,7 @@ class Work:
         self._slots.serve()
 
     def granted(self) -> None:
-        """It got a slot."""
+        """Take the slot that it was given."""
         self._granted_at = self._loop.time()
         if self._requests:
             self._lend_later()
@@ -199,12 +199,12 @@ class Work:
         self._slots.serve()
 
     def give_up(self) -> None:
-        """Its requests end with TooSlow."""
+        """End its requests with TooSlow."""
         for limit in self._limits:
             limit.reschedule(self._loop.time())
 
     def end(self) -> None:
-        """It needs no slot any more."""
+        """Give its slot back: it needs none any more."""
         self._stop_lender()
         self._slots.shares.end(self._claim)
         if self._grant is not None:

@@ -1,5 +1,5 @@
-"""The items of a listing while it is under way: their XML in a temporary file, what is asked of them all the time in
-memory. So a listing takes a settled amount of memory, however large its node is."""
+"""The items of a listing while it is under way: their XML in a temporary file, what is often needed of them in memory.
+So a listing takes a settled amount of memory, however large its node is."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Spool(Sequence["SpooledItem"]):
     def __init__(self, folder: Path | None = None) -> None:
         self.ids: list[str] = []
         self.bytes = 0
-        """Of the items' XML."""
+        """The size of all items' XML."""
         self.id_characters = 0
         self.nameless = self.repeated = False
         """Whether an item came without an id, or an id twice."""

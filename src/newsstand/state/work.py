@@ -32,8 +32,8 @@ class Closing(enum.Enum):
     """Whether the database knows that a node is closed. `newsstand.sync.closing` alone replaces it."""
 
     OPEN = enum.auto()
-    """It is not closed, or the database knows."""
+    """The node is not closed, or the database knows that it is."""
     CLOSING = enum.auto()
-    """The database does not know yet."""
+    """The node is closed, and the database does not know yet."""
     SETTLING = enum.auto()
-    """It is being told."""
+    """That the node is closed is being stored."""

@@ -13,7 +13,7 @@ from newsstand.state.copies import Copy
 from newsstand.state.work import Closing
 from newsstand.storage.statements import doubt_rows, nodes
 from newsstand.sync.retrying import Retrying
-from newsstand.workers.heartbeat import Leading
+from newsstand.workers.ownership import Ownership
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 class Closings:
     """Closes the nodes of one replica, and opens them again."""
 
-    def __init__(self, context: Context, leading: Leading, retrying: Retrying) -> None:
+    def __init__(self, context: Context, ownership: Ownership, retrying: Retrying) -> None:
         self._context = context
-        self._assignment = leading.sharing
-        self._storing = leading.storing
+        self._assignment = ownership.assignment
+        self._storing = ownership.storing
         self._retrying = retrying
 
     async def close(self, copy: Copy, reason: str, *, refused: bool = False) -> None:
@@ -86,4 +86,4 @@ class Closings:
             doubt_rows.settle_all(conn, record.id)
 
         await self._storing.write(copy, write)
-        copy.tell()
+        copy.notify_watchers()

@@ -43,7 +43,7 @@ async def learn(context: Context, copy: Copy) -> None:
     doubts.done(copy, Chores(cursors=True))
     if copy.record.state is not SyncState.LIVE or copy.learnt.behaviour.new is not Behaviour.LAST:
         return
-    heard, count = copy.inbox.heard, copy.record.item_count
+    heard, count = copy.inbox.received, copy.record.item_count
     needed = {at for limit in copy.cursors.limits for at in ends_of(count, limit)}
     wanted = range(count) if count <= WINDOW else sorted(needed)
     ids = dict(zip(wanted, await context.database.read(items.ids_at, copy.record.id, wanted, count), strict=False))
@@ -51,7 +51,7 @@ async def learn(context: Context, copy: Copy) -> None:
     try:
         for start in range(0, len(pages), AT_ONCE):
             told = await asyncio.gather(*(_ask(context, copy, page) for page in pages[start : start + AT_ONCE]))
-            if copy.inbox.heard != heard:
+            if copy.inbox.received != heard:
                 return
             for page, answer in zip(pages[start:], told, strict=False):
                 if [item.id for item in answer.items] != [ids[at] for at in page]:

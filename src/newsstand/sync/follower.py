@@ -61,7 +61,7 @@ class Follower:
             return
         for told in read_message(message, self._context.own_jid, self._context.limits):
             self._context.refusals.forget(service=told.key.service, node=told.key.node)
-            self._context.heard_from(told.key)
+            self._context.service_responded(told.key)
             copy = self._context.copies.find(told.key)
             if copy is not None and copy.followed:
                 self.hear(copy, told)
@@ -76,7 +76,7 @@ class Follower:
         if any(_ends_subscription(news) for news in told.news):
             copy.session.end_subscription()  # in whatever state: the next listing subscribes first
             copy.listing.forget_pages()
-        copy.own.keep_told(told.news, copy.inbox.heard)
+        copy.own.keep_notified(told.news, copy.inbox.received)
         if copy.listing.is_any or copy.record.state is SyncState.LIVE:
             if copy.inbox.put(told):
                 copy.order.note(told.news)
@@ -98,7 +98,7 @@ class Follower:
     def _await(self, copy: Copy, told: Notification) -> None:
         """Another worker follows this node, and is told, too. Until the copy says what we heard, the service
         answers."""
-        copy.own.keep_told(told.news, copy.inbox.heard)
+        copy.own.keep_notified(told.news, copy.inbox.received)
         for news in told.news:
             match news:
                 case Published(items):
@@ -163,11 +163,11 @@ class Follower:
         # From here on without a pause: a read must not see the news taken in and the doubts not yet.
         found = find_doubts(applied)
         if plan.doubts.relist:
-            copy.update(access_model=None)  # the configuration changed: look before the next subscription
+            copy.forget_access_model()  # the configuration changed: look before the next subscription
         doubts.doubt(copy, found)
         if len(copy.doubts.refetch) > MOST_REFETCHED:
             doubts.doubt(copy, RELIST)
-        copy.update(verified_at=self._context.clock())
+        copy.note_verified(self._context.clock())
         copy.inbox.take(len(batch))
         await self._outcome(copy, plan)
 

@@ -90,7 +90,7 @@ class FullSync:
     async def _attempt(self, copy: Copy, mark: object, progress: Progress | None) -> list[str] | None:
         """One listing; stored, if it can be believed. Returns its ids then, in order. Raises ListingError when the
         last of several, one after the other, cannot."""
-        turns = self._context.turns
+        turns = self._context.session_changes
         pages = copy.listing.take_pages()
         if pages is None:
             pages = listing.begin(self._context, copy)
@@ -200,7 +200,7 @@ class FullSync:
 
         applied = await self._storing.write(copy, store)
         meanwhile = copy.record is not before
-        goes_on = turns == self._context.turns and copy.listing.is_this(mark)
+        goes_on = turns == self._context.session_changes and copy.listing.is_this(mark)
         believed = goes_on and copy.followed and not copy.left
         copy.update(
             state=SyncState.LIVE if believed else SyncState.STALE if copy.followed else copy.record.state,
@@ -211,7 +211,7 @@ class FullSync:
         )
         if not copy.followed:
             await self._storing.write(copy, nodes.erase_items, copy.record.id)  # it was closed during the write
-        copy.tell()
+        copy.notify_watchers()
         if believed:
             facts = (copy.key.node, copy.key.service, applied.counts.item_count, copy.pace.took)
             log.info("node %r of %s is synchronised: %d items, for which the service took %.2f s", *facts)

@@ -75,7 +75,9 @@ async def download(
     pages = pages or Pages(BatchSizes(context.settings.page_size), Spool(context.database.folder))
     # By ids only where their order is known, from other nodes of the service.
     can_list_ids = behaviour.disco_order in (Behaviour.NODE_ORDER, Behaviour.REVERSED)
-    by_ids = pages.portions.by_ids and can_list_ids and behaviour.paging is not Behaviour.HONOURED and not pages.number
+    by_ids = (
+        pages.batch_sizes.by_ids and can_list_ids and behaviour.paging is not Behaviour.HONOURED and not pages.number
+    )
     try:
         if not by_ids:
             return await _by_pages(context, key, behaviour, progress, on_begin, on_answer, pages)
@@ -87,7 +89,7 @@ async def download(
     try:
         return await _by_ids(context, key, behaviour, progress, pages)
     except ListingError:
-        pages.portions.by_ids = False  # the whole may do
+        pages.batch_sizes.by_ids = False  # the whole may do
         raise
 
 
@@ -146,7 +148,7 @@ async def _request_page(
     on_answer: OnAnswer | None = None,
 ) -> Element:
     """The next page; a smaller one where it does not arrive."""
-    portion, clock = pages.portions.pages, asyncio.get_running_loop().time
+    portion, clock = pages.batch_sizes.pages, asyncio.get_running_loop().time
     while True:
         if on_begin is not None:
             on_begin()
@@ -173,7 +175,7 @@ async def _by_ids(
         ids.reverse()
     found = Spool(context.database.folder)  # by pages, some may have come
     own_from = Behaviour.UNKNOWN
-    portion, clock = pages.portions.ids, asyncio.get_running_loop().time
+    portion, clock = pages.batch_sizes.ids, asyncio.get_running_loop().time
     while wanted := ids[len(found) : len(found) + portion.size]:
         asked_at = clock()
         try:
@@ -197,7 +199,7 @@ async def _by_ids(
         portion.arrived(len(wanted), len(wanted), found.bytes - before)
         if progress is not None:
             progress(len(found), len(ids))
-    pages.portions.listed_by_ids(found.bytes)
+    pages.batch_sizes.listed_by_ids(found.bytes)
     return Listed(_checked(found), True, behaviour, own_from)
 
 
@@ -219,7 +221,7 @@ async def _take_page(context: Context, iq: Element, pages: Pages) -> None:
     else:
         await asyncio.to_thread(take)
     check_size(context, items)
-    pages.portions.pages.arrived(pages.asked, len(items) - count, items.bytes - size)
+    pages.batch_sizes.pages.arrived(pages.asked, len(items) - count, items.bytes - size)
 
 
 async def read_answer(context: Context, iq: Element) -> answers.Listing:

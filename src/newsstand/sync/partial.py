@@ -46,7 +46,7 @@ class PartialSync:
 
     async def refetch(self, copy: Copy, wanted: Sequence[str]) -> None:
         """Ask for items whose contents did not come along. Those that are not there any more were retracted."""
-        heard = copy.inbox.heard
+        heard = copy.inbox.received
         found: dict[str, SeenItem] = {}
         for item_id in wanted:
             # One by one: some services refuse a whole request for one missing id.
@@ -59,12 +59,12 @@ class PartialSync:
             answer = await listing.read_answer(self._context, iq)
             found.update((item.id, item) for item in answer.items if item.id == item_id)
         await copy.inbox.quiet()
-        if copy.inbox.heard != heard:
+        if copy.inbox.received != heard:
             return  # something came meanwhile: what we have may be older. They are still in doubt.
         steps: list[Step] = [Put(item, Place.LAST, Place.KEEP) for item in found.values()]
         missing = tuple(id_ for id_ in wanted if id_ not in found)
         held = await self._context.database.read(items.which, copy.record.id, missing)
-        if copy.inbox.heard != heard:
+        if copy.inbox.received != heard:
             return
         if held:
             steps.append(Remove(tuple(held)))
@@ -74,7 +74,7 @@ class PartialSync:
         applied = await self._apply(copy, steps)
         if applied.inserted:
             doubts.doubt(copy, RELIST)  # where among the others, only a listing shows
-        if copy.inbox.heard == heard:  # else the same item may be in doubt anew
+        if copy.inbox.received == heard:  # else the same item may be in doubt anew
             doubts.settle(copy, Doubts(refetch=frozenset(wanted)))
             doubts.settle_own_writes(copy)
 
@@ -83,14 +83,14 @@ class PartialSync:
         long to leave the node in peace afterwards."""
         loop = asyncio.get_running_loop()
         await copy.inbox.quiet()
-        heard = copy.inbox.heard
+        heard = copy.inbox.received
         held = await self._context.database.scan(items.held_ids, copy.record.id)
         began, waited = loop.time(), slots.waited()
         listed, by_disco = await listing.list_ids(self._context, copy.key, held)
         confirmed = await self._is_confirmed(copy, held, listed)
         took = loop.time() - began - (slots.waited() - waited)
         await copy.inbox.quiet()
-        if heard != copy.inbox.heard:
+        if heard != copy.inbox.received:
             return took * CHECK_REST  # still in doubt: look again
         there = set(listed)
         evicted = tuple(id_ for id_ in held if id_ not in there)
@@ -100,12 +100,12 @@ class PartialSync:
             doubts.doubt(copy, RELIST)  # the service did not tell of them in the order in which it stored them
         elif evicted:
             await self._apply(copy, [Remove(evicted)])
-        if copy.inbox.heard == heard:
+        if copy.inbox.received == heard:
             # Not a moment earlier: until the evicted are out, the copy must not answer.
             doubts.settle(copy, Doubts(check_ids=True))
             copy.checked.answered(loop.time())
             cursor_probing.note_need(copy)
-            copy.update(verified_at=self._context.clock())
+            copy.note_verified(self._context.clock())
             if self._is_order_known(copy, by_disco=by_disco) and not copy.doubts.relist:
                 # Nothing is hidden in it: what comes next can teach something.
                 remember_order(self._context, copy, [id_ for id_ in held if id_ in there])
@@ -177,42 +177,42 @@ class PartialSync:
             self._context.spawn(self._take_in(copy, seen, shows_all=shows_all), f"taking in {copy.key.node}")
 
     async def _take_in(self, copy: Copy, seen: list[SeenItem], *, shows_all: bool) -> None:
-        now, heard, steps = self._context.clock(), copy.inbox.heard, None
+        now, heard, steps = self._context.clock(), copy.inbox.received, None
         try:
             if shows_all and copy.record.complete and copy.record.item_count <= len(seen):
                 held = await self._context.database.scan(items.held, copy.record.id)
                 if {item.id for item in held} <= {item.id for item in seen}:
                     steps = plan_listing(held, seen)  # in the service's order, and nothing is taken out for it
-            if not _is_idle(copy) or copy.inbox.heard != heard:
+            if not _is_idle(copy) or copy.inbox.received != heard:
                 return  # a listing that has begun since knows better
             await self._apply(copy, steps or [Put(item, Place.LAST, Place.KEEP) for item in seen])
         except (DatabaseError, ListingError) as error:
             log.info("an answer could not be kept: %s", error)
             return
         # Not a moment earlier: until it is stored, the copy says something else.
-        if copy.inbox.heard == heard:
+        if copy.inbox.received == heard:
             copy.checked.cover([item.id for item in seen], now)
             if steps is not None and copy.followed:
-                copy.update(verified_at=now)
+                copy.note_verified(now)
 
     async def compare(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
         """What the service just answered verifies what it covers of a live copy; or casts doubt on all of it, for then
         something was not told."""
-        now, heard = self._context.clock(), copy.inbox.heard
+        now, heard = self._context.clock(), copy.inbox.received
         seen = self._read(answered)
         ids = [item.id for item in seen]
         contents = await self._context.database.read(polls.contents, copy.record.id, ids)
         wrong = [item for item in seen if contents.get(item.id) != item.content_digest]
         differs = [item for item in wrong if not await self._says_the_same(copy, item)]
         in_order = not shows_all or ids == await self._context.database.scan(items.held_ids, copy.record.id)
-        if copy.inbox.heard != heard or not copy.at_rest:
+        if copy.inbox.received != heard or not copy.at_rest:
             return  # the copy is of another moment by now
         if differs or (not in_order and len(seen) == len(answered)):
             doubts.doubt(copy, NOT_TOLD)
         elif not wrong:
             copy.checked.cover(ids, now)
             if shows_all and in_order:
-                copy.update(verified_at=now)
+                copy.note_verified(now)
 
     def _read(self, answered: Sequence[Element]) -> list[SeenItem]:
         seen = [seen_items.read_item(element, self._context.limits) for element in answered]
@@ -230,17 +230,17 @@ class PartialSync:
         again, and listed."""
         doubts.done(copy, Chores(revalidate=True))
         await copy.inbox.quiet()
-        heard = copy.inbox.heard
+        heard = copy.inbox.received
         iq = await listing.request_items(self._context, copy.key, max_items=1)
         answer = await listing.read_answer(self._context, iq)
         copy.checked.answered(asyncio.get_running_loop().time())
         await copy.inbox.quiet()
         same = [await self._holds(copy, item) for item in answer.items]
-        rest, differs = 0.0, heard == copy.inbox.heard and not all(same)
+        rest, differs = 0.0, heard == copy.inbox.received and not all(same)
         if not differs:
-            heard, count = copy.inbox.heard, copy.record.item_count
+            heard, count = copy.inbox.received, copy.record.item_count
             rest = await self.check_ids(copy)
-            differs = heard == copy.inbox.heard and (copy.doubts.relist or copy.record.item_count != count)
+            differs = heard == copy.inbox.received and (copy.doubts.relist or copy.record.item_count != count)
         if differs:
             doubts.doubt(copy, NOT_TOLD)
         return rest

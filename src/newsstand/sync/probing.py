@@ -26,15 +26,15 @@ async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
     same. Raises as `listing.download`."""
     if copy.inbox or copy.record.state is not SyncState.LIVE or not ids or copy.record.quarantined:
         return  # what cannot be kept is not asked for only to learn by it
-    heard, before = copy.inbox.heard, copy.learnt.behaviour
+    heard, before = copy.inbox.received, copy.learnt.behaviour
     seen = await _try_all(context, copy, ids, before)
-    if seen == before or heard != copy.inbox.heard or copy.own.under_way:
+    if seen == before or heard != copy.inbox.received or copy.own.under_way:
         return
     if not await _is_in_order(context, copy, ids, seen):
-        if heard == copy.inbox.heard and not copy.own.under_way:
+        if heard == copy.inbox.received and not copy.own.under_way:
             doubts.doubt(copy, RELIST)  # it changed, and nobody said so
         return
-    if heard == copy.inbox.heard and not copy.own.under_way:
+    if heard == copy.inbox.received and not copy.own.under_way:
         await context.learn(copy.key.service, before, seen)
 
 

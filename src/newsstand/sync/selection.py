@@ -203,7 +203,7 @@ class Selection:
             await self._synchroniser.subscriptions.end(kept)
         if dropped or left_over:
             await self._storing.write(kept, nodes.erase_items, kept.record.id)
-            kept.tell()
+            kept.notify_watchers()
         elif (
             wanted
             and kept.record.item_count
@@ -235,7 +235,7 @@ class Selection:
 
     async def _reconsider_all(self, copies: Sequence[Copy]) -> None:
         for copy in copies:
-            if self._context.serves(copy.key.account) and not self._leases.has_leader(copy):
+            if self._context.serves(copy.key.account) and not self._leases.owned_by_another(copy):
                 try:
                     await self.again(copy)
                 except NewsstandError as error:
@@ -243,7 +243,7 @@ class Selection:
 
     async def again(self, copy: Copy) -> None:
         """Judge a followed node by what is stored of it, when the analysers are others than when it was judged."""
-        if self.is_settled(copy) or not copy.followed or self._leases.has_leader(copy):
+        if self.is_settled(copy) or not copy.followed or self._leases.owned_by_another(copy):
             return
         stored = await self._context.database.read(items.xml_of_last, copy.record.id, SHOWN)
         elements = [xmltext.parse([xml]) for xml in stored if xml]

@@ -85,7 +85,7 @@ class Subscriptions:
         log.info("the subscription to %r of %s was lost", copy.key.node, copy.key.service)
         doubts.doubt(copy, RELIST)
         copy.order.forget()  # a gap: the news since that order are not all known
-        copy.update(access_model=None)  # it may be another node: look before subscribing to it
+        copy.forget_access_model()  # it may be another node: look before subscribing to it
         await self.begin(copy)
         if await self._is_named(copy) is False:
             # It would be listed each time.

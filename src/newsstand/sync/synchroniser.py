@@ -53,7 +53,7 @@ from newsstand.sync.parsing import Parsing
 from newsstand.sync.partial import PartialSync
 from newsstand.sync.retrying import Retrying
 from newsstand.sync.subscriptions import Subscriptions
-from newsstand.workers.heartbeat import Leading
+from newsstand.workers.ownership import Ownership
 from newsstand.xmpp.weight import is_heavy
 
 log = logging.getLogger(__name__)
@@ -65,28 +65,27 @@ BACKGROUND_REST = 30.0
 class Synchroniser:
     """Works on copies until nothing is in doubt."""
 
-    def __init__(self, context: Context, parsing: Parsing, leading: Leading, listener: Listener) -> None:
+    def __init__(self, context: Context, parsing: Parsing, ownership: Ownership, listener: Listener) -> None:
         self._context = context
         self._parsing = parsing
-        self._leading = leading
-        self.subscriptions = Subscriptions(context, leading.storing)
-        self.relisting = FullSync(context, leading.storing, self.subscriptions, self.parse, listener)
+        self._ownership = ownership
+        self.subscriptions = Subscriptions(context, ownership.storing)
+        self.relisting = FullSync(context, ownership.storing, self.subscriptions, self.parse, listener)
         self._mending = PartialSync(context, self.apply)
-        self._retrying = Retrying(context, leading.storing, self.want, self.is_waited_for)
-        self.closing = Closings(context, leading, self._retrying)
+        self._retrying = Retrying(context, ownership.storing, self.want, self.is_waited_for)
+        self.closing = Closings(context, ownership, self._retrying)
         self._slots = context.new_slots(context.settings.listing_time)
         self._waiting: dict[Copy, list[model.Progress | None]] = {}
         """Those of which somebody waits until they are live, and whom to tell how far a listing has come."""
         self._woken = asyncio.Event()
         self._background_from: dict[str, float] = {}
         """When the next large node of a service may be listed, by the loop's clock."""
-        context.domain_opened = self._retrying.domain_answered
 
     def want(self, copy: Copy) -> asyncio.Task[None] | None:
         """See to it that work on this copy is under way, if there is any and the stream is up. Single flight: the
         task that runs already is returned. A node that another worker follows is that one's."""
         if not copy.lease.ours:
-            self._leading.sharing.want(copy)
+            self._ownership.assignment.want(copy)
             return None
         if not self._may_work(copy):
             return None
@@ -102,14 +101,14 @@ class Synchroniser:
         """List a followed node, or have the worker do it that follows it, and wait until its copy is live. Raises what
         stopped it."""
         if self._context.connected and copy.followed:
-            await self._leading.get_ready()
+            await self._ownership.heartbeat.get_ready()
         if copy.lease.ours:
             doubts.doubt(copy, RELIST)
         elif self._context.connected and copy.followed:
-            await self._leading.take_now(copy)  # it is to be listed then anyway
+            await self._ownership.acquire_now(copy)  # it is to be listed then anyway
             if not copy.lease.ours:
                 doubts.doubt(copy, RELIST)
-                await self._leading.have_settled(copy)
+                await self._ownership.have_settled(copy)
                 if not copy.lease.ours:
                     return copy.record
         with self._waited_for(copy, progress):
@@ -140,7 +139,7 @@ class Synchroniser:
 
     def _may_work(self, copy: Copy) -> bool:
         context, ours = self._context, copy.lease.ours and copy.followed and not copy.left
-        return ours and self._leading.holding.ready and context.connected and context.serves(copy.key.account)
+        return ours and self._ownership.leases.ready and context.connected and context.serves(copy.key.account)
 
     def forget(self, copy: Copy) -> None:
         """The copy was dropped: nothing more is done about it."""
@@ -186,11 +185,11 @@ class Synchroniser:
                 await self._woken.wait()
 
     async def _work(self, copy: Copy) -> None:
-        session, turns = self._context.session_number, self._context.turns
+        session, turns = self._context.session_number, self._context.session_changes
         clock, peace = asyncio.get_running_loop().time, 0.0
         try:
             while session == self._context.session_number and self._may_work(copy):
-                await self._leading.doubting.tell(copy)  # before any rest: others must not call it live meanwhile
+                await self._ownership.doubts.share(copy)  # before any rest: others must not call it live meanwhile
                 if (rest := max(peace, self._rests_until(copy)) - clock()) > 0:
                     await self._rest(rest)
                     continue
@@ -201,9 +200,9 @@ class Synchroniser:
                     if self._rests_until(copy) > clock():
                         continue  # another large one was listed meanwhile
                     if (job := self._next_job(copy)) is None:
-                        if not self._leading.doubting.has_any(copy):
+                        if not self._ownership.doubts.has_any(copy):
                             break
-                        await self._leading.doubting.settle(copy)
+                        await self._ownership.doubts.settle(copy)
                     elif session == self._context.session_number:
                         peace = clock() + await self._do(copy, job)
         except LeaseLost as error:
@@ -217,12 +216,12 @@ class Synchroniser:
             raise
         finally:
             copy.work = dataclasses.replace(copy.work, task=None)
-        if turns != self._context.turns:
+        if turns != self._context.session_changes:
             self.want(copy)  # the stream came back while this task was still winding up
 
     def has_work(self, copy: Copy) -> bool:
         """Whether something of a copy of ours is to be looked into, or is and others do not know it yet."""
-        return self._next_job(copy) is not None or self._leading.doubting.has_any(copy)
+        return self._next_job(copy) is not None or self._ownership.doubts.has_any(copy)
 
     def _next_job(self, copy: Copy) -> Job | None:
         return next_job(
@@ -314,8 +313,8 @@ class Synchroniser:
                 if copy.listing.pages is None:
                     copy.inbox.miss()
                 await self._retrying.failed(copy, error)
-            if self._leading.doubting.has_any(copy):
-                await self._leading.doubting.settle(copy)  # it is not live: that says enough
+            if self._ownership.doubts.has_any(copy):
+                await self._ownership.doubts.settle(copy)  # it is not live: that says enough
         except (DatabaseError, LeaseLost) as trouble:
             # It stays failed in memory, and is tried again; the database keeps what it had, which at the next
             # start is stale anyway.
@@ -324,6 +323,10 @@ class Synchroniser:
     def try_again(self, copy: Copy) -> None:
         """See `Retrying.try_again`."""
         self._retrying.try_again(copy)
+
+    def domain_answered(self, service: str) -> None:
+        """A domain whose PEP services refused everything does so no more."""
+        self._retrying.domain_answered(service)
 
     def hear_of_failed(self, copy: Copy, news: Sequence[News]) -> None:
         """News of a node whose copy is neither live nor being listed."""
@@ -364,14 +367,14 @@ class Synchroniser:
             applied = items.apply(conn, node_id, steps, now)
             return applied, doubt_rows.raise_doubts(conn, node_id, [doubt_rows.WHOLE]) if is_doubtful(applied) else []
 
-        with self._leading.doubting.raising(copy):
-            applied, doubts = await self._leading.storing.write(copy, change)
-        self._leading.doubting.keep(copy, doubts)
-        copy.update(revision=applied.revision, **applied.counts._asdict())
+        with self._ownership.doubts.raising(copy):
+            applied, doubts = await self._ownership.storing.write(copy, change)
+        self._ownership.doubts.keep(copy, doubts)
+        copy.contents_changed(applied.revision, applied.counts)
         copy.inbox.note_gone(applied.removed)
         for item_id in applied.removed:
             copy.cursors.forget(item_id)
-        copy.tell()
+        copy.notify_watchers()
         if applied.changed:
             self.parse(copy)
         return applied

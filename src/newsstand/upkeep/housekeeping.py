@@ -51,10 +51,10 @@ class Dropped(NamedTuple):
 class Housekeeping:
     """Makes its round when a session begins, and hourly."""
 
-    def __init__(self, context: Context, synchroniser: Synchroniser, holding: Leases) -> None:
+    def __init__(self, context: Context, synchroniser: Synchroniser, leases: Leases) -> None:
         self._context = context
         self._synchroniser = synchroniser
-        self._holding = holding
+        self._leases = leases
         self._timer: asyncio.TimerHandle | None = None
         self._glance: asyncio.TimerHandle | None = None
         self._room: asyncio.TimerHandle | None = None
@@ -91,7 +91,7 @@ class Housekeeping:
         now = context.clock()
         unread = now - context.settings.unread_days * DAY
         for copy in context.copies:
-            ours = context.serves(copy.key.account) and not self._holding.has_leader(copy)
+            ours = context.serves(copy.key.account) and not self._leases.owned_by_another(copy)
             if ours and copy.record.state is SyncState.GONE and 0 < (copy.record.retry_at or 0) <= now:
                 context.spawn(self._synchroniser.closing.settle(copy), f"erasing {copy.key.node}")
             if ours and (copy.record.read_at or 0) < unread and copy.work.task is None:
@@ -106,7 +106,7 @@ class Housekeeping:
         clock for the next time."""
         context = self._context
         followed = [copy for copy in context.copies if copy.record.payload_bytes]
-        ours = [c for c in followed if context.serves(c.key.account) and not self._holding.has_leader(c)]
+        ours = [c for c in followed if context.serves(c.key.account) and not self._leases.owned_by_another(c)]
         held = sum(copy.record.payload_bytes for copy in followed)
         for copy in choose_to_drop(ours, held, context.settings.max_total_bytes):
             log.info("node %r of %s is dropped: the database holds too much", copy.key.node, copy.key.service)

@@ -120,13 +120,13 @@ async def _compare(context: Context, key: NodeKey, progress: Progress | None) ->
     if copy is None or not copy.record.complete:
         raise NotInCopy(f"there is no complete copy of {key.node!r} of {key.service}")
     await copy.inbox.quiet()
-    heard = copy.inbox.heard
+    heard = copy.inbox.received
     pages = listing.begin(context, copy)
     listed = await listing.download(context, key, context.behaviour(key.service), progress, pages=pages)
     await copy.inbox.quiet()
     revision, held = await _held(context, copy)
-    quiet = heard == copy.inbox.heard and not _in_motion(copy)
-    return _Moment(compare(key, held, listed.items), listed.items, copy.inbox.heard, revision, quiet)
+    quiet = heard == copy.inbox.received and not _in_motion(copy)
+    return _Moment(compare(key, held, listed.items), listed.items, copy.inbox.received, revision, quiet)
 
 
 def _in_motion(copy: Copy) -> bool:

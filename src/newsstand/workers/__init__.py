@@ -1,1 +1,1 @@
-"""Several workers on one database: who follows which node, and what is in doubt."""
+"""Several workers on one database: leases and their renewal, polls, which worker owns which node, shared doubts."""

@@ -1,4 +1,4 @@
-"""Who follows which copy, as far as one worker knows: itself, another one, or nobody
+"""Which worker owns which node, as far as one worker knows: itself, another one, or none
 (docs/decisions/010-several-workers.md)."""
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from newsstand.state.copies import Copy, ticket
 from newsstand.state.lease import Lease
 from newsstand.state.listener import Listener
 from newsstand.storage.statements import owners
-from newsstand.storage.statements.owners import Held
+from newsstand.storage.statements.owners import LeaseRow
 from newsstand.storage.statements.polls import Standing
 from newsstand.workers.peers import Peers
 
 
 class Leases:
-    """Of one worker. Asks the database nothing: it is told what that says."""
+    """What one worker knows of the leases of all nodes. It asks the database nothing: its callers pass what that
+    says."""
 
     def __init__(self, context: Context, worker: str, peers: Peers, listener: Listener) -> None:
         self._context = context
@@ -29,68 +30,68 @@ class Leases:
         self.ready = False
         """In this session, the database knows that we are at work, and what of ours is not live any more."""
 
-    def has_leader(self, copy: Copy) -> bool:
-        """Whether another worker follows the node."""
+    def owned_by_another(self, copy: Copy) -> bool:
+        """Whether another worker owns the node."""
         return not copy.lease.ours and self.peers.find(copy.lease.owner) is not None
 
     def refresh(self, copy: Copy, standing: Standing | None, asked: int) -> None:
-        """Take over how a copy that another worker may follow stands in the database."""
+        """Take note of what the database says of a node that another worker may own."""
         if copy.lease.ours or copy.ahead or asked < copy.lease.asked:
             return
         if standing is None:
             self.drop(copy)
             return
-        if standing.held.leader is not None and standing.held.leader != self.worker:
-            self.peers.saw(standing.held.leader, standing.worker)
+        if standing.lease.leader is not None and standing.lease.leader != self.worker:
+            self.peers.saw(standing.lease.leader, standing.worker)
         copy.elsewhere.note(doubted=standing.doubted)
-        self.take_over(copy, standing.record, standing.held, asked)
+        self.load(copy, standing.record, standing.lease, asked)
 
-    def take_over(self, copy: Copy, record: NodeRecord, held: Held, asked: int) -> None:
-        """What the database says of a copy that is not ours."""
+    def load(self, copy: Copy, record: NodeRecord, held: LeaseRow, asked: int) -> None:
+        """Replace what we know of a copy that is not ours by what the database says."""
         before = copy.record
         read_at = max(before.read_at or 0, record.read_at or 0) or None
-        copy.take_over(dataclasses.replace(record, read_at=read_at))
+        copy.load(dataclasses.replace(record, read_at=read_at))
         copy.lease = Lease(held.generation, held.leader, asked=asked)
-        if not self.has_leader(copy):
-            copy.age(owners.UNHEARD)
+        if not self.owned_by_another(copy):
+            copy.mark_stale(owners.NOT_NOTIFIED)
         if (before.revision, before.state) != (record.revision, record.state):
             copy.cursors.forget_all()
             copy.checked.forget_covered()
-            copy.tell()
+            copy.notify_watchers()
 
-    def hold(self, copy: Copy, held: Held) -> None:
-        """It is ours to follow from now on."""
+    def acquired(self, copy: Copy, held: LeaseRow) -> None:
+        """We own the node from now on."""
         copy.lease = Lease(held.generation, self.worker, ours=True, asked=ticket())
         copy.elsewhere.forget()
 
-    def let_go(self, copy: Copy) -> None:
-        """It is not ours to follow any more."""
+    def lose(self, copy: Copy) -> None:
+        """We do not own the node any more."""
         copy.lease = dataclasses.replace(copy.lease, ours=False)
         self._listener.released(copy)
 
     def release(self, copy: Copy) -> None:
-        """It is given up: nobody's, also until the database says so (`released`)."""
-        self.let_go(copy)
+        """We release the node: nobody owns it, also until the database says so (`released`)."""
+        self.lose(copy)
         copy.lease = dataclasses.replace(copy.lease, owner=None, released=True)
-        copy.age(owners.UNHEARD)
+        copy.mark_stale(owners.NOT_NOTIFIED)
 
     def released(self, copy: Copy) -> None:
-        """The database was told that it was given up, or could not be told."""
+        """That we released the node is stored, or could not be stored."""
         copy.lease = dataclasses.replace(copy.lease, released=False, asked=ticket())
 
     def wrote(self, copy: Copy) -> None:
-        """What is remembered of it is what was written now."""
+        """What we know of the copy is what was written now."""
         copy.lease = dataclasses.replace(copy.lease, asked=ticket())
 
     def refused(self, copy: Copy) -> None:
-        """The database says that another worker acquired it."""
+        """A write was refused, because another worker acquired the node."""
         if copy.lease.ours and not copy.is_closing:
-            self.let_go(copy)
+            self.lose(copy)
         self._listener.lease_lost(copy)
 
     def drop(self, copy: Copy) -> None:
-        """Its row is gone."""
+        """The node's row is gone."""
         if copy.record.id and not copy.dropped:
             self._context.copies.drop(copy)
             self._context.copies.removed(copy.record.id)
-            self.let_go(copy)
+            self.lose(copy)

@@ -25,7 +25,7 @@ class Here:
         self._loops: dict[str, asyncio.AbstractEventLoop] = {}
 
     def add(self, worker: str) -> None:
-        """One of the running loop."""
+        """Add a worker of the running loop."""
         for other, loop in list(self._loops.items()):
             if loop.is_closed():
                 self.discard(other)
@@ -39,7 +39,7 @@ class Here:
         return loop is not None and not loop.is_closed()
 
     def forget(self) -> None:
-        """In a child: none of its parent's runs here."""
+        """Forget all, in a child process: none of its parent's workers runs here."""
         self._loops.clear()
 
 
@@ -49,18 +49,20 @@ os.register_at_fork(after_in_child=here.forget)
 
 _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 lease_clock: Callable[[], float] = time.monotonic if _BOOTTIME is None else partial(time.clock_gettime, _BOOTTIME)
-"""Seconds, which pass while the machine is suspended, too, where it can tell."""
+"""The clock of leases, in seconds. It goes on while the machine is suspended, where the machine can tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Peer:
+    """What was last read of another worker."""
+
     row: WorkerRow
     ends: float
-    """By the lease clock, unless it is put off."""
+    """When its lease ends, by the lease clock, unless it is renewed."""
 
 
 class Peers:
-    """Of one worker."""
+    """The other workers, as one worker knows them from its polls."""
 
     def __init__(self, own: str) -> None:
         self._own = own
@@ -68,12 +70,12 @@ class Peers:
         self._there_until: dict[str, float] = {}
 
     def saw_all(self, rows: Iterable[WorkerRow]) -> None:
-        """These there are, at this moment."""
+        """A poll showed these workers, and no others."""
         now = lease_clock()
         self._known = {row.id: _Peer(row, now + row.left / 1e6) for row in rows}
 
     def saw(self, worker: str, row: WorkerRow | None) -> None:
-        """This is how one stands, at this moment; None: it is not there."""
+        """This was read of one worker; None: it has no row."""
         if row is None:
             self._known.pop(worker, None)
         else:
@@ -91,7 +93,7 @@ class Peers:
         return [row for worker in list(self._known) if (row := self.find(worker)) is not None]
 
     def next_end(self) -> float:
-        """Seconds until the first of their leases is over, unless it is put off."""
+        """Seconds until the first of their leases ends, unless it is renewed."""
         now = lease_clock()
         ends = [peer.ends - now for worker, peer in self._known.items() if worker != self._own and peer.ends > now]
         return min(ends, default=math.inf)

@@ -29,11 +29,12 @@ def this_process() -> Process:
 
 @functools.cache
 def _process_of(pid: int) -> Process:
-    return Process(this_host(), pid, _look(pid)[1])
+    return Process(this_host(), pid, _read_stat(pid)[1])
 
 
 def _forget() -> None:
-    """In a child: it may have got the number that an earlier process had, or live in a container of its own."""
+    """Forget what was cached, in a child process: it may have the number that an earlier process had, or live in a
+    container of its own."""
     this_host.cache_clear()
     _process_of.cache_clear()
 
@@ -52,11 +53,11 @@ def has_ended(process: Process) -> bool:
         return True
     except OSError:
         pass  # it is there, and somebody else's
-    state, started = _look(process.pid)
+    state, started = _read_stat(process.pid)
     return state in _ENDED if started == process.started else bool(started and process.started)
 
 
-def _look(pid: int) -> tuple[str, str]:
+def _read_stat(pid: int) -> tuple[str, str]:
     """A process's state and beginning, as far as Linux tells."""
     try:
         # The name, in parentheses, may hold anything.

@@ -48,7 +48,7 @@ async def used(*, ours: bool) -> Copy:
     copy.inbox.note_close(TOLD.news, 1.0)
     copy.inbox.note_gone(["a"])
     copy.own.begin()
-    copy.own.keep_told(TOLD.news, 1)
+    copy.own.keep_notified(TOLD.news, 1)
     doubts.doubt(copy, Doubts(relist=True, resubscribe=True, refetch=frozenset("a"), check_ids=True, own_write=True))
     doubts.due(copy, Chores(confirm=True, revalidate=True, cursors=True))
     copy.session.end_subscription()
@@ -75,7 +75,7 @@ async def used(*, ours: bool) -> Copy:
 def said(part: Any) -> Any:
     """All that a part says, so that two can be compared."""
     if hasattr(type(part), "__slots__") and not dataclasses.is_dataclass(part) and "newsstand" in type(part).__module__:
-        names = set(type(part).__slots__) - {"_waiting", "_emptied", "heard"}
+        names = set(type(part).__slots__) - {"_waiting", "_emptied", "received"}
         return {name: said(getattr(part, name)) for name in names}
     match part:
         case dict():
@@ -111,7 +111,7 @@ UNDER_WAY = {"doubts", "chores", "elsewhere", "session", "listing", "order", "in
         (begin_session, True, UNDER_WAY | {"own", "pace"}),
         (begin_session, False, {"own", "session"}),
         (begin_anew, True, UNDER_WAY | {"pace"}),
-        (resets.let_go, False, UNDER_WAY),
+        (resets.release, False, UNDER_WAY),
         (close, True, UNDER_WAY | {"pace"}),
     ],
 )
@@ -120,7 +120,7 @@ async def test_a_reset_forgets_whole_parts_and_keeps_the_others(
 ) -> None:
     """Whoever adds a part says here which resets forget it."""
     copy, new = await used(ours=ours), parts(Copy(RECORD))
-    before, heard = parts(copy), copy.inbox.heard
+    before, heard = parts(copy), copy.inbox.received
     assert {name for name in new if before[name] == new[name]} == {"record"}
     reset(copy)
     after = parts(copy)
@@ -135,7 +135,7 @@ async def test_a_reset_forgets_whole_parts_and_keeps_the_others(
         assert copy.doubts == before["doubts"] | RELIST, "of a write that nobody knows of"
     assert changed == forgotten
     assert {name for name in forgotten if after[name] != new[name]} == set()
-    assert copy.inbox.heard > heard, "what was asked before is void"
+    assert copy.inbox.received > heard, "what was asked before is void"
 
 
 async def test_what_is_not_told_any_more_is_stale() -> None:

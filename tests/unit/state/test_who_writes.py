@@ -43,7 +43,7 @@ NO_PAUSE = [
     ("sync/follower.py", "Follower", "await_item"),
     ("sync/synchroniser.py", "Synchroniser", "note_error"),
     ("sync/closing.py", "Closings", "shut"),
-    ("workers/doubts.py", "SharedDoubts", "note"),
+    ("workers/shared_doubts.py", "SharedDoubts", "note"),
 ]
 """What happens at once: nothing in it can be awaited."""
 NOTED = [

@@ -24,7 +24,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def of(pid: int) -> Process:
-    return Process(processes.this_host(), pid, processes._look(pid)[1])
+    return Process(processes.this_host(), pid, processes._read_stat(pid)[1])
 
 
 def test_this_process_goes_on() -> None:

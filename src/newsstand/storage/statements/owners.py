@@ -28,8 +28,10 @@ class WorkerRow(NamedTuple):
     id: str
     account: str
     process: Process
-    hears: bool
+    notified: bool
+    """Whether its stream has a session, so that notifications reach it. The column is `hears`."""
     shares: bool
+    """Whether it acquires nodes that nobody owns, not only those that it is asked for."""
     left: int
     """Microseconds until its lease ends; below 0 afterwards."""
 
@@ -38,7 +40,7 @@ IsAlive = Callable[[WorkerRow], bool]
 """Whether a worker may still be at work, as far as its row and the machine show."""
 
 
-class Held(NamedTuple):
+class LeaseRow(NamedTuple):
     """The lease of a node: which worker owns it, and in which generation."""
 
     node_id: int
@@ -46,9 +48,9 @@ class Held(NamedTuple):
     leader: str | None
 
 
-_HEARD = _node.c.state.in_([SyncState.LIVE.value, SyncState.SYNCING.value])
-UNHEARD = "not heard from since the last session"
-_UNHEARD = {"state": SyncState.STALE.value, "reason": UNHEARD}
+_CURRENT = _node.c.state.in_([SyncState.LIVE.value, SyncState.SYNCING.value])
+NOT_NOTIFIED = "not heard from since the last session"
+_STALE = {"state": SyncState.STALE.value, "reason": NOT_NOTIFIED}
 LEASE = select(_node.c.generation, _node.c.leader).where(_node.c.id == bindparam("b_node"))
 _HELD = select(_node.c.id, _node.c.generation, _node.c.leader)
 _WORKERS = select(
@@ -73,16 +75,16 @@ def check(conn: Connection, node_id: int, generation: int, leader: str | None) -
         raise LeaseLost(f"node {node_id} is at generation {row.generation}, not {generation}, or in other hands")
 
 
-def tell(conn: Connection, node_id: int) -> None:
+def notify(conn: Connection, node_id: int) -> None:
     """When this is committed, other workers are to poll this node."""
     dialects.notify(conn, node_id)
 
 
-def begin_node(conn: Connection, record: NodeRecord) -> tuple[NodeRecord, Held, bool]:
+def begin_node(conn: Connection, record: NodeRecord) -> tuple[NodeRecord, LeaseRow, bool]:
     """Remember a new node; or, False, find that another worker did, and what it remembers."""
     found = nodes.find(conn, record.key)
     known = nodes.save(conn, record) if found is None else nodes.load(conn, [found])[0]
-    [held] = held_by_id(conn, [known.id])
+    [held] = leases_by_id(conn, [known.id])
     return known, held, found is None
 
 
@@ -97,8 +99,8 @@ def workers(conn: Connection) -> list[WorkerRow]:
     ]
 
 
-def beat(
-    conn: Connection, worker: str, account: str, process: Process, *, hears: bool, shares: bool, lease: int
+def renew_lease(
+    conn: Connection, worker: str, account: str, process: Process, *, notified: bool, shares: bool, lease: int
 ) -> None:
     """The heartbeat of a worker: its lease is renewed, for `lease` microseconds from now. Workers whose lease has ended
     are forgotten until they renew it."""
@@ -109,7 +111,7 @@ def beat(
         "host": process.host,
         "pid": process.pid,
         "started": process.started,
-        "hears": hears,
+        "hears": notified,
         "shares": shares,
         "until": now + lease,
     }
@@ -117,14 +119,15 @@ def beat(
         conn.execute(insert(_worker).values(id=worker, **values))
 
 
-def fall_silent(conn: Connection, worker: str) -> None:
-    """Nothing reaches the worker any more: what it owns is not live to anybody. Its lease is not renewed by this."""
+def session_lost(conn: Connection, worker: str) -> None:
+    """Note that no notifications reach the worker any more: what it owns is live to nobody. Its lease is not
+    renewed by this."""
     conn.execute(update(_worker).where(_worker.c.id == worker).values(hears=False))
     _notify_all(conn, _owned_by(conn, worker))
 
 
-def end(conn: Connection, worker: str) -> None:
-    """The worker is at its end: others may acquire what it owned, at once."""
+def remove_worker(conn: Connection, worker: str) -> None:
+    """Forget a worker that ends: others may acquire what it owned, at once."""
     left = _owned_by(conn, worker)
     conn.execute(update(_node).where(_node.c.leader == worker).values(leader=None))
     conn.execute(delete(_worker).where(_worker.c.id == worker))
@@ -140,10 +143,11 @@ def _notify_all(conn: Connection, node_ids: Iterable[int]) -> None:
         dialects.notify(conn, node_id)
 
 
-def age(conn: Connection, worker: str, reason: str, node_ids: Collection[int] | None) -> None:
-    """Nothing vouches for these of the nodes that the worker owns, or, None, for any, until it was listed again."""
+def mark_stale(conn: Connection, worker: str, reason: str, node_ids: Collection[int] | None) -> None:
+    """Note that these of the nodes that the worker owns, or, None, all of them, must be listed before they are
+    live again."""
     stale = {"state": SyncState.STALE.value, "reason": reason}
-    mine = _node.c.leader == worker, _HEARD
+    mine = _node.c.leader == worker, _CURRENT
     if node_ids is None:
         conn.execute(update(_node).where(*mine).values(stale))
         return
@@ -154,42 +158,44 @@ def age(conn: Connection, worker: str, reason: str, node_ids: Collection[int] | 
 # Leases ----------------------------------------------------------------------------------------------------------
 
 
-def take(conn: Connection, worker: str, node_ids: Collection[int], is_alive: IsAlive, most: int | None) -> list[Held]:
+def acquire(
+    conn: Connection, worker: str, node_ids: Collection[int], is_alive: IsAlive, most: int | None
+) -> list[LeaseRow]:
     """Have the worker acquire these nodes, `most` of them at most, but for those that another one owns that is alive.
     Returns those that it owns now; those that it owned before keep their generation. None of them is live."""
     living = {row.id for row in workers(conn) if is_alive(row)}
-    kept: list[Held] = []
-    given: list[Held] = []
+    kept: list[LeaseRow] = []
+    given: list[LeaseRow] = []
     for chunk in chunks(list(node_ids)):
         for row in conn.execute(_HELD.where(_node.c.id.in_(chunk)).order_by(_node.c.id)).all():
-            held = Held(*row)
+            held = LeaseRow(*row)
             if held.leader == worker:
                 kept.append(held)
             elif held.leader not in living and (most is None or len(kept) + len(given) < most):
                 given.append(held)
-    age(conn, worker, UNHEARD, [held.node_id for held in kept])
-    return kept + _give(conn, given, worker)
+    mark_stale(conn, worker, NOT_NOTIFIED, [held.node_id for held in kept])
+    return kept + _assign(conn, given, worker)
 
 
-def seize(conn: Connection, worker: str, node_id: int) -> Held | None:
+def seize(conn: Connection, worker: str, node_id: int) -> LeaseRow | None:
     """Acquire a node, whoever owns it; None where it was dropped."""
     row = conn.execute(_HELD.where(_node.c.id == node_id)).first()
     if row is None:
         return None
-    held = Held(*row)
-    return held if held.leader == worker else _give(conn, [held], worker)[0]
+    held = LeaseRow(*row)
+    return held if held.leader == worker else _assign(conn, [held], worker)[0]
 
 
-def _give(conn: Connection, given: Sequence[Held], worker: str) -> list[Held]:
+def _assign(conn: Connection, given: Sequence[LeaseRow], worker: str) -> list[LeaseRow]:
     for chunk in chunks([held.node_id for held in given]):
         those = _node.c.id.in_(chunk)
         conn.execute(update(_node).where(those).values(leader=worker, generation=_node.c.generation + 1))
-        conn.execute(update(_node).where(those, _HEARD).values(_UNHEARD))
+        conn.execute(update(_node).where(those, _CURRENT).values(_STALE))
     _notify_all(conn, [held.node_id for held in given])
-    return [Held(held.node_id, held.generation + 1, worker) for held in given]
+    return [LeaseRow(held.node_id, held.generation + 1, worker) for held in given]
 
 
-def give_up(conn: Connection, worker: str, node_ids: Collection[int]) -> None:
+def release(conn: Connection, worker: str, node_ids: Collection[int]) -> None:
     """Release these nodes: others may acquire them."""
     for chunk in chunks(list(node_ids)):
         mine = _node.c.id.in_(chunk), _node.c.leader == worker
@@ -197,12 +203,12 @@ def give_up(conn: Connection, worker: str, node_ids: Collection[int]) -> None:
     _notify_all(conn, node_ids)
 
 
-def held_by_all(conn: Connection) -> list[Held]:
-    return [Held(*row) for row in conn.execute(_HELD)]
+def all_leases(conn: Connection) -> list[LeaseRow]:
+    return [LeaseRow(*row) for row in conn.execute(_HELD)]
 
 
-def held_by_id(conn: Connection, node_ids: Collection[int]) -> list[Held]:
-    found: list[Held] = []
+def leases_by_id(conn: Connection, node_ids: Collection[int]) -> list[LeaseRow]:
+    found: list[LeaseRow] = []
     for chunk in chunks(list(node_ids)):
-        found += [Held(*row) for row in conn.execute(_HELD.where(_node.c.id.in_(chunk)))]
+        found += [LeaseRow(*row) for row in conn.execute(_HELD.where(_node.c.id.in_(chunk)))]
     return found

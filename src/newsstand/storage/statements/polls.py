@@ -14,7 +14,7 @@ from newsstand.storage.schema import dialects
 from newsstand.storage.statements import nodes
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.storage.statements.keys import chunks, process_of
-from newsstand.storage.statements.owners import Held, WorkerRow, workers
+from newsstand.storage.statements.owners import LeaseRow, WorkerRow, workers
 
 _node = table(PubsubNode)
 _worker = table(Worker)
@@ -27,7 +27,7 @@ class Standing(NamedTuple):
     """A node that another worker may own, as it is in the database at one moment."""
 
     record: NodeRecord
-    held: Held
+    lease: LeaseRow
     worker: WorkerRow | None
     """Its owner, where that one's row is there."""
     doubted: bool
@@ -38,12 +38,12 @@ Summary = list[tuple[Any, ...]]
 revision rose between them, for ids are never given again, and generations and revisions never fall."""
 
 
-class Look(NamedTuple):
+class Poll(NamedTuple):
     """The result of a poll: what a worker needs to know of the others."""
 
     summary: Summary
     workers: list[WorkerRow]
-    held: list[Held]
+    leases: list[LeaseRow]
     """The lease of every node."""
     rows: dict[int, tuple[int, str, int | None]]
     """By node, its revision, its state, and when a program read it."""
@@ -86,7 +86,7 @@ def standing(conn: Connection, node_id: int) -> Standing | None:
         process = process_of(row.worker_host, row.worker_pid, row.worker_started)
         left = row.worker_until - row.now
         worker = WorkerRow(row.leader, row.worker_account, process, row.worker_hears, row.worker_shares, left)
-    return Standing(nodes.record_of(row), Held(row.id, row.generation, row.leader), worker, row.doubted)
+    return Standing(nodes.record_of(row), LeaseRow(row.id, row.generation, row.leader), worker, row.doubted)
 
 
 def _standing(conn: Connection) -> Select[Any]:
@@ -126,19 +126,19 @@ def contents_of_all(conn: Connection, wanted: Mapping[int, Collection[str]]) -> 
     return found
 
 
-def look(conn: Connection, worker: str, before: Look | None = None) -> Look:
+def poll(conn: Connection, worker: str, before: Poll | None = None) -> Poll:
     """Poll, on one snapshot. `before`: an earlier poll, whose nodes are not read again where nothing happened to any of
     them: most polls are so, and there may be many nodes."""
     summary = [tuple(row) for row in conn.execute(_SUMMARY)]
     if before is not None and summary == before.summary:
-        held, rows = before.held, before.rows
+        leases, rows = before.leases, before.rows
     else:
         nodes_now = conn.execute(_NODES).all()
-        held = [Held(row.id, row.generation, row.leader) for row in nodes_now]
+        leases = [LeaseRow(row.id, row.generation, row.leader) for row in nodes_now]
         rows = {row.id: (row.revision, row.state, row.read_at) for row in nodes_now}
     raised = (
         select(_doubt.c.node_id, _doubt.c.item_id, _doubt.c.number)
         .join(_node, _node.c.id == _doubt.c.node_id)
         .where(_node.c.leader == worker)
     )
-    return Look(summary, workers(conn), held, rows, [RaisedDoubt(*row) for row in conn.execute(raised)])
+    return Poll(summary, workers(conn), leases, rows, [RaisedDoubt(*row) for row in conn.execute(raised)])

@@ -1,5 +1,5 @@
-"""What is in doubt of the copies, where several workers use one database: a doubt is a row, so that everybody knows of
-it, and whoever follows the node looks into it (docs/decisions/010-several-workers.md)."""
+"""The doubts that all workers of a database see: a doubt (something that must be checked before the copy may answer) is
+a row, so that the worker that owns the node looks it up, whoever raised it (docs/decisions/010-several-workers.md)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from newsstand.workers.leases import Leases
 from newsstand.workers.storing import Storing
 
 SETTLED = 1_000
-"""How many doubts it is remembered of that they are settled."""
+"""How many settled doubts are remembered, so that an older poll does not raise them again."""
 AWAITED = 2.0
-"""Seconds that the worker which follows a node may take over news that we heard of it, too."""
+"""Seconds that the worker which owns a node may take to store a notification that we received, too."""
 
 
 class SharedDoubts:
-    """Of one worker."""
+    """Raises, hands over and settles doubts in the database, for one worker."""
 
     def __init__(self, context: Context, leases: Leases, storing: Storing, listener: Listener) -> None:
         self._context = context
@@ -41,14 +41,14 @@ class SharedDoubts:
         self._raising: Counter[Copy] = Counter()
         """Those of which doubts of our own are on their way to the database."""
 
-    # Of copies that we follow --------------------------------------------------------------------------------------
+    # Of copies that we own -----------------------------------------------------------------------------------------
 
     def begin(self, copy: Copy, doubts: Iterable[RaisedDoubt]) -> None:
-        """It is ours to follow from now on, and these were raised before."""
+        """We own the node from now on; these doubts were raised before."""
         self._raised[copy] = dict.fromkeys(doubts)
 
     def end(self, copy: Copy) -> None:
-        """It is ours no more."""
+        """We do not own the node any more."""
         self._raised.pop(copy, None)
 
     def keep(self, copy: Copy, doubts: Iterable[RaisedDoubt]) -> None:
@@ -59,13 +59,13 @@ class SharedDoubts:
         """Whether the database knows of some that are still to be settled."""
         return bool(self._raised.get(copy))
 
-    def is_untold(self, copy: Copy) -> bool:
+    def is_unshared(self, copy: Copy) -> bool:
         """Whether others would call a copy live that is in doubt."""
         return copy.record.state is SyncState.LIVE and copy.doubtful and not self.has_any(copy)
 
-    async def tell(self, copy: Copy) -> None:
-        """What is in doubt of a copy that others would call live, they are told. Raises as `Storing.write`."""
-        if self.is_untold(copy):
+    async def share(self, copy: Copy) -> None:
+        """Store that a copy is in doubt which others would call live. Raises as `Storing.write`."""
+        if self.is_unshared(copy):
             with self.raising(copy):
                 whole = [doubt_rows.WHOLE]
                 self.keep(copy, await self._storing.write(copy, doubt_rows.raise_doubts, copy.record.id, whole))
@@ -82,7 +82,7 @@ class SharedDoubts:
                 del self._raising[copy]
 
     async def settle(self, copy: Copy) -> None:
-        """What was in doubt is looked into. Raises as `Storing.write`."""
+        """What was in doubt is looked up. Raises as `Storing.write`."""
         doubts = list(self._raised.get(copy, ()))
         await self._storing.write(copy, doubt_rows.settle, doubts)
         for doubt in doubts:
@@ -92,29 +92,29 @@ class SharedDoubts:
             del self._settled[next(iter(self._settled))]
 
     def note(self, copy: Copy, doubt: RaisedDoubt) -> None:
-        """The database knows of this one."""
+        """Take in a doubt that a poll showed, of a copy of ours."""
         raised = self._raised.setdefault(copy, {})
         if doubt in raised or doubt in self._settled or copy in self._raising:
-            return  # while we raise some ourselves, the next look tells
+            return  # while we raise some ourselves, the next poll shows it
         raised[doubt] = None
         copy.inbox.void_answers()  # what was asked for before this moment may be older
         stays = copy.learnt.behaviour.overwritten is Behaviour.STAYS
         if doubt.item_id != doubt_rows.WHOLE and stays:
             own_doubts.doubt(copy, refetch(doubt.item_id))
         else:
-            # Where an item that was written without our hearing of it stands, a listing shows; and perhaps we did not
-            # hear of it because we are not subscribed any more.
+            # A listing shows where an item stands of which no notification reached us. Perhaps none did because we are
+            # not subscribed any more.
             own_doubts.doubt(copy, NOT_TOLD)
         self._listener.doubted(copy)
 
-    # Of copies that others follow ----------------------------------------------------------------------------------
+    # Of copies that others own -------------------------------------------------------------------------------------
 
     def is_handing_over(self, copy: Copy) -> bool:
         return copy in self._handing
 
     async def hand_over(self, copy: Copy) -> None:
-        """Hand what is in doubt to the worker that follows the node. Until the database says so, the copy does. Raises
-        as `Database.write`."""
+        """Hand what is in doubt to the worker that owns the node. The copy stays in doubt until the database says so.
+        Raises as `Database.write`."""
         self._handing.add(copy)
         try:
             with copy.elsewhere.handing_over():
@@ -127,7 +127,7 @@ class SharedDoubts:
                     except (DatabaseError, ConfigurationError):
                         own_doubts.doubt(copy, handed)
                         raise
-                    # It may be ours by now: then we settle it, as a doubt of somebody's.
+                    # We may own it by now: then we settle the doubt as any other.
                     copy.elsewhere.note(doubted=not copy.lease.ours)
                     self._leases.wrote(copy)
                     own_doubts.settle(copy, OWN_WRITE)
