@@ -26,6 +26,7 @@ from newsstand.sync.selection import Selection
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.upkeep.dropping import Dropping
 from newsstand.upkeep.housekeeping import Housekeeping
+from newsstand.upkeep.unread_nodes import UnreadNodes
 from newsstand.upkeep.verifying import Verifying
 from newsstand.workers.heartbeat import BEGAN, Leading
 from newsstand.xmpp import answers, seen_items
@@ -48,8 +49,9 @@ class Engine:
         self.follower = Follower(context, storing, self.synchroniser)
         self.selection = Selection(context, self.leading.holding, storing, self.synchroniser)
         self.writes = Writes(context, storing, self.leading.sharing, self.follower, self.synchroniser)
-        self.housekeeping = Housekeeping(context, self.synchroniser, self.leading.holding)
-        self.dropping = Dropping(context, self.selection, self.housekeeping)
+        self.dropping = Dropping(context, self.selection, self.synchroniser)
+        self.unread = UnreadNodes(context, self.dropping, self.leading.holding)
+        self.housekeeping = Housekeeping(context, self.synchroniser, self.unread, self.leading.holding)
         self.verifying = Verifying(context, self.synchroniser)
         self.asking = Asking(context, self.leading, self.synchroniser, self.selection, only_when_asked=only_when_asked)
         self.driver = Driver(context, self.leading, self.synchroniser, self.asking)

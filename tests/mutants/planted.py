@@ -82,7 +82,7 @@ MUTANTS = [
         "short-listing-believed",
         "one listing is believed only if the ids, asked for in another way, agree",
         "sync/full.py",
-        "        same = set(ids) ^ set(listed.ids) <= may_differ\n",
+        "        same = ids == listed.ids or set(ids) ^ set(listed.ids) <= may_differ\n",
         "        same = set(ids) >= set(listed.ids) - may_differ\n",
     ),
     Mutant(
@@ -95,9 +95,9 @@ MUTANTS = [
     Mutant(
         "much-shorter-ids-believed",
         "a list of ids that is much shorter than the copy is believed only if a second one says the same",
-        "sync/partial.py",
-        "        return set(again) == there\n",
-        "        return True\n",
+        "sync/evictions.py",
+        "    return set(again) == there\n",
+        "    return True\n",
     ),
     Mutant(
         "disturbed-listing-believed",

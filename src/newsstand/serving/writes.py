@@ -17,7 +17,7 @@ from newsstand.sync.follower import Follower
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.workers.assignment import Assignment
 from newsstand.workers.storing import Storing
-from newsstand.xmpp import answers
+from newsstand.xmpp import answers, senders
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Writes:
         if write.session != self._context.session_number:
             return  # a fresh session lists it anyway
         copy.own.end()
-        if isinstance(outcome, Element) and outcome.get("from") and answers.find_objection(outcome, copy.key):
+        if isinstance(outcome, Element) and outcome.get("from") and senders.find_objection(outcome, copy.key):
             outcome = None  # the service itself said nothing
         if isinstance(outcome, StanzaError):
             if outcome.link_broken:

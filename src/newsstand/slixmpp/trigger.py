@@ -26,8 +26,9 @@ from newsstand.serving.steps import Ask, Refused, Repeated, Rows, Served, Step, 
 from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Around, Fallback, tell
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
 from newsstand.xmpp import xmltext
-from newsstand.xmpp.answers import is_from, write_rsm
+from newsstand.xmpp.answers import write_rsm
 from newsstand.xmpp.requests import read_request
+from newsstand.xmpp.senders import is_from
 from newsstand.xmpp.transport import Session
 
 log = logging.getLogger(__name__)

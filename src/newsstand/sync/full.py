@@ -20,7 +20,7 @@ from newsstand.state.copies import Copy
 from newsstand.state.listener import Listener
 from newsstand.state.spool import Spool
 from newsstand.storage.statements import items, nodes
-from newsstand.sync import cursor_probing, listing, partial, probing
+from newsstand.sync import cursor_probing, listing, probing
 from newsstand.sync.subscriptions import Subscriptions
 from newsstand.workers.storing import Storing
 from newsstand.xmpp import seen_items
@@ -222,7 +222,7 @@ class FullSync:
         doubts.settle_own_writes(copy)
         copy.cursors.forget_all()
         cursor_probing.note_need(copy)
-        partial.remember_order(self._context, copy, listed.ids, listed.items)
+        probing.remember_order(copy, listed.ids, listed.items)
         for told in copy.inbox:
             copy.order.note(told.news)
         self._parse(copy)

@@ -47,11 +47,14 @@ from newsstand.state.listener import Listener
 from newsstand.storage.statements import doubt_rows, items
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.sync import cursor_probing, listing
-from newsstand.sync.closing import Closings
+from newsstand.sync.answered_reads import AnsweredReads
+from newsstand.sync.closed_nodes import ClosedNodes
+from newsstand.sync.evictions import Evictions
 from newsstand.sync.full import FullSync
 from newsstand.sync.parsing import Parsing
 from newsstand.sync.partial import PartialSync
 from newsstand.sync.retrying import Retrying
+from newsstand.sync.revalidation import Revalidation
 from newsstand.sync.subscriptions import Subscriptions
 from newsstand.workers.heartbeat import Leading
 from newsstand.xmpp.weight import is_heavy
@@ -71,9 +74,12 @@ class Synchroniser:
         self._leading = leading
         self.subscriptions = Subscriptions(context, leading.storing)
         self.relisting = FullSync(context, leading.storing, self.subscriptions, self.parse, listener)
-        self._mending = PartialSync(context, self.apply)
+        self._evictions = Evictions(context, self.apply)
+        self._partial = PartialSync(context, self.apply)
+        self._answered = AnsweredReads(context, self.apply)
+        self.revalidation = Revalidation(context, self._evictions, self.want)
         self._retrying = Retrying(context, leading.storing, self.want, self.is_waited_for)
-        self.closing = Closings(context, leading, self._retrying)
+        self.closing = ClosedNodes(context, leading, self._retrying)
         self._slots = context.new_slots(context.settings.listing_time)
         self._waiting: dict[Copy, list[model.Progress | None]] = {}
         """Those of which somebody waits until they are live, and whom to tell how far a listing has come."""
@@ -171,6 +177,7 @@ class Synchroniser:
     def lost(self) -> None:
         """The stream is down: nothing is tried until it is up."""
         self._retrying.stop()
+        self.revalidation.stop()
         self._background_from.clear()
         # A task that rests for its node's sake would keep the next session's from beginning.
         self._wake()
@@ -243,13 +250,13 @@ class Synchroniser:
             case ListAll():
                 await self._relist(copy)
             case Refetch(item_ids):
-                await self._mending.refetch(copy, item_ids)
+                await self._partial.refetch(copy, item_ids)
             case CheckIds():
-                return await self._mending.check_ids(copy)
+                return await self._evictions.check_ids(copy)
             case Confirm():
                 await self.subscriptions.confirm(copy)
             case Revalidate():
-                return await self._mending.revalidate(copy)
+                return await self.revalidation.revalidate(copy)
             case LearnCursors():
                 await cursor_probing.learn(self._context, copy)
             case _:
@@ -262,7 +269,7 @@ class Synchroniser:
 
     async def _take_stock(self, copy: Copy) -> None:
         await self.subscriptions.begin(copy)
-        await self._mending.take_stock(copy)
+        await self._partial.take_stock(copy)
 
     def _is_for_later(self, copy: Copy) -> bool:
         """Large nodes that were complete once, and whose ids were looked at, are listed one at a time. Between two of
@@ -332,8 +339,8 @@ class Synchroniser:
     # What listings and doubts share ---------------------------------------------------------------------------
 
     def take_in(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
-        """See `PartialSync.take_in`."""
-        self._mending.take_in(copy, answered, shows_all=shows_all)
+        """See `AnsweredReads.take_in`."""
+        self._answered.take_in(copy, answered, shows_all=shows_all)
 
     def compare(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
         """The service answered a read of the program about a live copy, and nothing happened to that meanwhile: they
@@ -344,7 +351,7 @@ class Synchroniser:
 
     async def _compare(self, copy: Copy, answered: list[Element], *, shows_all: bool) -> None:
         try:
-            await self._mending.compare(copy, answered, shows_all=shows_all)
+            await self._answered.compare(copy, answered, shows_all=shows_all)
         except DatabaseError as error:
             log.info("an answer could not be compared with the copy of %r: %s", copy.key.node, error)
         self.want(copy)

@@ -28,10 +28,6 @@ from newsstand.xmpp.seen_items import read_item
 from newsstand.xmpp.tags import ITEM, ITEMS, PUBSUB, SET
 from newsstand.xmpp.weight import dismantle, is_heavy
 
-MOST_PARTS = 10
-"""Elements of a `<pubsub/>` that are read; there are two at most."""
-
-
 # Answers ---------------------------------------------------------------------------------------------------
 
 
@@ -49,27 +45,6 @@ class NodeInfo:
 
     access_model: str | None = None
     pubsub_type: str | None = None
-
-
-def is_from(iq: Element, service: str, account: str) -> bool:
-    """Whether a result, or an error, is this service's own word to this account, both in canonical spelling (RFC 6120,
-    8.1.2.1 and 10.3). What names no sender is from the account; its server may answer for it under its own name."""
-    sender = iq.get("from")
-    if service != account:
-        return sender is not None and canonical(sender) == service
-    return not sender or canonical_bare(sender) in (account, account.rpartition("@")[2])
-
-
-def find_objection(iq: Element, key: NodeKey) -> str | None:
-    """Why an answer is not to be believed: somebody else sent it, or it is about another node. None where it is the
-    service's, about what was asked for."""
-    if not is_from(iq, key.service, key.account):
-        return f"{iq.get('from') or 'the own server'} answered instead of {key.service}"
-    for child in iq:
-        for part in child[:MOST_PARTS] if child.tag == PUBSUB else (child,):
-            if part.get("node", key.node) != key.node:
-                return f"{key.service} answered about node {part.get('node')!r} instead of {key.node!r}"
-    return None
 
 
 def find_items(iq: Element) -> Element | None:

@@ -18,7 +18,7 @@ WRITERS = {
     "changed": {"state/copies.py"},
     "checked": {"state/copies.py"},
     "chores": {"state/copies.py", "state/doubts.py", RESETS},
-    "closing": {"state/copies.py", "sync/closing.py"},
+    "closing": {"state/copies.py", "sync/closed_nodes.py"},
     "cursors": {"state/copies.py"},
     "doubts": {"state/copies.py", "state/doubts.py", RESETS},
     "dropped": {"state/copies.py"},
@@ -42,7 +42,7 @@ NO_PAUSE = [
     ("sync/follower.py", "Follower", "hear"),
     ("sync/follower.py", "Follower", "await_item"),
     ("sync/synchroniser.py", "Synchroniser", "note_error"),
-    ("sync/closing.py", "Closings", "shut"),
+    ("sync/closed_nodes.py", "ClosedNodes", "shut"),
     ("workers/doubts.py", "SharedDoubts", "note"),
 ]
 """What happens at once: nothing in it can be awaited."""
