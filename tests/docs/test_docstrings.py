@@ -11,7 +11,19 @@ import pytest
 import newsstand
 
 SOURCES = Path(newsstand.__file__).parent
-PLACES = ("analysis", "demo", "rules", "storage", "xmpp", "config.py", "errors.py", "jid.py", "model.py")
+PLACES = (
+    "analysis",
+    "demo",
+    "rules",
+    "storage",
+    "sync",
+    "upkeep",
+    "xmpp",
+    "config.py",
+    "errors.py",
+    "jid.py",
+    "model.py",
+)
 REVISIONS = SOURCES / "storage" / "migrations" / "versions"
 FEWEST = 3
 """Words of a docstring."""

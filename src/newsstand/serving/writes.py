@@ -101,9 +101,9 @@ class Writes:
                 uncertain = (id_ for id_, last in told.items() if last is not None and last.item is not None)
                 doubts.doubt(copy, refetch(*uncertain))
                 if untold := tuple(id_ for id_, last in told.items() if last is None):
-                    self._follower.hear(copy, Notification(request.key, (Retracted(untold),)))
+                    self._follower.receive(copy, Notification(request.key, (Retracted(untold),)))
             case WriteKind.DELETE:
-                self._follower.hear(copy, Notification(request.key, (Deleted(),)))
+                self._follower.receive(copy, Notification(request.key, (Deleted(),)))
             case WriteKind.UNSUBSCRIBE:
                 self._left(copy)
             case _:

@@ -62,7 +62,7 @@ class AnsweredReads:
 
     async def compare(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
         """What the service just answered verifies what it covers of a live copy; or casts doubt on all of it, for then
-        something was not told."""
+        a notification did not come."""
         now, heard = self._context.clock(), copy.inbox.heard
         seen = self._read(answered)
         ids = [item.id for item in seen]

@@ -48,7 +48,7 @@ class Evictions:
         if not confirmed or len(held) - len(evicted) != len(there) or (evicted and not there):
             doubts.doubt(copy, RELIST)  # more than an eviction happened; one short list is not believed
         elif by_disco and not self._is_in_order(copy, [id_ for id_ in held if id_ in there], listed):
-            doubts.doubt(copy, RELIST)  # the service did not tell of them in the order in which it stored them
+            doubts.doubt(copy, RELIST)  # notified in another order than stored
         elif evicted:
             await self._apply(copy, [Remove(evicted)])
         if copy.inbox.heard == heard:

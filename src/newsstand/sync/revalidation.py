@@ -57,9 +57,9 @@ class Revalidation:
 
     async def revalidate(self, copy: Copy) -> float:
         """Ask whether the account may still read the node, which raises if not, and compare what that brings and the
-        ids. The copy answers meanwhile: nothing speaks against it. Where it differs, something was not told: it may
-        be another node of that name, though the service says that we are subscribed to it; so it is subscribed to
-        again, and listed."""
+        ids. The copy answers meanwhile: nothing speaks against it. Where it differs, a notification was lost:
+        it may be another node of that name, though the service says that we are subscribed to it. So it is subscribed
+        to again, and listed."""
         doubts.done(copy, Chores(revalidate=True))
         await copy.inbox.quiet()
         heard = copy.inbox.heard

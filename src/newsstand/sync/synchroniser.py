@@ -82,7 +82,7 @@ class Synchroniser:
         self.closing = ClosedNodes(context, leading, self._retrying)
         self._slots = context.new_slots(context.settings.listing_time)
         self._waiting: dict[Copy, list[model.Progress | None]] = {}
-        """Those of which somebody waits until they are live, and whom to tell how far a listing has come."""
+        """Those of which somebody waits until they are live, and what reports to each how far a listing has come."""
         self._woken = asyncio.Event()
         self._background_from: dict[str, float] = {}
         """When the next large node of a service may be listed, by the loop's clock."""
@@ -141,7 +141,7 @@ class Synchroniser:
                 del self._waiting[copy]
 
     def is_waited_for(self, copy: Copy) -> bool:
-        """Whether somebody waits until the copy is live: its listing is not put off for others."""
+        """Whether somebody waits until the copy is live: its listing does not wait for others'."""
         return copy in self._waiting
 
     def _may_work(self, copy: Copy) -> bool:
@@ -273,8 +273,8 @@ class Synchroniser:
 
     def _is_for_later(self, copy: Copy) -> bool:
         """Large nodes that were complete once, and whose ids were looked at, are listed one at a time. Between two of
-        one service there is as long a rest as the first took: meanwhile there is room for the others, and for the
-        program's own requests."""
+        one service there is as long a rest as the first took: meanwhile the others have their turn, and the program's
+        own requests."""
         if copy.record.state is SyncState.LIVE or not copy.session.stocked:
             return False
         return not self.is_waited_for(copy) and self._is_large(copy)
@@ -287,8 +287,8 @@ class Synchroniser:
         return until
 
     def _progress(self, copy: Copy) -> model.Progress | None:
-        """Whom to tell how far a listing has come: who began to wait last."""
-        return next((told for told in reversed(self._waiting.get(copy, [])) if told is not None), None)
+        """What reports how far a listing has come: that of whoever began to wait last."""
+        return next((progress for progress in reversed(self._waiting.get(copy, [])) if progress is not None), None)
 
     async def _relist(self, copy: Copy) -> None:
         later = self._is_for_later(copy)
@@ -332,9 +332,9 @@ class Synchroniser:
         """See `Retrying.try_again`."""
         self._retrying.try_again(copy)
 
-    def hear_of_failed(self, copy: Copy, news: Sequence[News]) -> None:
+    def note_news_of_failed(self, copy: Copy, news: Sequence[News]) -> None:
         """News of a node whose copy is neither live nor being listed."""
-        self._retrying.hear(copy, news)
+        self._retrying.note_news(copy, news)
 
     # What listings and doubts share ---------------------------------------------------------------------------
 

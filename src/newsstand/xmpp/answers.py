@@ -5,7 +5,6 @@ The semantic layers of XMPP libraries lose data, so this works on elements."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
@@ -24,9 +23,8 @@ from newsstand.model import (
     Subscription,
 )
 from newsstand.xmpp import xmltext
-from newsstand.xmpp.seen_items import read_item
+from newsstand.xmpp.seen_items import read_children, read_item, take_children
 from newsstand.xmpp.tags import ITEM, ITEMS, PUBSUB, SET
-from newsstand.xmpp.weight import dismantle, is_heavy
 
 # Answers ---------------------------------------------------------------------------------------------------
 
@@ -55,8 +53,7 @@ def find_items(iq: Element) -> Element | None:
 def read_items(iq: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Listing:
     """The items of a result, each as text of its own."""
     items = find_items(iq)
-    seen = () if items is None else tuple(read_item(child, limits) for child in items if child.tag == ITEM)
-    return Listing(seen, read_set(iq))
+    return Listing(() if items is None else tuple(read_children(items, limits)), read_set(iq))
 
 
 def read_set(iq: Element) -> Rsm | None:
@@ -68,15 +65,7 @@ def read_set(iq: Element) -> Rsm | None:
 def iter_items(iq: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Iterator[SeenItem]:
     """The same one after the other, of a tree that nobody else needs: what was read of it is freed meanwhile."""
     items = find_items(iq)
-    children: list[Element | None] = [] if items is None else [child for child in items if child.tag == ITEM]
-    if items is not None:
-        items.clear()
-    for at, child in enumerate(children):
-        assert child is not None
-        yield read_item(child, limits)
-        children[at] = None
-        if is_heavy(child, characters=sys.maxsize):  # one long text is freed at once, whatever its length
-            dismantle([child])
+    return iter(()) if items is None else take_children(items, limits)
 
 
 def read_item_ids(iq: Element) -> list[str]:
