@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from newsstand.errors import ConfigurationError
+from newsstand.model import Policy
+from newsstand.suggesting import did_you_mean
 from newsstand.xmpp.xmltext import Limits
 
 DEEPEST = 400
 """Levels of nesting that Python's own XML functions take without harm."""
+ANY = "*"
+"""In `Settings.policy`: the nodes of all analysers that are not named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +88,17 @@ class Settings:
     """How long a worker that does not renew its leases any more keeps the nodes that it owns, where several use one
     database. Until then the others trust its copies; then they acquire its nodes. The end of a process on the same
     machine is noticed at once."""
+    policy: Mapping[str, Policy] | None = None
+    """Whom the program's reads ask (`newsstand.Policy`), by the name or the type of a node's analyser, or "*" for all
+    that are not named: `{"avatar": "serve-stale", "*": "ask-when-stale"}`. It stands above what an analyser says, and
+    below what a call of `get_items` says."""
 
     def __post_init__(self) -> None:
+        if self.policy is not None:
+            object.__setattr__(self, "policy", _policies(self.policy))
         for field in dataclasses.fields(self):
+            if field.name == "policy":
+                continue
             value = getattr(self, field.name)
             if not (value > 0 and math.isfinite(value)):
                 raise ConfigurationError(f"{field.name} must be a number above 0, not {value!r}")
@@ -101,6 +114,11 @@ class Settings:
         """How large an item may be, for `newsstand.xmpp.answers`."""
         return Limits(self.max_item_bytes, self.max_item_elements, self.max_item_depth, self.max_item_attributes)
 
+    def policy_of(self, name: str, type: str) -> Policy | None:
+        """What is set for the nodes of an analyser of this name and type."""
+        given = self.policy or {}
+        return given.get(name) or given.get(type) or given.get(ANY)
+
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Settings:
         """From a mapping. Raises ConfigurationError naming what it does not know, or what cannot be."""
@@ -109,6 +127,49 @@ class Settings:
         if unknown:
             raise ConfigurationError(f"unknown setting {', '.join(unknown)}; there are {', '.join(known)}")
         for name, value in given.items():
+            if name == "policy":
+                continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ConfigurationError(f"{name} must be a number, not {value!r}")
         return cls(**given)
+
+    @classmethod
+    def of_environment(cls, given: Mapping[str, Any]) -> Settings:
+        """As `of`; what is not given, or None, is taken from the environment: `max_nodes` from $NEWSSTAND_MAX_NODES,
+        `policy` from $NEWSSTAND_POLICY, as `avatar=serve-stale,*=ask-when-stale`."""
+        named = {name: value for name, value in given.items() if value is not None}
+        for field in dataclasses.fields(cls):
+            variable = f"NEWSSTAND_{field.name.upper()}"
+            if field.name not in named and (said := os.environ.get(variable)):
+                named[field.name] = _read(variable, said, field)
+        return cls.of(named)
+
+
+def _read(variable: str, said: str, field: dataclasses.Field[Any]) -> Any:
+    if field.name == "policy":
+        pairs = [pair.partition("=") for pair in said.split(",")]
+        if not all(equals for _, equals, _ in pairs):
+            raise ConfigurationError(f"${variable} is {said!r}: write it as avatar=serve-stale,*=ask-when-stale")
+        return {name.strip(): policy.strip() for name, _, policy in pairs}
+    try:
+        return int(said) if isinstance(field.default, int) else float(said)
+    except ValueError:
+        kind = "whole number" if isinstance(field.default, int) else "number"
+        raise ConfigurationError(f"${variable} is {said!r}: it must be a {kind}") from None
+
+
+def _policies(given: Any) -> dict[str, Policy]:
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"policy is a mapping such as {{'avatar': 'serve-stale'}}, not {given!r}")
+    known = {policy.value: policy for policy in Policy}
+    found: dict[str, Policy] = {}
+    for name, value in given.items():
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(f"policy names analysers or their types, or {ANY!r}, not {name!r}")
+        policy = known.get(value.replace("_", "-")) if isinstance(value, str) else None
+        if policy is None:
+            meant = did_you_mean(value, known) if isinstance(value, str) else ""
+            says = meant or f": there are {', '.join(known)}"
+            raise ConfigurationError(f"policy of {name!r} is {value!r}{says}")
+        found[name] = policy
+    return found

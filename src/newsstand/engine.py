@@ -63,6 +63,7 @@ class Engine:
             fall_back=self.driver.fall_back,
             find_change=self.driver.find_change,
             replied=self.asking.replied,
+            observed=self.asking.observed,
             failed=self.asking.failed,
             changing=self.asking.changing,
             begin_write=self.writes.begin,

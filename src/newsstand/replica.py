@@ -14,7 +14,7 @@ from newsstand.analysis import entry_points
 from newsstand.analysis.analysers import Analyser, Analysers
 from newsstand.analysis.builtin import BUILT_IN
 from newsstand.arguments import AnyJid
-from newsstand.config import Settings
+from newsstand.config import ANY, Settings
 from newsstand.engine import Engine
 from newsstand.errors import (
     ConfigurationError,
@@ -37,6 +37,7 @@ from newsstand.serving.port import Port
 from newsstand.state.context import Clock, Context, wall_clock
 from newsstand.storage.database import Database
 from newsstand.storage.statements import search
+from newsstand.suggesting import did_you_mean
 from newsstand.xmpp.transport import Session, Transport
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class Replica:
         if self._with_entry_points:
             brought = await entry_points.bring(self._settings.parser_timeout)
             self._analysers.bring(brought.analysers, complete=brought.complete)
+        self._check_policies()
         began = asyncio.get_running_loop().time()
         context = Context(database, self._transport, self._analysers, self._settings, self._clock)
         await context.load()
@@ -93,6 +95,13 @@ class Replica:
         records = engine.records()
         items, seconds = sum(record.item_count for record in records), asyncio.get_running_loop().time() - began
         log.info("the database is open: %d nodes, %d items, in %.2f s", len(records), items, seconds)
+
+    def _check_policies(self) -> None:
+        """A policy for what no analyser is may be meant for one that the program registers later: only a warning."""
+        known = {ANY} | {name for analyser in self._analysers for name in (analyser.name, analyser.type)}
+        for name in (self._settings.policy or {}).keys() - known:
+            meant = did_you_mean(name, known)
+            log.warning("the setting policy names %r, and no analyser has that name or type%s", name, meant)
 
     def _turn_off(self, engine: Engine) -> None:
         """The database's file is lost: from this moment on, the program's requests go to their services."""

@@ -19,6 +19,7 @@ from newsstand.xmpp.transport import Session
 from tests.fakes.hold import SECONDS
 from tests.fakes.program import NODE, Program, at_work, contents
 from tests.fakes.service import JULIET, NOTE, SERVICE, SIMPLE, Service
+from tests.logged import warnings_of_ours
 from tests.servers.quirks import Quirk
 
 
@@ -66,6 +67,23 @@ async def test_a_policy_can_be_the_analysers(database: Database) -> None:
         await program.settled()
         assert (await program.read()).origin is Origin.SERVICE
         assert (await read(program, Policy.ASK_WHEN_STALE)).origin is Origin.COPY
+
+
+async def test_a_policy_that_is_set_stands_above_the_analysers(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service()
+    service.create(NODE, "a", "b", "c")
+    notes = Analyser("notes", "texts", namespace=NOTE, to_sync=True, policy=Policy.SERVE_STALE)
+    given = {"texts": "only-service", "nots": "only-copy"}
+    async with at_work(database, service, analysers=[notes], policy=given) as program:
+        await program.read()
+        await program.settled()
+        assert (await program.read()).origin is Origin.SERVICE
+        assert (await read(program, Policy.ASK_WHEN_STALE)).origin is Origin.COPY
+    assert warnings_of_ours(caplog) == [
+        "the setting policy names 'nots', and no analyser has that name or type: did you mean 'notes'?"
+    ]
 
 
 @pytest.mark.parametrize("told", [True, False])

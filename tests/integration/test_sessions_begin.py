@@ -156,17 +156,22 @@ async def test_what_a_program_asks_before_the_database_is_open_goes_to_the_servi
     await log_out(client)
 
 
-async def test_a_plugin_registered_in_the_middle_of_a_session_begins_with_the_next_presence(
-    prosody: Prosody, connect: Connect, node: str, tmp_path: Path
+@pytest.mark.parametrize("priority", [0, -1])
+async def test_a_plugin_registered_in_the_middle_of_a_session_knows_the_last_presence_of_it(
+    prosody: Prosody, connect: Connect, node: str, tmp_path: Path, priority: int
 ) -> None:
-    romeo, client = await connect("romeo"), await connect("juliet")
+    romeo, client = await connect("romeo"), await connect("juliet", presence=False)
     await create_node(romeo, prosody.pubsub, node, ALL)
+    client.send_presence(ppriority=priority)
+    client.send_presence(pto=prosody.jid("romeo"), ptype="unavailable")  # to one alone: it changes nothing
+    await client.get_roster()  # what was sent before has passed the stream's filters
     client.register_plugin("newsstand", {"database": f"sqlite:///{tmp_path}/late.db"})
     plugin = newsstand_of(client)
     await plugin.ready()
     pubsub = client.plugin["xep_0060"]
     assert not is_hit(await pubsub.get_items(prosody.pubsub, node))
     await plugin.replica.settled()
+    assert is_hit(await pubsub.get_items(prosody.pubsub, node)) == (priority >= 0)
     client.send_presence()
     await plugin.replica.session_began()
     await plugin.replica.settled()

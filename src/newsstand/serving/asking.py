@@ -77,7 +77,23 @@ class Asking:
                 self._synchroniser.take_in(copy, list(answered), shows_all=whole)
             elif ask.basis is not None and self.basis(request) == ask.basis:
                 self._synchroniser.compare(copy, list(answered), shows_all=whole)
+        self._note_read(request, iq)
+
+    def observed(self, request: ItemsRequest, iq: Element) -> None:
+        """The service answered a read that was sent before the database was open, or while it was: the node is one that
+        the program reads. Nothing is drawn from what it holds, which may be of another moment."""
+        context, account = self._context, request.key.account
+        if account != context.account and not context.speaks_for(account):
+            return
+        if answers.find_objection(iq, request.key) is not None or not context.serves(account):
+            return
+        copy = context.copies.find(request.key)
+        if copy is None or not self._leading.holding.has_leader(copy):
+            self._note_read(request, iq)
+
+    def _note_read(self, request: ItemsRequest, iq: Element) -> None:
         if not self._only_when_asked:
+            answered = answers.find_items(iq)
             self._selection.observe(request.key, [] if answered is None else list(answered))
 
     def failed(self, ask: Ask, error: NewsstandError, iq: Element | None = None) -> bool:

@@ -198,7 +198,8 @@ class Driver:
             return decide(request, None, _NO_WAYS, policy or Policy.ASK_WHEN_STALE, max_age)
         analyser = self._context.analysers.by_name.get(copy.record.analyser)
         if policy is None and max_age is None and analyser is not None:
-            policy, max_age = analyser.policy, analyser.max_age
+            policy = self._context.settings.policy_of(analyser.name, analyser.type) or analyser.policy
+            max_age = analyser.max_age
         behaviour = self._behaviour(copy)
         situation = copy.situation(
             self._hears(copy),

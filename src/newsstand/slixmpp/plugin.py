@@ -30,10 +30,11 @@ class Newsstand(BasePlugin):
 
     Without `database` it is where the command line has it: see `newsstand.default_place`.
     `entry_points` false leaves out the analysers of installed packages. With `migrate` false, this process waits for
-    another one to make or migrate the database. Further keys are the fields of `newsstand.config.Settings`. A setting
-    that cannot be right raises ConfigurationError at once. The database is opened in the background: until it is, and
-    for good if it cannot be, every request goes to the service; `await plugin.ready()` waits, and raises what went
-    wrong.
+    another one to make or migrate the database. Further keys are the fields of `newsstand.config.Settings`; one that is
+    not given may be in the environment, `max_nodes` as $NEWSSTAND_MAX_NODES. A setting
+    that cannot be right raises ConfigurationError at once. The database is opened in the background. Reads wait for it
+    a moment (`newsstand.slixmpp.early`); if it cannot be opened, every request goes to the service. `await
+    plugin.ready()` waits, and raises what went wrong.
     """
 
     name = "newsstand"
@@ -43,7 +44,7 @@ class Newsstand(BasePlugin):
         "database": None,
         "entry_points": True,
         "migrate": True,
-    } | {field.name: field.default for field in dataclasses.fields(Settings)}
+    } | {field.name: None for field in dataclasses.fields(Settings)}  # as the environment says, or as usual
 
     replica: Replica
 
@@ -57,7 +58,7 @@ class Newsstand(BasePlugin):
         check_url(self._url)
         with_entry_points = _yes_or_no(given, "entry_points")
         self._migrate = _yes_or_no(given, "migrate")
-        settings = Settings.of(given)
+        settings = Settings.of_environment(given)
         self._transport = SlixmppTransport(self.xmpp)
         self.replica = Replica(self._transport, settings=settings, entry_points=with_entry_points)
         self._trigger = Trigger(self.xmpp, self.replica, self._transport)
@@ -99,10 +100,13 @@ class Newsstand(BasePlugin):
                 # Met when the copies were read: opened once more, the file is read through, and set aside.
                 self._database = await self._take_up()
         except Exception as error:  # whatever it is: perhaps nobody waits for it
+            self._trigger.early.over()
             why, known = str(error) or type(error).__name__, isinstance(error, NewsstandError)
             log.error("Newsstand is off: every read goes to the service: %s", why, exc_info=None if known else error)
             raise
         self._forget_loss = self._database.when_lost(self._lose)
+        if self.replica.port is not None:
+            self._trigger.early.opened(self.replica.port)
 
     async def _take_up(self) -> Database:
         database = await shared.acquire(self._url, migrate=self._migrate)

@@ -36,8 +36,9 @@ class SlixmppTransport:
         self._session = Session.LOST
         self._lost: asyncio.Future[None] | None = None
         if xmpp.session_bind_event.is_set():
-            # Registered in the middle of a session. Whether presence was sent in it, nobody tells: until the next one.
-            self._present = self.is_component
+            # Registered in the middle of a session: the stream knows the last presence that was broadcast in it.
+            last = xmpp.roster[xmpp.boundjid].last_status
+            self._present = self.is_component or (last is not None and _is_available(last.xml))
             self._session = Session.FRESH if self._present else Session.DEAF
         prolog.guard(xmpp)
         xmpp.add_filter("in", self._incoming)
@@ -144,13 +145,9 @@ class SlixmppTransport:
 
     def _outgoing(self, stanza: Any) -> Any:
         if isinstance(stanza, Presence) and not stanza.xml.get("to"):
-            kind = stanza.xml.get("type")
-            if kind is None:
-                self._present = _priority(stanza.xml) >= 0
-            elif kind == "unavailable":
-                self._present = False
-            else:
+            if stanza.xml.get("type") not in (None, "unavailable"):
                 return stanza
+            self._present = _is_available(stanza.xml)
             if self._session is not Session.LOST:
                 self._tell(Session.FRESH if self._present else Session.DEAF)
         return stanza
@@ -185,6 +182,11 @@ class SlixmppTransport:
                 listener(session)
             except Exception:  # a fault of ours must not end the program's session
                 log.exception("the session's change could not be followed")
+
+
+def _is_available(presence: Element) -> bool:
+    """Whether a server sends events to whom broadcast this: not below priority 0 (RFC 6121, 8.5.2)."""
+    return presence.get("type") is None and _priority(presence) >= 0
 
 
 def _priority(presence: Element) -> int:

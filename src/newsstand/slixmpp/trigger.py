@@ -7,9 +7,10 @@ notices an answer that never travelled. See docs/decisions/004-the-trigger.md.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Iterator
 from inspect import iscoroutinefunction
 from typing import Any, assert_never
 from xml.etree.ElementTree import Element
@@ -23,6 +24,7 @@ from newsstand.model import NS_PUBSUB, ItemsRequest, NodeKey, WriteRequest
 from newsstand.replica import Replica
 from newsstand.serving.port import Port
 from newsstand.serving.steps import Ask, Refused, Repeated, Rows, Served, Step, Wait
+from newsstand.slixmpp.early import OPENING, SOONEST, Early
 from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Around, Fallback, tell
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
 from newsstand.xmpp import xmltext
@@ -37,8 +39,6 @@ LARGE = 500
 """Items of an answer above which it is put together in a thread."""
 LARGE_TEXT = 500_000
 """Characters of one, for the same reason."""
-SOONEST = 0.01
-"""Seconds that a request is given at least, where most of the program's time went into reading the copy."""
 
 
 class Trigger:
@@ -50,6 +50,9 @@ class Trigger:
         self._original: Any = None
         self._around = Around(xmpp.loop, lambda: replica.port, self._spawn, self._deliver_soon, set())
         self._tasks: set[asyncio.Task[None]] = set()
+        self._transport = transport
+        self.early = Early(xmpp.loop, self._read, SLIXMPP_TIMEOUT)
+        """The reads that wait until the database is open."""
         transport.on_session(self._on_session)
 
     def install(self) -> None:
@@ -68,6 +71,7 @@ class Trigger:
         self.xmpp.Iq = lambda *args, **kwargs: NewsstandIq(self.xmpp, *args, **kwargs)
 
     def remove(self) -> None:
+        self.early.over()
         if self._original is not None:
             self.xmpp.__dict__.pop("Iq", None)
             self._original = None
@@ -75,16 +79,34 @@ class Trigger:
     def send(self, iq: Iq, callback: Any, timeout: Any) -> asyncio.Future[Any]:
         """Instead of `Iq.send`: decides at once, so that what goes to the service goes in the order of the calls."""
         port = None if self._original is None else self.replica.port
-        if port is None:
+        if port is None and not (self._original is not None and self.early.waits):
             return Iq.send(iq, callback, timeout)
         request = self._understand(iq)
-        if iq.xml.get("type") == "set":
-            port.changing(iq.xml.get("to") or self._own_jid())
         odd = iscoroutinefunction(callback) or not isinstance(timeout, int | float | None)
-        if request is None or odd:
+        read = request if isinstance(request, ItemsRequest) and not odd else None
+        if port is None:
+            return self._send_early(iq, read, callback, timeout)
+        with _running(self.xmpp.loop):
+            if iq.xml.get("type") == "set":
+                port.changing(iq.xml.get("to") or self._own_jid())
+            if read is not None:
+                return self._read(port, iq, read, callback, timeout)
+            if isinstance(request, WriteRequest) and not odd:
+                return self._write(port, iq, request, callback, timeout)
             return Iq.send(iq, callback, timeout)
-        if isinstance(request, WriteRequest):
-            return self._write(port, iq, request, callback, timeout)
+
+    def _send_early(self, iq: Iq, read: ItemsRequest | None, callback: Any, timeout: Any) -> asyncio.Future[Any]:
+        """The database is not open yet: a read waits for it, and is overtaken by nothing that changes something."""
+        if read is None:
+            if iq.xml.get("type") == "set":
+                self.early.send_held()
+            return Iq.send(iq, callback, timeout)
+        if not self.xmpp.loop.is_running():
+            return self.early.send(iq, read, callback, timeout)
+        offline = self._transport.session is Session.LOST
+        return self.early.hold(iq, read, callback, timeout, self.replica.settings.patience if offline else OPENING)
+
+    def _read(self, port: Port, iq: Iq, request: ItemsRequest, callback: Any, timeout: Any) -> asyncio.Future[Any]:
         step = port.read(request, _allowed(timeout), (iq.xml.get("to"), iq.xml.get("from")))
         return Iq.send(iq, callback, timeout) if step is None else self._act(iq, step, callback, timeout)
 
@@ -253,6 +275,20 @@ class Trigger:
         if session is Session.LOST:
             for waiting in list(self._around.waiting):
                 waiting.fall_back()
+
+
+@contextlib.contextmanager
+def _running(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """slixmpp allows a program to send while no event loop runs: what is to be done then begins when its loop does.
+    Until this returns, asyncio is told that it runs, for who asks it which loop that is."""
+    if loop.is_running() or asyncio._get_running_loop() is not None:
+        yield
+        return
+    asyncio._set_running_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(None)
 
 
 def _allowed(timeout: float | None) -> float:
