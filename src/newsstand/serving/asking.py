@@ -85,7 +85,7 @@ class Asking:
         context, account = self._context, request.key.account
         if account != context.account and not context.speaks_for(account):
             return
-        if answers.find_objection(iq, request.key) is not None or not context.serves(account):
+        if senders.find_objection(iq, request.key) is not None or not context.serves(account):
             return
         copy = context.copies.find(request.key)
         if copy is None or not self._leading.holding.has_leader(copy):
