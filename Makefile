@@ -27,9 +27,10 @@ test: setup  ## every test, those with a real server too (ARGS="-k word" chooses
 	$(PYTEST) $(ARGS)
 	$(if $(ARGS),,@$(MAKE) --no-print-directory -j3 --output-sync=target oldest postgresql)
 
-oldest: setup  ## the tests of the trigger with the oldest slixmpp that is supported
+oldest: setup  ## the tests of the trigger and of the storage with the oldest slixmpp and SQLAlchemy that are supported
 	@sh scripts/setup.sh .venv-oldest requirements/oldest.txt
-	.venv-oldest/bin/python -m pytest -q tests/integration/test_trigger*.py tests/integration/test_following.py
+	.venv-oldest/bin/python -m pytest -q tests/integration/test_trigger*.py tests/integration/test_following.py \
+		$(addprefix tests/contract/test_storage_,$(addsuffix .py,items nodes search sessions writer))
 
 postgresql: pgbouncer serializable  ## the contract of the storage behind PgBouncer, and at SERIALIZABLE
 

@@ -12,9 +12,9 @@ from newsstand.model import NodeKey, NodeRecord, SyncState
 from newsstand.serving.asking import Asking
 from newsstand.serving.driver import Driver
 from newsstand.serving.items import Items
+from newsstand.serving.own_writes import Writes
 from newsstand.serving.port import Port
 from newsstand.serving.reading import Reading
-from newsstand.serving.writes import Writes
 from newsstand.state import resets
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy

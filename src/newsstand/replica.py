@@ -68,7 +68,7 @@ class Replica:
         self._with_entry_points = entry_points
         self._engine: Engine | None = None
         self.port: Port | None = None
-        """For adapters."""
+        """The functions that adapters may call; None while the replica is not open."""
         self._ending: asyncio.Task[None] | None = None
         self._forget_loss: Callable[[], None] = lambda: None
         self._why_not_open = "the replica is not open yet: await plugin.ready(), which also says why it cannot be"
@@ -111,7 +111,7 @@ class Replica:
             self._ending = asyncio.get_running_loop().create_task(engine.close(), name="turning newsstand off")
 
     def _listen(self, transport: Transport, engine: Engine) -> None:
-        """As long as this engine runs: the stream may go on after it."""
+        """Takes messages and sessions as long as this engine runs: the stream may go on after it."""
 
         def on_message(message: Element) -> None:
             if self._engine is engine:
@@ -191,7 +191,7 @@ class Replica:
         service that cannot be reached, may leave them out, marked stale.
 
         Raises NotInCopy where only the copy was asked and it is not complete, or older than `max_age`; StanzaError,
-        Timeout or Disconnected where the service was asked, could not answer, and no copy can stand in. Where the
+        Timeout or Disconnected where the service was asked, could not answer, and no copy can answer. Where the
         copy's database cannot be read the service is asked; DatabaseError comes only of Policy.ONLY_COPY.
         """
         ids, rsm = arguments.item_ids(item_ids), arguments.page(rsm)
@@ -261,8 +261,8 @@ class Replica:
                 return page  # else something of it may have been closed meanwhile
 
     def nodes(self) -> list[NodeRecord]:
-        """What is known of each node, by account, service and name. Nothing is called live while nobody can tell. It is
-        not awaited, for all of it is in memory."""
+        """What is known of each node, by account, service and name. Nothing is called live while no worker is notified
+        of its changes. It is not awaited, for all of it is in memory."""
         return sorted(self._open.records(), key=lambda record: record.key)
 
     @asynccontextmanager
@@ -318,13 +318,13 @@ class Replica:
     ) -> AsyncIterator[Change]:
         """The changes of a followed node's copy, each once, in the order of their revisions: from this moment on, or,
         with `since`, first those that came after that revision (of a `Change`, or of a `NodeRecord`; 0: all since the
-        copy was begun). What is told is committed. Changes of one revision belong together: who stops among them goes
+        copy was begun). What it yields is committed. Changes of one revision belong together: who stops among them goes
         on from the revision before.
 
         Ends when the replica is closed. Raises NotInCopy, at once, where the node is not followed; ChangesLost, while
         iterating, where something would be left out: the log was pruned, or the copy erased or begun anew. Then read
         the node, and watch from there. A watcher may be slow: it reads the log, nothing waits in memory for it.
-        What another worker on this database stores is told within about a second."""
+        What another worker on this database stores is yielded within about a second."""
         since = arguments.count("since", since, least=0)
         return watching.begin(self._open.context, self._open.items, self._key(service, node, account), since)
 

@@ -15,6 +15,7 @@ from newsstand import Analyser, Replica
 from newsstand.errors import ConfigurationError, DatabaseError, StanzaError
 from newsstand.model import Origin, Policy
 from newsstand.storage.database import Database, open_database
+from newsstand.storage.schema import waiting
 from newsstand.xmpp.transport import Session
 from tests.databases import BACKENDS, Databases
 from tests.fakes.hold import SECONDS
@@ -128,6 +129,16 @@ async def test_a_replica_that_is_not_open_yet_says_so() -> None:
 async def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is no database at"):
         async with newsstand.open(f"sqlite:///{tmp_path}/none.db"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_database_that_may_not_be_migrated_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "MIGRATION_SECONDS", 0.0)
+    with pytest.raises(DatabaseError, match="may not migrate"):
+        async with newsstand.open(f"sqlite:///{tmp_path}/none.db", migrate=False):
             pass
     assert list(tmp_path.iterdir()) == []
 

@@ -22,7 +22,7 @@ PLACES = (
     "config.py",
     "errors.py",
     "jid.py",
-    "model.py",
+    "model",
 )
 REVISIONS = SOURCES / "storage" / "migrations" / "versions"
 FEWEST = 3

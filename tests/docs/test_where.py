@@ -12,8 +12,8 @@ SOURCES = ROOT / "src" / "newsstand"
 WHERE = {
     "an evicted item is looked up": ("sync/evictions.py", "check_ids"),
     "the pause after a failure": ("sync/retrying.py", "Retrying"),
-    "the stale answer after `patience`": ("serving/driver.py", "Driver"),
-    "a write of the program's own that blocks the copy": ("serving/writes.py", "begin"),
+    "the stale answer after `patience`": ("serving/fallback.py", "ask_or_fall_back"),
+    "a write of the program's own that blocks the copy": ("serving/own_writes.py", "Writes"),
     'a node closed on "forbidden"': ("sync/closed_nodes.py", "ClosedNodes"),
     "smaller pages after a loss": ("rules/batch_sizes.py", "lost"),
     "the renewal of a lease": ("workers/heartbeat.py", "Leading"),

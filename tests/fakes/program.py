@@ -12,9 +12,9 @@ from newsstand import Analyser, Replica
 from newsstand.config import Settings
 from newsstand.model import NS_PUBSUB, Answer, ItemsRequest, NodeKey, Origin, SyncState
 from newsstand.rules.behaviour import ServiceBehaviour
+from newsstand.serving.own_writes import Write
 from newsstand.serving.port import Port
 from newsstand.serving.steps import Ask, Read, Rows, Served, Step, Wait
-from newsstand.serving.writes import Write
 from newsstand.state.copies import Copy
 from newsstand.storage.database import Database
 from newsstand.xmpp.requests import read_request

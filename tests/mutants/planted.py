@@ -153,7 +153,7 @@ MUTANTS = [
     Mutant(
         "written-before-acknowledged",
         "a write of the program's own is in no copy before the service has it",
-        "serving/writes.py",
+        "serving/own_writes.py",
         "        return Write(copy, request, copy.inbox.heard, self._context.session_number)\n",
         "        write = Write(copy, request, copy.inbox.heard, self._context.session_number)\n"
         "        if request.kind is WriteKind.RETRACT:\n"
@@ -166,8 +166,8 @@ MUTANTS = [
     Mutant(
         "own-write-not-awaited",
         "an acknowledged write is in the next read, told or not",
-        "serving/writes.py",
-        "                doubts.doubt(copy, RELIST)  # nobody tells us where it went\n",
+        "serving/own_writes.py",
+        "                doubts.doubt(copy, RELIST)  # no notification says where it went\n",
         "                pass\n",
     ),
     Mutant(

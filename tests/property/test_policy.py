@@ -45,8 +45,8 @@ def served(decision: Decision) -> Serve | None:
     match decision:
         case Serve():
             return decision
-        case Fetch(instead):
-            return instead
+        case Fetch(fallback):
+            return fallback
         case Refuse():
             return None
 
@@ -123,8 +123,8 @@ def test_when_the_service_cannot_be_reached_a_complete_copy_stands_in_for_it(
     if where is not None and there and not where.connected and not where.quarantined and not request.paged:
         decision = decide(request, where, known)
         assert isinstance(decision, Fetch)
-        assert decision.instead is not None
-        assert decision.instead.stale
+        assert decision.fallback is not None
+        assert decision.fallback.stale
 
 
 @given(requests, situations, behaviour, policies)

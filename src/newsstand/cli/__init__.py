@@ -1,4 +1,4 @@
-"""The command line: `newsstand COMMAND …`. The only room, with the demo, that prints.
+"""The command line: `newsstand COMMAND …`. It is the only package, with the demo, that prints.
 
 Each command is imported when it runs, and imports slixmpp, Alembic or rich only where it needs them.
 """
@@ -76,17 +76,17 @@ def _failed(message: str, verbose: bool) -> int:
 
 @contextlib.contextmanager
 def _logging(verbose: bool) -> Iterator[None]:
-    """With -v the log goes to stderr; without, nowhere: an error is told once, in one line. But what a command goes on
-    after is told by the log alone."""
+    """With -v the log goes to stderr; without, nowhere: an error is shown once, in one line. But what a command goes on
+    after is in the log alone."""
     root = logging.getLogger()
     handler: logging.Handler = logging.StreamHandler() if verbose else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     before = root.level, logging.getLogger("newsstand").level
     root.addHandler(handler)
     logging.captureWarnings(True)  # the driver's, of a password file that it passes over: the error says so in its line
-    shown = [] if verbose else [(logging.getLogger(name), _Told(level)) for name, level in _SHOWN]
-    for logger, told in shown:
-        logger.addHandler(told)
+    shown = [] if verbose else [(logging.getLogger(name), _Line(level)) for name, level in _SHOWN]
+    for logger, line in shown:
+        logger.addHandler(line)
     if verbose:
         # Not slixmpp's DEBUG: it writes out the stream, and with it the login.
         root.setLevel(logging.INFO)
@@ -96,13 +96,13 @@ def _logging(verbose: bool) -> Iterator[None]:
     finally:
         logging.captureWarnings(False)
         root.removeHandler(handler)
-        for logger, told in shown:
-            logger.removeHandler(told)
+        for logger, line in shown:
+            logger.removeHandler(line)
         root.setLevel(before[0])
         logging.getLogger("newsstand").setLevel(before[1])
 
 
-class _Told(logging.Handler):
+class _Line(logging.Handler):
     """One line on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:

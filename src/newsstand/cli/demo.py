@@ -6,6 +6,8 @@ from typing import Any
 
 
 def demo(args: Any) -> int:
+    from newsstand.cli.collecting import frozen_modules
     from newsstand.demo import story
 
-    return story.main(as_json=args.json)
+    with frozen_modules():
+        return story.main(as_json=args.json)

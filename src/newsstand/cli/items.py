@@ -49,7 +49,7 @@ class Shown:
         return payloads.date(self.parsed) or self.date
 
     def facts(self) -> dict[str, Any]:
-        """For a program. Without the XML: it may hold secrets."""
+        """The item for a program, without its XML, which may hold secrets."""
         item = self.item
         return {
             "account": item.key.account,
@@ -93,7 +93,7 @@ Types = dict[NodeKey, "str | None"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An answer, and what tells its items' types."""
+    """An answer, and what its items' types are known by."""
 
     answer: Answer
     types: Types
@@ -115,9 +115,9 @@ async def _get_offline(args: Any, service: str) -> Found:
         try:
             answer = await _ask(replica, args, account, service, Policy.ONLY_COPY)
         except NotInCopy as error:
-            told = explained(error, account, service, args.node)
+            reason = explained(error, account, service, args.node)
             held = [r.key.node for r in replica.nodes() if r.key[:2] == (account, service) and r.complete]
-            raise NotInCopy(f"{told}{'' if args.node in held else did_you_mean(args.node, held)}") from error
+            raise NotInCopy(f"{reason}{'' if args.node in held else did_you_mean(args.node, held)}") from error
         return Found.of(answer, replica)
 
 

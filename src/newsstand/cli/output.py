@@ -50,7 +50,7 @@ def _json(document: Any, indent: int | None) -> str:
 
 
 def print_row(cells: Iterable[str]) -> None:
-    """For a pipe: one line, tabs between."""
+    """The row for a pipe: one line, tabs between the cells."""
     print("\t".join(plain(cell) for cell in cells))
 
 

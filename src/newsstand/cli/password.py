@@ -58,7 +58,7 @@ def _find_credential(account: str) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """Of the keyring. `failed`: there is one, and it could not be read."""
+    """What the keyring answered. `failed`: there is one, and it could not be read."""
 
     password: str | None = field(default=None, repr=False)
     why_not: str = ""
@@ -73,17 +73,17 @@ def _ask_keyring(account: str) -> _Answer:
     except ModuleNotFoundError:
         return _Answer(why_not="not installed: pip install 'newsstand[keyring]'")
     except Exception as error:  # the packages that it consists of do not fit together
-        return _Answer(why_not=_told(error), failed=True)
+        return _Answer(why_not=_in_words(error), failed=True)
     try:
         password = keyring.get_password(KEYRING_SERVICE, account)
     except NoKeyringError:
         return _Answer(why_not="this machine has none")
     except Exception as error:  # a back end is foreign code, and raises what its library raises
-        return _Answer(why_not=_told(error), failed=True)
+        return _Answer(why_not=_in_words(error), failed=True)
     return _Answer(password, f"it holds none: keyring set {KEYRING_SERVICE} {account}")
 
 
-def _told(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

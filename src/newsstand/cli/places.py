@@ -24,8 +24,8 @@ TIMEOUT = 30.0
 
 
 def database_url(args: Any, *, make_folder: bool = False) -> str:
-    """As the help says. With `make_folder`, the folder of the usual place is made, for this user only. Raises
-    ConfigurationError for an argument with a password."""
+    """The database that a command means, as the help says. With `make_folder`, the folder of the usual place is made,
+    for this user only. Raises ConfigurationError for an argument with a password."""
     if args.database:
         return named_url(args.database)
     return default_database(make_folder=make_folder)
@@ -109,19 +109,11 @@ async def reading(args: Any, *, any_account: bool = False) -> AsyncIterator[tupl
     named = named_account(args)
     url = existing(database_url(args)) if args.migrate else database_url(args)
 
-    from newsstand.replica import Replica
-    from newsstand.storage.database import open_database
+    from newsstand import offline
 
-    # Where nothing can be fetched, a damaged copy is better told of than begun anew.
-    database = await open_database(url, migrate=args.migrate, set_aside=False)
-    replica = Replica()
-    try:
-        await replica.open(database)
+    async with offline.open(url, migrate=args.migrate) as replica:
         held = () if any_account and named is None else (record.key.account for record in replica.nodes())
         yield replica, chosen_account(named, held)
-    finally:
-        await replica.close()
-        await database.close()
 
 
 def existing(url: str) -> str:

@@ -59,7 +59,7 @@ class Post:
 
     @classmethod
     def of(cls, parsed: Mapping[str, Any] | None) -> Post:
-        """Of parsed data, which any parser may have made: of another form than is usual, it is left out."""
+        """A post made of parsed data, which any parser may have made: of another form than is usual, it is left out."""
         parsed = parsed or {}
         title = payloads.title(parsed)
         paragraphs, addresses = _text_of(parsed)

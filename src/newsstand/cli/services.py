@@ -76,12 +76,12 @@ async def _nodes_of(client: Client, service: str) -> tuple[dict[str, str], list[
 async def perhaps_meant(client: Client, error: NewsstandError, service: str, node: str) -> NewsstandError:
     """The error of a request for a node, for a person: where the service has no such node, with one of its nodes that
     is called alike, for which it is asked."""
-    told = explained(error, client.login.account, service, node)
+    reason = explained(error, client.login.account, service, node)
     if isinstance(error, StanzaError) and is_missing(error):
         with contextlib.suppress(NewsstandError):
             nodes, _ = await _nodes_of(client, service)
-            return type(told)(f"{told}{did_you_mean(node, nodes)}")
-    return told
+            return type(reason)(f"{reason}{did_you_mean(node, nodes)}")
+    return reason
 
 
 def _row(node: str, name: str, record: NodeRecord | None) -> list[str]:

@@ -17,6 +17,7 @@ import slixmpp
 import newsstand.slixmpp  # noqa: F401 - makes the plugin known
 from newsstand.cli import places
 from newsstand.cli.addresses import is_loopback, server_address
+from newsstand.cli.collecting import frozen_modules
 from newsstand.cli.password import find_password
 from newsstand.cli.places import database_url, named_account
 from newsstand.errors import ConfigurationError, Disconnected, ServiceError
@@ -113,7 +114,8 @@ async def opened(login: Login, args: Any) -> AsyncIterator[Client]:
     plugin.replica.only_when_asked = True
     try:
         await plugin.ready()
-        yield Client(xmpp, login)
+        with frozen_modules():
+            yield Client(xmpp, login)
     finally:
         await plugin.close()
         xmpp.cancel_connection_attempt()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn, TextIO, cast
 
 PIPE_CLOSED = 141
-"""As a shell tells of a program that SIGPIPE ended."""
+"""The exit code that a shell gives for a program that SIGPIPE ended."""
 
 
 class OutputEnded(SystemExit):

@@ -10,9 +10,9 @@ class Doubts:
     """What must be looked up of a node before its copy may answer."""
 
     relist: bool = False
-    """Only a listing can tell what the node holds."""
+    """Only a listing can show what the node holds."""
     resubscribe: bool = False
-    """Something was not told: the listing subscribes first, though we seem to be subscribed."""
+    """Something was not notified: the listing subscribes first, though we seem to be subscribed."""
     refetch: frozenset[str] = frozenset()
     """Items whose contents must be asked for, by id."""
     check_ids: bool = False
@@ -48,7 +48,7 @@ class Doubts:
 CLEAR = Doubts()
 RELIST = Doubts(relist=True)
 NOT_TOLD = Doubts(relist=True, resubscribe=True)
-"""Subscribing again changes nothing, or brings back what is told."""
+"""Subscribing again changes nothing, or brings notifications back."""
 OWN_WRITE = Doubts(own_write=True)
 
 

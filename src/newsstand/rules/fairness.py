@@ -91,11 +91,11 @@ class Shares:
         self._is_silent = is_silent
         self._waiting: dict[str, _Queue] = {}
         self._holding: dict[str, int] = {}
-        """By service, how many of the slots it has."""
+        """How many of the slots each service has."""
         self._large = 0
         """How many of the slots large work has."""
         self._begun: dict[str, int] = {}
-        """By service, how many pieces of work are begun."""
+        """How many pieces of work of each service are begun."""
         self._lending: dict[Claim, None] = {}
         """In the order in which they were lent."""
         self._last_served: dict[str, int] = {}

@@ -21,8 +21,8 @@ MOST_DOUBLINGS = 30
 
 
 def fingerprint(settings: Settings, about: str = "") -> bytes:
-    """Of what a node may have failed by. Every setting counts: to try once too often costs little. `about` tells
-    failures apart that end differently."""
+    """The fingerprint of what a node may have failed by. Every setting counts: to try once too often costs little.
+    `about` tells failures apart that end differently."""
     text = repr((about, VERSION, dataclasses.astuple(settings)))
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 

@@ -47,10 +47,10 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """The decision to ask the service. If it cannot answer, the read falls back on `instead`: the copy, marked
-    stale. `why` is for people."""
+    """The decision to ask the service. If it cannot answer, the read falls back to the copy's answer, marked
+    stale, as `fallback` says; None where the copy has none to give. `why` is for people."""
 
-    instead: Serve | None
+    fallback: Serve | None
     why: str = field(default="", compare=False)
 
 
@@ -97,8 +97,8 @@ def decide(
         # The service's behaviour is not known, so this might not equal its own answer. When the service cannot be
         # reached at all, the same items in the copy's order are worth more than none; but a page of somebody
         # else's cursor cannot be made up.
-        instead = None if request.paged else Serve(_nearest(request), stale=True)
-        return Fetch(instead, "how the service would answer is not known")
+        fallback = None if request.paged else Serve(_nearest(request), stale=True)
+        return Fetch(fallback, "how the service would answer is not known")
     if _is_fresh_enough(situation, policy, max_age):
         return Serve(take, stale=not _vouched(situation), wait=situation.arriving)
     return Fetch(Serve(take, stale=True), _why_not(situation, max_age))
@@ -111,7 +111,7 @@ def _why_not(situation: Situation, max_age: float | None) -> str:
     if max_age is not None:
         return f"the copy was not verified within {max_age:g} s"
     if not situation.connected:
-        return "nobody is told what happens to the node"
+        return "no worker is notified of what happens to the node"
     if situation.state is not SyncState.LIVE:
         return f"the copy is {situation.state.value}"
     return "something of the copy is in doubt"

@@ -18,7 +18,8 @@ from newsstand.xmpp import answers, senders
 
 
 class Asking:
-    """The program's requests to services, of one replica. `only_when_asked`: no node is analysed for being read."""
+    """Learns from the answers to the program's requests to services. `only_when_asked`: no node is analysed for
+    being read."""
 
     def __init__(
         self,

@@ -18,18 +18,20 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, assert_never
 
-from newsstand.errors import DatabaseError, NewsstandError
+from newsstand.errors import DatabaseError
 from newsstand.model import ItemsRequest, NodeKey, Origin, Policy, Provenance, Rsm
 from newsstand.rules import cursors
 from newsstand.rules.behaviour import SHOWS_SET, Behaviour, ServiceBehaviour, Take
 from newsstand.rules.doubts import Chores
 from newsstand.rules.policy import Decision, Fetch, Refuse, Serve, decide
 from newsstand.serving.asking import Asking
+from newsstand.serving.explained import explain
+from newsstand.serving.read_times import ReadTimes
 from newsstand.serving.steps import Ask, Basis, End, Form, Read, Refused, Repeated, Rows, Served, Step, Wait
 from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
-from newsstand.storage.statements import answers, nodes, polls
+from newsstand.storage.statements import answers, polls
 from newsstand.storage.statements.answers import Found
 from newsstand.storage.statements.keys import CHUNK
 from newsstand.storage.statements.polls import Standing
@@ -41,16 +43,14 @@ log = logging.getLogger(__name__)
 
 LARGE = 2_000_000
 """Bytes of an answer above which the copy is not read within the call: that would block the event loop."""
-NOTED = 3_600
-"""Seconds by which a node's time of reading may lag in the database: it counts in days."""
-_NO_WAYS = ServiceBehaviour()
+_UNKNOWN_BEHAVIOUR = ServiceBehaviour()
 
 
 class _Looked(NamedTuple):
-    """How another worker's copy stands in the database."""
+    """What the database says of a copy that another worker owns."""
 
     contents: dict[str, bytes]
-    """Of the items of which something was received that is not in the copy yet: their digests."""
+    """The digests of the items of which something was received that is not in the copy yet."""
     standing: Standing | None
 
 
@@ -64,17 +64,15 @@ class Driver:
         self._asking = asking
         self._loop = asyncio.get_running_loop()
         self._instant = context.database.instant
-        self._noted: dict[int, int | None] = {}
-        """By copy, what its record says of when it was read, where that is noted."""
-        self._noted_until = -math.inf
+        self._read_times = ReadTimes(context)
         self._stale: set[NodeKey] = set()
         """Nodes whose copies were said to be served stale, until they are live again."""
 
     # What is called from outside -----------------------------------------------------------------------------------
 
     def read(self, request: ItemsRequest, allowed: float, spelt: Sequence[str | None] = ()) -> Step | None:
-        """As `begin`, for an adapter's stream, which has so many seconds; None where the account is not the stream's.
-        `spelt`: how the program spells the service and the account."""
+        """Begins a read as `begin` does, for an adapter's stream, which has so many seconds. None where the account
+        is not the stream's. `spelt`: how the program spells the service and the account."""
         account, context = request.key.account, self._context
         if account != context.account and not context.speaks_for(account):
             return None
@@ -84,12 +82,12 @@ class Driver:
         return self.begin(Read(request, self._loop.time() + min(allowed, context.settings.patience)))
 
     def begin(self, read: Read) -> Step:
-        """As far as the read goes at once. So it never ends in `Rows` where the database answers at once and they are
-        few: what goes to the service is sent in the program's call, in the order of the calls."""
+        """Takes the read as far as it goes at once. So it never ends in `Rows` where the database answers at once and
+        they are few: what goes to the service is sent in the program's call, in the order of the calls."""
         step = self._begin(read)
         while isinstance(step, Rows) and not step.in_thread and self._instant is not None:
             step = self._rows_now(step)
-        return _told(step)
+        return _logged(step)
 
     async def go_on(self, step: Rows | Wait) -> End:
         """What the read comes to. It takes time: until `Read.until` at most, unless only the copy can answer."""
@@ -101,7 +99,7 @@ class Driver:
                 case Wait():
                     going = await self._wait(going)
                 case Ask() | Served() | Repeated() | Refused():
-                    _told(going)
+                    _logged(going)
                     return going
                 case _:
                     assert_never(going)
@@ -117,8 +115,8 @@ class Driver:
         return step
 
     def find_change(self, served: Served) -> Step | None:
-        """What is to be done instead of handing this answer over, once that has taken a while: the node may have been
-        closed to the account meanwhile. None: nothing else."""
+        """What is to be done where this answer may not be handed over, once that has taken a while: the node may have
+        been closed to the account meanwhile. None: nothing else."""
         if not served.copy.is_closed():
             return None
         return self._ask(served.read, "the node was closed meanwhile")
@@ -128,7 +126,10 @@ class Driver:
     def _begin(self, read: Read, *, again: bool = False) -> Step:
         copy = self._context.copies.by_key.get(read.request.key)
         if copy is not None:
-            self._note_read(copy)
+            times = self._read_times
+            unknown = times.noted.get(copy.record.id, math.inf) != copy.record.read_at
+            if unknown or time.monotonic() > times.valid_until:
+                times.note(copy)
         return self._look(read, copy, again=again)
 
     def _look(self, read: Read, copy: Copy | None, *, again: bool = False, fallback: Ask | None = None) -> Step:
@@ -136,25 +137,6 @@ class Driver:
         if copy is None or copy.lease.ours or read.policy is Policy.ONLY_SERVICE:
             return self._decide(read, copy, again=again, fallback=fallback)
         return Rows(read, copy, _basis(copy), None, ticket(), again=again, fallback=fallback)
-
-    def _note_read(self, copy: Copy) -> None:
-        """The program read this node, now. Looked into once an hour, where nobody else changed what is noted."""
-        if time.monotonic() > self._noted_until:
-            self._noted.clear()
-            self._noted_until = time.monotonic() + NOTED
-        if self._noted.get(copy.record.id, math.inf) == copy.record.read_at or not copy.followed:
-            return
-        now = self._context.clock()
-        if now - (copy.record.read_at or 0) > NOTED * 1_000_000:
-            copy.update(read_at=now)
-            self._context.spawn(self._write_read(copy.record.id, now), "noting a read")
-        self._noted[copy.record.id] = copy.record.read_at
-
-    async def _write_read(self, node_id: int, now: int) -> None:
-        try:
-            await self._context.database.write(nodes.note_read, node_id, now)
-        except NewsstandError as error:
-            log.info("a read could not be noted: %s", error)
 
     # The choice ----------------------------------------------------------------------------------------------------
 
@@ -169,36 +151,38 @@ class Driver:
         fallback: Ask | None = None,
     ) -> Step:
         """What is to be done, by how the copy stands at this moment. `late`: what is arriving was waited for."""
-        instead: Serve | None = None
+        stale: Serve | None = None
         why = ""
         match self._judge(read, copy, hopes=hopes):
             case Refuse(reason):
                 if read.form is Form.ITEMS and fallback is None:
                     return Refused(read, reason)
                 why = reason  # an adapter has nothing else to give its program than the service's answer
-            case Fetch(instead, why):
+            case Fetch(stale, why):
                 pass
             case Serve(wait=True) if not late and fallback is None:
                 assert copy is not None
                 return Wait(read, copy, again)
             case Serve(take, wait=True):
-                instead, why = Serve(take, stale=True), "what has arrived of the node is not stored yet"
+                stale, why = Serve(take, stale=True), "what has arrived of the node is not stored yet"
             case Serve() as serve:
                 assert copy is not None
                 return self._rows_of(read, copy, serve, hopes=hopes, again=again, fallback=fallback)
         only_copy = read.policy is Policy.ONLY_COPY or fallback is not None or not self._can_ask(read.request.key)
-        if instead is not None and copy is not None and only_copy:
-            return self._rows_of(read, copy, instead, hopes=hopes, again=again, fallback=fallback)
-        return self._ask(read, why, falls_back=instead is not None, fallback=fallback)
+        if stale is not None and copy is not None and only_copy:
+            return self._rows_of(read, copy, stale, hopes=hopes, again=again, fallback=fallback)
+        return self._ask(read, why, falls_back=stale is not None, fallback=fallback)
 
     def _judge(self, read: Read, copy: Copy | None, *, hopes: bool) -> Decision:
         """Serve, fetch or refuse."""
         request, policy, max_age = read.request, read.policy, read.max_age
         if copy is None:
-            return decide(request, None, _NO_WAYS, policy or Policy.ASK_WHEN_STALE, max_age)
+            return decide(request, None, _UNKNOWN_BEHAVIOUR, policy or Policy.ASK_WHEN_STALE, max_age)
         analyser = self._context.analysers.by_name.get(copy.record.analyser)
         if policy is None and max_age is None and analyser is not None:
-            policy = self._context.settings.policy_of(analyser.name, analyser.type) or analyser.policy
+            settings, policy = self._context.settings, analyser.policy
+            if settings.policy:  # seldom: each hit comes by here
+                policy = settings.policy_of(analyser.name, analyser.type) or policy
             max_age = analyser.max_age
         behaviour = self._behaviour(copy)
         situation = copy.situation(
@@ -229,8 +213,8 @@ class Driver:
         return self._context.online and self._context.speaks_for(key.account)
 
     def _hears(self, copy: Copy) -> bool:
-        """Whether somebody is told what happens to this node. As `Leading.hears`: of a copy of ours, what that looks at
-        ends the lease at once when it ends (tests/contract/test_reading.py)."""
+        """Whether a worker is notified of what happens to this node. As `Leading.hears`: of a copy of ours, what that
+        looks at ends the lease at once when it ends (tests/contract/test_reading.py)."""
         return lease_clock() < self._leading.valid_until if copy.lease.ours else self._leading.hears(copy)
 
     def _behaviour(self, copy: Copy) -> ServiceBehaviour:
@@ -322,7 +306,7 @@ class Driver:
         return self._ask(step.read, "the copy cannot be read", fallback=step.fallback)
 
     def _after_look(self, step: Rows, looked: _Looked, asked: dict[str, Any] | None = None) -> Step:
-        """It is known how another worker's copy stands."""
+        """What follows once it is known how another worker's copy stands."""
         copy = step.copy
         copy.elsewhere.found(dict(copy.elsewhere.awaited) if asked is None else asked, looked.contents)
         self._leading.holding.refresh(copy, looked.standing, step.asked)
@@ -419,26 +403,9 @@ class Driver:
         return self._look(step.read, now, again=step.again)
 
 
-def _told(step: Step) -> Step:
-    """Says, to whoever looks for it, why a read is served or fetched."""
-    if not log.isEnabledFor(logging.DEBUG):
-        return step
-    match step:
-        case Served():
-            how = "stale" if step.made_of.stale else "live"
-            comes_to = f"from the copy, {how}, at revision {step.made_of.revision}"
-        case Ask():
-            comes_to = f"from the service: {step.why}"
-        case Repeated():
-            comes_to = f"refused a moment ago: {step.refusal.error}"
-        case Refused():
-            comes_to = f"not from the copy: {step.reason}"
-        case Rows() | Wait():
-            return step  # this comes later
-        case _:
-            assert_never(step)
-    key = step.read.request.key
-    log.debug("%r of %s is read %s", key.node, key.service, comes_to)
+def _logged(step: Step) -> Step:
+    if log.isEnabledFor(logging.DEBUG) and (line := explain(step)) is not None:
+        log.debug("%s", line)
     return step
 
 

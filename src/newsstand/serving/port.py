@@ -1,4 +1,4 @@
-"""The port for adapters: what one that stands in an XMPP library's stream may ask of an open replica. It is
+"""The port for adapters: what an adapter in an XMPP library's stream may ask of an open replica. It is
 `Replica.port`, which is None before the replica is open and after it is closed."""
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element
 
 from newsstand.errors import NewsstandError, StanzaError
 from newsstand.model import ItemsRequest, WriteRequest
+from newsstand.serving.own_writes import Write
 from newsstand.serving.steps import Ask, End, Rows, Served, Step, Wait
-from newsstand.serving.writes import Write
 
 Spelt = Sequence[str | None]
 """How the program spells the JIDs of the service and of the account in a request; None where it names none."""
@@ -26,9 +26,10 @@ class Port(NamedTuple):
     - Served: hand the copy's answer over; where that takes a while, ask `find_change` right before.
     - Repeated: hand the error over that the refusal holds.
     - Rows, Wait: call `go_on`, and do what it returns.
-    - Ask: send the request. Tell `replied` or `failed` what comes, however late, and before the program is told. With a
+    - Ask: send the request. Call `replied` or `failed` with what comes, however late, and before the program
+      gets it. With a
       `patience`, call `fall_back` where `failed` says so, where no answer comes within so many seconds or the program's
-      own time, and where the stream ends. What that returns is done instead, if it is not an Ask.
+      own time, and where the stream ends. Do what that returns, if it is not an Ask.
 
     Around a write it calls `begin_write` before it sends it and, where that returns one, `end_write`; before whatever
     else may change something at a service, `changing`.
@@ -42,7 +43,7 @@ class Port(NamedTuple):
     fall_back: Callable[[Ask], Rows | Served | Ask]
     """The service does not answer. Ask: nor can the copy."""
     find_change: Callable[[Served], Step | None]
-    """What is to be done instead, where the copy's answer may not be handed over any more."""
+    """What is to be done where the copy's answer may not be handed over any more."""
     replied: Callable[[Ask, Element], None]
     """This `<iq/>` came, a result."""
     observed: Callable[[ItemsRequest, Element], None]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from xml.etree.ElementTree import Element
 
 from newsstand.errors import Disconnected, ListingError, NewsstandError, NotInCopy, StanzaError, Timeout
 from newsstand.model import Answer, ItemsRequest, Origin, Policy, RsmQuery
 from newsstand.serving.asking import Asking
 from newsstand.serving.driver import Driver
+from newsstand.serving.fallback import Outcome, ask_or_fall_back
 from newsstand.serving.items import Items
 from newsstand.serving.steps import Ask, Form, Read, Refused, Repeated, Rows, Served, Wait
 from newsstand.state.context import Context
@@ -19,7 +19,7 @@ from newsstand.xmpp.weight import is_heavy
 
 
 class Reading:
-    """The reads of one replica that come by its verb."""
+    """The reads of one replica that its program makes with `get_items`."""
 
     def __init__(self, context: Context, driver: Driver, asking: Asking, items: Items) -> None:
         self._context = context
@@ -30,7 +30,7 @@ class Reading:
     async def get_items(
         self, request: ItemsRequest, policy: Policy | None, max_age: float | None, rsm: RsmQuery | None
     ) -> Answer:
-        """As `Replica.get_items`, and raises what that does."""
+        """Does what `Replica.get_items` promises, and raises what that does."""
         until = asyncio.get_running_loop().time() + self._context.settings.patience
         step = self._driver.begin(Read(request, until, Form.ITEMS, policy, max_age))
         if isinstance(step, Rows | Wait):
@@ -46,30 +46,15 @@ class Reading:
                 return await self._ask(step, rsm)
 
     async def _ask(self, ask: Ask, rsm: RsmQuery | None) -> Answer:
+        request = self._request(ask, rsm)
         if ask.patience is None:
-            return await self._answer_of_service(ask, await self._request(ask, rsm))
-        # A task of its own: if the copy answers before, what the service says is learnt all the same.
-        asking = self._context.spawn(self._request(ask, rsm), f"asking for {ask.read.request.key.node}")
-        try:
-            await asyncio.wait({asking}, timeout=ask.patience)
-            served = None if _has_answered(asking) else await self._fall_back(ask)
-            if served is not None and not _has_answered(asking):
-                return await self._answer_of_copy(served, rsm)
-            await asyncio.wait({asking})
-        except asyncio.CancelledError:
-            asking.cancel()
-            raise
-        if asking.cancelled():
-            raise Disconnected("the replica was closed meanwhile")
-        return await self._answer_of_service(ask, asking.result())
+            return await self._answer_of_service(ask, await request)
+        outcome = await ask_or_fall_back(self._context, self._driver, ask, request)
+        if isinstance(outcome, Served):
+            return await self._answer_of_copy(outcome, rsm)
+        return await self._answer_of_service(ask, outcome)
 
-    async def _fall_back(self, ask: Ask) -> Served | None:
-        step = self._driver.fall_back(ask)
-        found = await self._driver.go_on(step) if isinstance(step, Rows) else step
-        return found if isinstance(found, Served) else None
-
-    async def _request(self, ask: Ask, rsm: RsmQuery | None) -> Element | NewsstandError:
-        """What the service answers, or why it does not."""
+    async def _request(self, ask: Ask, rsm: RsmQuery | None) -> Outcome:
         context, request = self._context, ask.read.request
         try:
             if not context.online or not context.speaks_for(request.key.account):
@@ -83,7 +68,7 @@ class Reading:
         self._asking.replied(ask, iq)
         return iq
 
-    async def _answer_of_service(self, ask: Ask, outcome: Element | NewsstandError) -> Answer:
+    async def _answer_of_service(self, ask: Ask, outcome: Outcome) -> Answer:
         if isinstance(outcome, NewsstandError):
             raise outcome
         request, limits = ask.read.request, self._context.limits
@@ -110,11 +95,3 @@ class Reading:
             stale=made_of.stale,
             revision=made_of.revision,
         )
-
-
-def _has_answered(asking: asyncio.Task[Element | NewsstandError]) -> bool:
-    """Whether the service itself said something, be it an error."""
-    if not asking.done() or asking.cancelled():
-        return False
-    outcome = asking.result()
-    return isinstance(outcome, Element) or (isinstance(outcome, StanzaError) and not outcome.unreachable)

@@ -1,5 +1,5 @@
-"""The states that a program's read goes through. Frozen, and without functions: which one follows which says
-`newsstand.serving.driver`."""
+"""The states that a program's read goes through. They are frozen and have no functions: `newsstand.serving.driver`
+says which one follows which."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Form(enum.Enum):
 
 
 class Basis(NamedTuple):
-    """Of a copy: two that are equal mean that nothing was received or stored between, and that it did not change
-    hands."""
+    """How a copy stands at one moment: two that are equal mean that nothing was received or stored between, and that
+    it did not change hands."""
 
-    heard: int
+    received: int
     revision: int
-    led: bool
+    owned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Read:
 
     request: ItemsRequest
     until: float
-    """By the event loop's clock. Until then the copy is waited for; afterwards the service is asked, or the copy
+    """A time by the event loop's clock. Until then the copy is waited for; afterwards the service is asked, or the copy
     answers, stale."""
     form: Form = Form.TEXTS
     policy: Policy | None = None
@@ -69,7 +69,7 @@ class Rows:
     fallback: Ask | None = None
     """The request in whose place they answer."""
     in_thread: bool = False
-    """They are many: to read them in the event loop would block it."""
+    """Whether they are many: to read them in the event loop would block it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Wait:
     read: Read
     copy: Copy
     again: bool = False
-    """As in `Rows`."""
+    """Whether this is the one further try, as in `Rows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Ask:
 
     read: Read
     why: str
-    """For people."""
+    """The reason, for people."""
     patience: float | None = None
     """Seconds for which its answer is waited for before the copy falls back for it; None: it cannot."""
     basis: Basis | None = None

@@ -41,7 +41,7 @@ async def _watch(context: Context, items: Items, copy: Copy, since: int) -> Asyn
         if part is None or copy.is_closed():
             raise ChangesLost(_why(copy, cursor.revision))
         for entry in part.entries:
-            # The watcher may have taken its time over the one before: who is refused meanwhile is told no more.
+            # The watcher may have taken its time over the one before: who is refused meanwhile gets nothing more.
             if copy.is_closed():
                 raise ChangesLost(_why(copy, cursor.revision))
             item = await items.find(copy.key, entry.item_id) if entry.kind is ChangeKind.PUT else None

@@ -1,6 +1,6 @@
 """Asks something by an IQ of our own, and takes for the answer only what its addressee sent.
 
-slixmpp's own way compares the sender as it is spelt, and takes the answer of a whole domain, or of the own server, for
+slixmpp itself compares the sender as it is spelt, and takes the answer of a whole domain, or of the own server, for
 anybody's on it: a spelling of the service's own would be waited for in vain, and an error of another entity with the
 right id (hostile input: a guessed one) be believed.
 """
@@ -39,7 +39,7 @@ class AnswerTo(MatcherBase):
         return is_from(xml, self._service, self._account) or self._is_alike(xml.get("from") or "")
 
     def _is_alike(self, sender: str) -> bool:
-        """Spelt otherwise in a way that we do not take for the same, and slixmpp does: whoever asked can say so."""
+        """Whether slixmpp takes the sender for the one that was asked, though we do not: whoever asked can say so."""
         try:
             return bool(sender) and JID(sender) == JID(self._to)
         except ValueError:  # one of them is no JID

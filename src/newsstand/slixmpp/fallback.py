@@ -15,10 +15,10 @@ from newsstand.slixmpp.transport import stanza_error
 
 Callback = Callable[[Iq], Any]
 SLIXMPP_TIMEOUT = 120.0
-"""What `Iq.send()` waits when it is told nothing."""
+"""Seconds that `Iq.send()` waits where no time-out is given."""
 
 
-class Around(NamedTuple):
+class StreamPart(NamedTuple):
     """What a request needs of the stream that it is sent on."""
 
     loop: asyncio.AbstractEventLoop
@@ -31,10 +31,10 @@ class Around(NamedTuple):
 
 
 class Fallback:
-    """One request under way. The program has its future, and is told what comes first: the service's answer, or the
-    copy's. Whatever comes later from the service is told to the port all the same."""
+    """One request under way. The program has its future, and gets what comes first: the service's answer, or the
+    copy's. What comes later from the service is reported to the port all the same."""
 
-    def __init__(self, around: Around, iq: Iq, ask: Ask, callback: Any, timeout: Any) -> None:
+    def __init__(self, around: StreamPart, iq: Iq, ask: Ask, callback: Any, timeout: Any) -> None:
         self._around = around
         self._iq = iq
         self._ask = ask
@@ -59,7 +59,7 @@ class Fallback:
 
     def _on_reply(self, reply: Iq) -> None:
         """slixmpp has the service's answer; called before anybody who awaits it goes on."""
-        unreachable = tell(self._around.port(), self._ask, reply)
+        unreachable = report(self._around.port(), self._ask, reply)
         if self._settled:
             return
         if unreachable:
@@ -132,8 +132,8 @@ class Fallback:
             self._timer.cancel()
 
 
-def tell(port: Port | None, ask: Ask, reply: Iq) -> bool:
-    """The answer to a request came. Returns whether it says that the service cannot be reached."""
+def report(port: Port | None, ask: Ask, reply: Iq) -> bool:
+    """Reports the answer to a request to the port. Returns whether it says that the service cannot be reached."""
     if port is None:
         return False
     if reply.xml.get("type") == "error":

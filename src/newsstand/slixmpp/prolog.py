@@ -62,5 +62,5 @@ def guard(xmpp: Any) -> None:
 
 
 def unguard(xmpp: Any) -> None:
-    """As before `guard`. The stream that is open stays guarded."""
+    """Undoes what `guard` did. The stream that is open stays guarded."""
     xmpp.__dict__.pop("init_parser", None)

@@ -24,7 +24,7 @@ _STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
 
 
 class SlixmppTransport:
-    """See `newsstand.xmpp.transport.Transport` for what it promises."""
+    """A slixmpp stream as `newsstand.xmpp.transport.Transport`, where its promises are."""
 
     def __init__(self, xmpp: Any) -> None:
         self.xmpp = xmpp
@@ -149,31 +149,31 @@ class SlixmppTransport:
                 return stanza
             self._present = _is_available(stanza.xml)
             if self._session is not Session.LOST:
-                self._tell(Session.FRESH if self._present else Session.DEAF)
+                self._announce(Session.FRESH if self._present else Session.DEAF)
         return stanza
 
     def _on_start(self, _: Any) -> None:
         # A component gets its messages without presence; a client's earlier presence died with its session.
         self._present = self.is_component
-        self._tell(Session.LOST)
-        self._tell(Session.FRESH if self._present else Session.DEAF)
+        self._announce(Session.LOST)
+        self._announce(Session.FRESH if self._present else Session.DEAF)
 
     def _on_resumed(self, _: Any) -> None:
         if not self._present:
-            self._tell(Session.DEAF)
+            self._announce(Session.DEAF)
         else:
             # Where the session was deaf before, its resumption brings nothing of what it did not hear.
-            self._tell(Session.RESUMED if self._heard else Session.FRESH)
+            self._announce(Session.RESUMED if self._heard else Session.FRESH)
 
     def _on_lost(self, _: Any) -> None:
-        self._tell(Session.LOST)
+        self._announce(Session.LOST)
 
-    def _tell(self, session: Session) -> None:
+    def _announce(self, session: Session) -> None:
         if session is not Session.LOST:
             self._heard = session is not Session.DEAF
         went_on = session is Session.FRESH and self._session is Session.RESUMED
         if session is self._session or went_on:
-            return  # presence sent again in a session that hears events already
+            return  # presence sent again in a session that receives events already
         self._session = session
         if session is Session.LOST and self._lost is not None and not self._lost.done():
             self._lost.set_result(None)

@@ -25,7 +25,7 @@ from newsstand.replica import Replica
 from newsstand.serving.port import Port
 from newsstand.serving.steps import Ask, Refused, Repeated, Rows, Served, Step, Wait
 from newsstand.slixmpp.early import OPENING, SOONEST, Early
-from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Around, Fallback, tell
+from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback, StreamPart, report
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
 from newsstand.xmpp import xmltext
 from newsstand.xmpp.answers import write_rsm
@@ -48,7 +48,7 @@ class Trigger:
         self.xmpp = xmpp
         self.replica = replica
         self._original: Any = None
-        self._around = Around(xmpp.loop, lambda: replica.port, self._spawn, self._deliver_soon, set())
+        self._around = StreamPart(xmpp.loop, lambda: replica.port, self._spawn, self._deliver_soon, set())
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport = transport
         self.early = Early(xmpp.loop, self._read, SLIXMPP_TIMEOUT)
@@ -111,7 +111,7 @@ class Trigger:
         return Iq.send(iq, callback, timeout) if step is None else self._act(iq, step, callback, timeout)
 
     def _own_jid(self) -> str:
-        """As `SlixmppTransport.own_jid`."""
+        """The account's bare JID, as `SlixmppTransport.own_jid` has it."""
         return str(self.xmpp.boundjid.bare or self.xmpp.requested_jid.bare)
 
     def _understand(self, iq: Iq) -> ItemsRequest | WriteRequest | None:
@@ -165,17 +165,17 @@ class Trigger:
         """The service alone."""
         future = Iq.send(iq, callback, timeout)
         if isinstance(step, Ask):
-            future.add_done_callback(lambda done: self._tell(step, done))
+            future.add_done_callback(lambda done: self._report(step, done))
         return future
 
-    def _tell(self, ask: Ask, done: asyncio.Future[Any]) -> None:
+    def _report(self, ask: Ask, done: asyncio.Future[Any]) -> None:
         if done.cancelled():
             return
         error = done.exception()
         if error is None:
-            tell(self.replica.port, ask, done.result())
+            report(self.replica.port, ask, done.result())
         elif isinstance(error, IqError):
-            tell(self.replica.port, ask, error.iq)
+            report(self.replica.port, ask, error.iq)
 
     async def _go_on(self, iq: Iq, step: Rows | Wait, callback: Any, timeout: Any) -> Any:
         """It takes a while until it is known what the read comes to."""
@@ -232,11 +232,11 @@ class Trigger:
         """The same, in a thread."""
         tree = await asyncio.to_thread(xmltext.parse, texts)
         port = self.replica.port
-        instead = None if port is None else port.find_change(served)
-        if port is not None and instead is None:
+        change = None if port is None else port.find_change(served)
+        if port is not None and change is None:
             self._hand_over(tree, served, callback, future)
-        elif instead is not None:
-            await self._fill(future, asyncio.shield(self._act(iq, instead, callback, None)))
+        elif change is not None:
+            await self._fill(future, asyncio.shield(self._act(iq, change, callback, None)))
         else:
             await self._fill(future, asyncio.shield(Iq.send(iq, callback)))
 

@@ -63,7 +63,7 @@ def read_set(iq: Element) -> Rsm | None:
 
 
 def iter_items(iq: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Iterator[SeenItem]:
-    """The same one after the other, of a tree that nobody else needs: what was read of it is freed meanwhile."""
+    """Reads the items one after the other, of a tree that nobody else needs: what was read of it is freed meanwhile."""
     items = find_items(iq)
     return iter(()) if items is None else take_children(items, limits)
 

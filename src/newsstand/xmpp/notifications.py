@@ -26,7 +26,7 @@ NS_DELAY = "urn:xmpp:delay"
 MOST = 500
 """Items of an event above which it is not taken apart: its node is listed."""
 MOST_HEAVY = 20
-"""The same of an event that is heavy."""
+"""The same limit as MOST, for an event that is heavy."""
 LONGEST_ID = 8_000
 """Characters of an item id that is asked for by name."""
 

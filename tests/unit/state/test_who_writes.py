@@ -38,7 +38,7 @@ WRITERS = {
 }
 """By part: the modules that may assign it. state/copies.py makes a copy, and has verbs for its record."""
 NO_PAUSE = [
-    ("serving/writes.py", "Writes", "end"),
+    ("serving/own_writes.py", "Writes", "end"),
     ("sync/follower.py", "Follower", "receive"),
     ("sync/follower.py", "Follower", "await_item"),
     ("sync/synchroniser.py", "Synchroniser", "note_error"),

@@ -229,7 +229,9 @@ class translated:
         if isinstance(error, configparser.Error):
             # Its words are lines of the file.
             return ConfigurationError("the service file ($PGSERVICEFILE) cannot be read: write %% for % in it")
-        if not isinstance(error, SQLAlchemyError | asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
+        # SQLAlchemy 2.0 hands the last of them on as it is.
+        driver = asyncpg.PostgresError | asyncpg.InterfaceError | asyncpg.InternalClientError
+        if not isinstance(error, SQLAlchemyError | driver | OSError):
             return None
         name, state = name_of(self.url), sqlstate(error)
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error

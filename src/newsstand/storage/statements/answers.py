@@ -38,9 +38,9 @@ class _Prepared:
         self._compiled: dict[str, tuple[str, list[str], dict[str, Any]]] = {}
 
     def rows(self, conn: Connection, **params: Any) -> Sequence[Any]:
-        on_sqlite, adapter = conn.dialect.name == "sqlite", conn.connection.dbapi_connection
-        assert adapter is not None
-        if not on_sqlite and not conn.dialect.detect_autocommit_setting(adapter):
+        on_sqlite = conn.dialect.name == "sqlite"
+        adapter: Any = conn.connection.dbapi_connection
+        if not on_sqlite and not adapter.autocommit:
             return conn.execute(self._statement, params).all()
         compiled = self._compiled.get(conn.dialect.name)
         if compiled is None:

@@ -26,12 +26,14 @@ class Write:
 
     copy: Copy
     request: WriteRequest
-    heard: int
+    received: int
+    """How much of the node had been received when it was sent."""
     session: int
 
 
 class Writes:
-    """Keeps track of those that are under way, and draws from their answers what no notification told."""
+    """Keeps track of the program's writes that are under way, and draws from their answers what no
+    notification said."""
 
     def __init__(
         self,
@@ -89,19 +91,19 @@ class Writes:
             self._synchroniser.want(copy)
 
     def _acknowledged(self, write: Write, result: Element) -> None:
-        """The service did it. What it told of it before its answer is how it stored it; what it did not tell is taken
+        """The service did it. What it notified before its answer is how it stored it; what it did not notify is taken
         from the request, or asked for."""
         copy, request = write.copy, write.request
         match request.kind:
             case WriteKind.PUBLISH:
                 self._published(write, answers.read_published_ids(result))
             case WriteKind.RETRACT:
-                told = {id_: copy.own.told_since(write.heard, id_) for id_ in request.item_ids}
+                notified = {id_: copy.own.told_since(write.received, id_) for id_ in request.item_ids}
                 # Published by somebody meanwhile: before the retract, or after it?
-                uncertain = (id_ for id_, last in told.items() if last is not None and last.item is not None)
+                uncertain = (id_ for id_, last in notified.items() if last is not None and last.item is not None)
                 doubts.doubt(copy, refetch(*uncertain))
-                if untold := tuple(id_ for id_, last in told.items() if last is None):
-                    self._follower.receive(copy, Notification(request.key, (Retracted(untold),)))
+                if unnotified := tuple(id_ for id_, last in notified.items() if last is None):
+                    self._follower.receive(copy, Notification(request.key, (Retracted(unnotified),)))
             case WriteKind.DELETE:
                 self._follower.receive(copy, Notification(request.key, (Deleted(),)))
             case WriteKind.UNSUBSCRIBE:
@@ -118,12 +120,12 @@ class Writes:
             doubts.doubt(copy, RELIST)
             return
         for item_id, item in zip(ids, sent, strict=True):
-            told = copy.own.told_since(write.heard, item_id)
-            if told is None and not copy.lease.ours and item.id == item_id:
-                self._follower.await_item(copy, item_id, item)  # the worker that follows the node is told
-            elif told is None:
-                doubts.doubt(copy, RELIST)  # nobody tells us where it went
-            elif told.item is None or not told.item.says_the_same(item):
+            notified = copy.own.told_since(write.received, item_id)
+            if notified is None and not copy.lease.ours and item.id == item_id:
+                self._follower.await_item(copy, item_id, item)  # the worker that owns the node is notified
+            elif notified is None:
+                doubts.doubt(copy, RELIST)  # no notification says where it went
+            elif notified.item is None or not notified.item.says_the_same(item):
                 doubts.doubt(copy, refetch(item_id))  # somebody else's word on it: before ours, or after?
 
     def _left(self, copy: Copy) -> None:
@@ -133,5 +135,5 @@ class Writes:
         self._context.spawn(self._leave(copy), "leaving a node")
 
     async def _leave(self, copy: Copy) -> None:
-        await self._sharing.seize(copy)  # no other worker hears anything of it any more, either
+        await self._sharing.seize(copy)  # no other worker is notified of it any more, either
         await self._storing.save(copy, state=SyncState.STALE, reason="the program unsubscribed")
