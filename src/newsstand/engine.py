@@ -29,6 +29,7 @@ from newsstand.sync.selection import Selection
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.upkeep.dropping import Dropping
 from newsstand.upkeep.housekeeping import Housekeeping
+from newsstand.upkeep.unread_nodes import UnreadNodes
 from newsstand.upkeep.verifying import Verifying
 from newsstand.workers.lease_renewal import BEGAN
 from newsstand.workers.ownership import Ownership
@@ -61,8 +62,9 @@ class Engine:
         self.follower = Follower(context, storing, self.synchroniser)
         self.selection = Selection(context, self.ownership.leases, storing, self.synchroniser)
         self.writes = Writes(context, storing, self.ownership.assignment, self.follower, self.synchroniser)
-        self.housekeeping = Housekeeping(context, self.synchroniser, self.ownership.leases)
-        self.dropping = Dropping(context, self.selection, self.housekeeping)
+        self.dropping = Dropping(context, self.selection, self.synchroniser)
+        self.unread = UnreadNodes(context, self.dropping, self.ownership.leases)
+        self.housekeeping = Housekeeping(context, self.synchroniser, self.unread, self.ownership.leases)
         self.verifying = Verifying(context, self.synchroniser)
         self.asking = Asking(
             context, self.ownership, self.synchroniser, self.selection, only_when_asked=only_when_asked

@@ -122,7 +122,7 @@ class Replica:
 
         def on_message(message: Element) -> None:
             if self._engine is engine:
-                engine.follower.hear_message(message)
+                engine.follower.receive_message(message)
 
         def on_session(session: Session) -> None:
             if self._engine is engine:

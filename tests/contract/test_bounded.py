@@ -186,7 +186,7 @@ async def test_an_item_of_a_million_elements_is_asked_for_once(database: Databas
         named = [item.get("id") for request in requests for item in request.action]
         assert named.count("huge") <= 1
         again = len(service.requests)
-        program.replica._open.housekeeping.glance()
+        program.replica._open.synchroniser.revalidation.begin()
         service.publish(NODE, "a", "again")
         await program.settled()
         assert not any(item.get("id") == "huge" for r in service.requests[again:] for item in r.action)
@@ -327,12 +327,12 @@ async def test_what_was_not_read_for_longest_goes_when_the_database_holds_too_mu
             await program.follow(node)
             program.copy(node).update(read_at=1_000_000 - age)
         kept = {node: program.copy(node) for node in ("old", "new", "newest")}
-        program.replica._open.housekeeping.make_room()
+        program.replica._open.unread.limit_size()
         await program.settled()
         assert [node for node, copy in kept.items() if copy.dropped] == ["old"]
         assert not service.nodes["old"].subscribers
         assert {record.key.node for record in program.replica.nodes()} == {"new", "newest"}
-        program.replica._open.housekeeping.make_room()
+        program.replica._open.unread.limit_size()
         assert not kept["new"].dropped, "there is room now"
 
 

@@ -10,7 +10,7 @@ from newsstand.errors import StanzaError
 from newsstand.model import Answer, Origin
 from newsstand.rules.behaviour import Behaviour
 from newsstand.storage.database import Database
-from newsstand.sync import partial
+from newsstand.sync import evictions
 from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, Program, at_work
 from tests.fakes.service import JULIET, SERVICE, SIMPLE, Request, Service
@@ -50,7 +50,7 @@ async def test_a_new_session_does_not_wait_for_a_node_that_rests(
             service.publish(NODE, item_id, "shows where items go")
             await program.settled()
         assert program.behaviour(SERVICE).new is Behaviour.LAST
-        monkeypatch.setattr(partial, "CHECK_REST", 1e6)
+        monkeypatch.setattr(evictions, "CHECK_REST", 1e6)
         hold = service.hold("ids")
         service.publish(NODE, "i3", "new")
         await hold.reached()

@@ -349,7 +349,7 @@ async def test_a_node_that_is_asked_for_anyway_is_not_asked_for_again(database: 
     async with at_work(database, service, revalidate=900) as program:
         await program.follow()
         asked = len(service.requests)
-        program.replica._open.housekeeping.glance()
+        program.replica._open.synchroniser.revalidation.begin()
         await program.settled()
         assert len(service.requests) == asked
 

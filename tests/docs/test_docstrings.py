@@ -12,7 +12,7 @@ import newsstand
 
 SOURCES = Path(newsstand.__file__).parent
 PLACES = (
-    *("analysis", "demo", "model", "rules", "state", "storage", "workers", "xmpp"),
+    *("analysis", "demo", "model", "rules", "state", "storage", "sync", "upkeep", "workers", "xmpp"),
     *("config.py", "engine.py", "errors.py", "jid.py"),
 )
 REVISIONS = SOURCES / "storage" / "migrations" / "versions"

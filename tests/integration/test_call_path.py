@@ -25,7 +25,7 @@ FILES, CALLS = 9, 20
 """Of a hit through slixmpp: at most so many files of ours, and so many calls across them."""
 VERB = 52
 """Calls across files of a hit on one item through `get_items`, in all threads; seven of them check the arguments."""
-NOTIFICATION, FIRST = 300, 1_400
+NOTIFICATION, FIRST = 310, 1_130
 """The same of a notification, and of a first synchronisation of twenty items."""
 READS: dict[str, dict[str, Any]] = {
     "the whole node": {},

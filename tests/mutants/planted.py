@@ -95,15 +95,15 @@ MUTANTS = [
     Mutant(
         "much-shorter-ids-believed",
         "a list of ids that is much shorter than the copy is believed only if a second one says the same",
-        "sync/partial.py",
-        "        return set(again) == there\n",
-        "        return True\n",
+        "sync/evictions.py",
+        "    return set(again) == there\n",
+        "    return True\n",
     ),
     Mutant(
         "disturbed-listing-believed",
         "news that come in the middle of a listing are not lost by it",
         "sync/full.py",
-        "        undisturbed = all(_contained(listed.items, shows, told, behaviour) for told in copy.inbox)\n",
+        "        undisturbed = all(_contained(listed.items, shows, each, behaviour) for each in copy.inbox)\n",
         "        undisturbed = True\n",
     ),
     Mutant(
@@ -157,10 +157,10 @@ MUTANTS = [
         "        return Write(copy, request, copy.inbox.received, self._context.session_number)\n",
         "        write = Write(copy, request, copy.inbox.received, self._context.session_number)\n"
         "        if request.kind is WriteKind.RETRACT:\n"
-        "            self._follower.hear(copy, Notification(request.key, (Retracted(request.item_ids),)))\n"
+        "            self._follower.receive(copy, Notification(request.key, (Retracted(request.item_ids),)))\n"
         "        if request.kind is WriteKind.PUBLISH:\n"
         "            from newsstand.model import Published\n"
-        "            self._follower.hear(copy, Notification(request.key, (Published(request.items),)))\n"
+        "            self._follower.receive(copy, Notification(request.key, (Published(request.items),)))\n"
         "        return write\n",
     ),
     Mutant(
@@ -181,9 +181,9 @@ MUTANTS = [
         "stranger-believed",
         "only a node's own service is believed about it",
         "sync/follower.py",
-        "            copy = self._context.copies.find(told.key)\n",
-        "            named = (c for c in self._context.copies if c.key.node == told.key.node)\n"
-        "            copy = next((c for c in named if c.key.account == told.key.account), None)\n",
+        "            copy = self._context.copies.find(notification.key)\n",
+        "            named = (c for c in self._context.copies if c.key.node == notification.key.node)\n"
+        "            copy = next((c for c in named if c.key.account == notification.key.account), None)\n",
     ),
     Mutant(
         "other-account-answers",

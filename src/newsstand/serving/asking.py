@@ -14,7 +14,7 @@ from newsstand.state.context import Context
 from newsstand.sync.selection import Selection
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.workers.ownership import Ownership
-from newsstand.xmpp import answers
+from newsstand.xmpp import answers, senders
 
 
 class Asking:
@@ -56,7 +56,7 @@ class Asking:
         """The service answered, with this `<iq/>`: also where the copy did so before. An answer of somebody else, or
         about another node, says nothing."""
         request, context = ask.read.request, self._context
-        if answers.find_objection(iq, request.key) is not None:
+        if senders.find_objection(iq, request.key) is not None:
             return
         context.refusals.answered(request)
         context.service_responded(request.key)
@@ -86,7 +86,7 @@ class Asking:
         context, account = self._context, request.key.account
         if account != context.account and not context.speaks_for(account):
             return
-        if answers.find_objection(iq, request.key) is not None or not context.serves(account):
+        if senders.find_objection(iq, request.key) is not None or not context.serves(account):
             return
         copy = context.copies.find(request.key)
         if copy is None or not self._ownership.leases.owned_by_another(copy):
@@ -103,7 +103,7 @@ class Asking:
         if not isinstance(error, StanzaError):
             return True
         request = ask.read.request
-        if iq is None or answers.is_from(iq, request.key.service, request.key.account):
+        if iq is None or senders.is_from(iq, request.key.service, request.key.account):
             self._context.refusals.note(request, error, asyncio.get_running_loop().time(), iq)
             missing = not request.item_ids and error.condition in MISSING
             self._synchroniser.note_error(request.key, error, missing=missing)

@@ -17,7 +17,7 @@ from newsstand.sync.follower import Follower
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.workers.assignment import Assignment
 from newsstand.workers.storing import Storing
-from newsstand.xmpp import answers
+from newsstand.xmpp import answers, senders
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Writes:
         if write.session != self._context.session_number:
             return  # a fresh session lists it anyway
         copy.own.end()
-        if isinstance(outcome, Element) and outcome.get("from") and answers.find_objection(outcome, copy.key):
+        if isinstance(outcome, Element) and outcome.get("from") and senders.find_objection(outcome, copy.key):
             outcome = None  # the service itself said nothing
         if isinstance(outcome, StanzaError):
             if outcome.link_broken:
@@ -103,9 +103,9 @@ class Writes:
                 uncertain = (id_ for id_, last in notified.items() if last is not None and last.item is not None)
                 doubts.doubt(copy, refetch(*uncertain))
                 if unnotified := tuple(id_ for id_, last in notified.items() if last is None):
-                    self._follower.hear(copy, Notification(request.key, (Retracted(unnotified),)))
+                    self._follower.receive(copy, Notification(request.key, (Retracted(unnotified),)))
             case WriteKind.DELETE:
-                self._follower.hear(copy, Notification(request.key, (Deleted(),)))
+                self._follower.receive(copy, Notification(request.key, (Deleted(),)))
             case WriteKind.UNSUBSCRIBE:
                 self._left(copy)
             case _:

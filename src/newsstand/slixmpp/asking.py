@@ -19,7 +19,7 @@ from slixmpp.xmlstream.matcher.base import MatcherBase
 from slixmpp.xmlstream.stanzabase import StanzaBase
 
 from newsstand.jid import canonical_bare
-from newsstand.xmpp.answers import is_from
+from newsstand.xmpp.senders import is_from
 
 Arrived = Callable[[Element], None]
 

@@ -28,8 +28,9 @@ from newsstand.slixmpp.early import OPENING, SOONEST, Early
 from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback, StreamPart, report
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
 from newsstand.xmpp import xmltext
-from newsstand.xmpp.answers import is_from, write_rsm
+from newsstand.xmpp.answers import write_rsm
 from newsstand.xmpp.requests import read_request
+from newsstand.xmpp.senders import is_from
 from newsstand.xmpp.transport import Session
 
 log = logging.getLogger(__name__)

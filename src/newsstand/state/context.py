@@ -27,7 +27,7 @@ from newsstand.state.services import Services
 from newsstand.state.slots import Slots
 from newsstand.storage.database import Database
 from newsstand.storage.statements import nodes, owners, spelling
-from newsstand.xmpp import answers
+from newsstand.xmpp import senders
 from newsstand.xmpp.transport import Session, Transport
 
 log = logging.getLogger(__name__)
@@ -203,7 +203,7 @@ class Context:
             except StanzaError as error:
                 self._refused(key, error)
                 raise
-            if (objection := answers.find_objection(answer, key)) is not None:
+            if (objection := senders.find_objection(answer, key)) is not None:
                 raise ListingError(objection)
             self.service_responded(key)
             return answer

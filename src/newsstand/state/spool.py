@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -64,6 +64,15 @@ class Spool(Sequence["SpooledItem"]):
         self._ends.append((self._ends[-1] if self._ends else 0) + len(text))
         self._publisher_bytes.append(len(publisher))
 
+    def add_up_to(self, items: Iterable[SeenItem], *, most: int, most_bytes: int) -> bool:
+        """Keep these items, too, unless more than so many are kept then, or so many bytes of XML, or too long ids.
+        Returns whether it took all of them; the caller refuses the node else. Raises as `add`."""
+        for item in items:
+            if len(self.ids) > most or self.bytes > most_bytes or self.id_characters > ID_CHARACTERS:
+                return False
+            self.add(item)
+        return True
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -93,11 +102,10 @@ class Spool(Sequence["SpooledItem"]):
 
     # For its items
 
-    def content_digest(self, at: int) -> bytes:
-        return bytes(self._digests[2 * at * DIGEST_BYTES : (2 * at + 1) * DIGEST_BYTES])
-
-    def payload_digest(self, at: int) -> bytes:
-        return bytes(self._digests[(2 * at + 1) * DIGEST_BYTES : (2 * at + 2) * DIGEST_BYTES])
+    def digests(self, at: int) -> tuple[bytes, bytes]:
+        """The digests of an item's content, and of its payload."""
+        both = bytes(self._digests[2 * at * DIGEST_BYTES : 2 * (at + 1) * DIGEST_BYTES])
+        return both[:DIGEST_BYTES], both[DIGEST_BYTES:]
 
     def quarantine(self, at: int) -> str | None:
         return self._quarantine.get(at)
@@ -117,37 +125,18 @@ class Spool(Sequence["SpooledItem"]):
 class SpooledItem:
     """One item of a spool: what `newsstand.model.SeenItem` is, with its XML read when it is asked for."""
 
-    __slots__ = ("_at", "_spool")
+    __slots__ = ("_at", "_spool", "content_digest", "digest", "id", "payload_digest", "quarantine", "size")
 
     exact = True
 
     def __init__(self, spool: Spool, at: int) -> None:
         self._spool = spool
         self._at = at
-
-    @property
-    def id(self) -> str:
-        return self._spool.ids[self._at]
-
-    @property
-    def digest(self) -> bytes:
-        return digest(self.id)
-
-    @property
-    def content_digest(self) -> bytes:
-        return self._spool.content_digest(self._at)
-
-    @property
-    def payload_digest(self) -> bytes:
-        return self._spool.payload_digest(self._at)
-
-    @property
-    def size(self) -> int:
-        return self._spool.size(self._at)
-
-    @property
-    def quarantine(self) -> str | None:
-        return self._spool.quarantine(self._at)
+        self.id = spool.ids[at]
+        self.digest = digest(self.id)
+        self.content_digest, self.payload_digest = spool.digests(at)
+        self.size = spool.size(at)
+        self.quarantine = spool.quarantine(at)
 
     @property
     def publisher(self) -> str | None:

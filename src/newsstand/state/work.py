@@ -29,7 +29,7 @@ class Pace:
 
 
 class Closing(enum.Enum):
-    """Whether the database knows that a node is closed. `newsstand.sync.closing` alone replaces it."""
+    """Whether the database knows that a node is closed. `newsstand.sync.closed_nodes` alone replaces it."""
 
     OPEN = enum.auto()
     """The node is not closed, or the database knows that it is."""

@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 WINDOW = 64
 """Of a node with no more items all cursors are learnt, once any is needed: whatever limit comes next, it is known."""
 AT_ONCE = 8
-"""Requests under way together."""
+"""How many requests are sent before the first of them is answered."""
 
 
 def note_need(copy: Copy) -> None:
-    """The copy changed: cursors are to be learnt where the program asks in a way that the service answers with them."""
+    """The copy changed: cursors are to be learnt where the service's answers to what the program asks name them."""
     if copy.cursors.limits and copy.learnt.behaviour.limited_set in SHOWS_SET:
         doubts.due(copy, Chores(cursors=True))
     else:
@@ -39,7 +39,7 @@ def note_need(copy: Copy) -> None:
 
 
 async def learn(context: Context, copy: Copy) -> None:
-    """Ask for those that are not known. What stands in the way is logged: the service goes on being asked."""
+    """Ask for those that are not known. What prevents it is logged: the service goes on being asked."""
     doubts.done(copy, Chores(cursors=True))
     if copy.record.state is not SyncState.LIVE or copy.learnt.behaviour.new is not Behaviour.LAST:
         return
@@ -50,10 +50,10 @@ async def learn(context: Context, copy: Copy) -> None:
     pages = _pages([at for at, item_id in ids.items() if item_id not in copy.cursors.known])
     try:
         for start in range(0, len(pages), AT_ONCE):
-            told = await asyncio.gather(*(_ask(context, copy, page) for page in pages[start : start + AT_ONCE]))
+            answered = await asyncio.gather(*(_ask(context, copy, page) for page in pages[start : start + AT_ONCE]))
             if copy.inbox.received != heard:
                 return
-            for page, answer in zip(pages[start:], told, strict=False):
+            for page, answer in zip(pages[start:], answered, strict=False):
                 if [item.id for item in answer.items] != [ids[at] for at in page]:
                     log.info("%r of %s is not in the order that was expected", copy.key.node, copy.key.service)
                     return

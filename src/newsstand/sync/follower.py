@@ -46,7 +46,7 @@ _EVENT = f"{{{NS_EVENT}}}event"
 
 
 class Follower:
-    """Hears messages, and keeps the copies of live nodes up with them."""
+    """Receives messages, and keeps the copies of live nodes current by the notifications in them."""
 
     def __init__(self, context: Context, storing: Storing, synchroniser: Synchroniser) -> None:
         self._context = context
@@ -54,52 +54,52 @@ class Follower:
         self._synchroniser = synchroniser
         self._busy: set[NodeKey] = set()
 
-    def hear_message(self, message: Element) -> None:
+    def receive_message(self, message: Element) -> None:
         """Take in a message, at once. Only what a followed service says of a node that is followed for the account
         that it is addressed to counts (XEP-0060, 12.5 leaves the check to the receiver)."""
         if self._context.transport is None or message.find(_EVENT) is None:
             return
-        for told in read_message(message, self._context.own_jid, self._context.limits):
-            self._context.refusals.forget(service=told.key.service, node=told.key.node)
-            self._context.service_responded(told.key)
-            copy = self._context.copies.find(told.key)
+        for notification in read_message(message, self._context.own_jid, self._context.limits):
+            self._context.refusals.forget(service=notification.key.service, node=notification.key.node)
+            self._context.service_responded(notification.key)
+            copy = self._context.copies.find(notification.key)
             if copy is not None and copy.followed:
-                self.hear(copy, told)
+                self.receive(copy, notification)
 
-    def hear(self, copy: Copy, told: Notification) -> None:
+    def receive(self, copy: Copy, notification: Notification) -> None:
         """Take in news of a node: from now on reads wait for it."""
         copy.inbox.void_answers()
         copy.checked.forget_covered()
         if not copy.lease.ours:
-            self._await(copy, told)
+            self._await(copy, notification)
             return
-        if any(_ends_subscription(news) for news in told.news):
+        if any(_ends_subscription(news) for news in notification.news):
             copy.session.end_subscription()  # in whatever state: the next listing subscribes first
             copy.listing.forget_pages()
-        copy.own.keep_notified(told.news, copy.inbox.received)
+        copy.own.keep_notified(notification.news, copy.inbox.received)
         if copy.listing.is_any or copy.record.state is SyncState.LIVE:
-            if copy.inbox.put(told):
-                copy.order.note(told.news)
+            if copy.inbox.put(notification):
+                copy.order.note(notification.news)
             else:
                 doubts.doubt(copy, RELIST)
                 copy.listing.forget_pages()
                 copy.order.forget()
                 self._synchroniser.want(copy)
             self.drain(copy)
-        elif any(isinstance(news, Deleted) for news in told.news):
+        elif any(isinstance(news, Deleted) for news in notification.news):
             self._synchroniser.closing.shut(copy, "the node was deleted")
             self._context.spawn(self._synchroniser.closing.settle(copy), "closing a node")
         else:
             # A copy that is neither live nor being listed will be listed: that brings it. But what came between is
             # then not known, so the order will teach nothing.
             copy.order.forget()
-            self._synchroniser.hear_of_failed(copy, told.news)
+            self._synchroniser.note_news_of_failed(copy, notification.news)
 
-    def _await(self, copy: Copy, told: Notification) -> None:
-        """Another worker follows this node, and is told, too. Until the copy says what we heard, the service
+    def _await(self, copy: Copy, notification: Notification) -> None:
+        """Another worker owns this node, and is notified, too. Until the copy says what was received here, the service
         answers."""
-        copy.own.keep_notified(told.news, copy.inbox.received)
-        for news in told.news:
+        copy.own.keep_notified(notification.news, copy.inbox.received)
+        for news in notification.news:
             match news:
                 case Published(items):
                     for item in items:
@@ -122,7 +122,7 @@ class Follower:
             doubts.doubt(copy, refetch(item_id))
 
     def drain(self, copy: Copy) -> None:
-        """See to it that what a live copy has heard gets applied."""
+        """See to it that what was received for a live copy gets applied."""
         if copy.inbox and not copy.listing.under_way and copy.key not in self._busy:
             self._busy.add(copy.key)
             self._context.spawn(self._drain(copy), f"following {copy.key.node}")
@@ -146,16 +146,16 @@ class Follower:
 
     async def _apply(self, copy: Copy, batch: list[Notification]) -> None:
         behaviour = copy.learnt.behaviour
-        news = [news for told in batch for news in told.news]
+        news = [news for notification in batch for news in notification.news]
         plan = plan_news(news, behaviour, copy.record.shows_publisher)
         known_gone = copy.inbox.gone
         close = copy.inbox.note_close(news, asyncio.get_running_loop().time())
         # Stored for the offline, it may come behind newer news; what a resumed session brings along is in order.
-        late = self._context.session is not Session.RESUMED and any(told.delayed for told in batch)
+        late = self._context.session is not Session.RESUMED and any(notification.delayed for notification in batch)
 
         def find_doubts(applied: Applied) -> Doubts:
             found = doubts_after(applied, behaviour, known_gone, unchecked=copy.doubts.check_ids)
-            # Close together, they may be told in another order.
+            # Close together, their notifications may come in another order.
             moved = applied.overwritten and behaviour.overwritten is not Behaviour.STAYS and copy.inbox.recent > 1
             return found | plan.doubts | Doubts(relist=late, refetch=frozenset(close), check_ids=bool(moved))
 
@@ -186,8 +186,8 @@ class Follower:
 def _batch(inbox: Inbox) -> list[Notification]:
     """The oldest of them, as many as are stored in one transaction."""
     size = 0
-    for at, told in enumerate(inbox[:BATCH]):
-        size += told.bytes
+    for at, notification in enumerate(inbox[:BATCH]):
+        size += notification.bytes
         if size > BATCH_BYTES:
             return inbox[: max(1, at)]
     return inbox[:BATCH]
@@ -197,7 +197,7 @@ def _ends_subscription(news: News) -> bool:
     match news:
         case Deleted():
             return True
-        case SubscriptionChanged(told):
-            return told != "subscribed"
+        case SubscriptionChanged(subscription):
+            return subscription != "subscribed"
         case _:
             return False

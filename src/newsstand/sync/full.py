@@ -20,7 +20,7 @@ from newsstand.state.copies import Copy
 from newsstand.state.listener import Listener
 from newsstand.state.spool import Spool
 from newsstand.storage.statements import items, nodes
-from newsstand.sync import cursor_probing, listing, partial, probing
+from newsstand.sync import cursor_probing, listing, probing
 from newsstand.sync.subscriptions import Subscriptions
 from newsstand.workers.storing import Storing
 from newsstand.xmpp import seen_items
@@ -127,7 +127,7 @@ class FullSync:
         self._set_pace(copy, took=took, rest_until=now + took * LIST_REST)
         shows = seen_items.shows_publisher(listed.items.shown_publishers)
         later = copy.inbox[came_before:]
-        undisturbed = all(_contained(listed.items, shows, told, behaviour) for told in copy.inbox)
+        undisturbed = all(_contained(listed.items, shows, each, behaviour) for each in copy.inbox)
         may_differ = _ids_of(later if undisturbed else list(copy.inbox))
         same = ids == listed.ids or set(ids) ^ set(listed.ids) <= may_differ
         last = copy.pace.disturbed + 1 >= ATTEMPTS
@@ -144,7 +144,7 @@ class FullSync:
         if undisturbed:
             copy.inbox.empty()
         else:
-            # All that came meanwhile is applied on top, once more where the answer held it: what a service told
+            # All that came meanwhile is applied on top, once more where the answer held it: what a service sent
             # before its answer may be missing in it. The order before teaches nothing, then.
             copy.order.forget()
         await self._context.learn(
@@ -157,7 +157,7 @@ class FullSync:
         return listed.ids
 
     def _is_subscribed(self, copy: Copy) -> bool:
-        """Whether all that happens to the node is told, as far as is known."""
+        """Whether we are notified of all that happens to the node, as far as is known."""
         return copy.session.subscribed and not copy.doubts.resubscribe
 
     async def _lacks_much(self, copy: Copy, listed: listing.Listed) -> bool:
@@ -172,11 +172,11 @@ class FullSync:
     def _learnt(
         self, copy: Copy, listed: listing.Listed, ids: Sequence[str], later: Sequence[Notification]
     ) -> ServiceBehaviour:
-        """What a listing, and the ids by another way, teach of the service."""
+        """What a listing, and the ids by another request, teach of the service."""
         behaviour = learn_from_disco(listed.behaviour, listed.ids, ids)
         if copy.order.ids is not None:
             # Only what came before the answer can have had a part in its order.
-            until = len(copy.order.history) - sum(len(told.news) for told in later)
+            until = len(copy.order.history) - sum(len(notification.news) for notification in later)
             if copy.order.explains(news := copy.order.history[:until], listed.items):
                 said = said_by_order(behaviour, copy.order.ids, news, listed.ids)
                 behaviour = copy.learnt.evidence.weigh(behaviour, said, copy.key, news)
@@ -222,18 +222,18 @@ class FullSync:
         doubts.settle_own_writes(copy)
         copy.cursors.forget_all()
         cursor_probing.note_need(copy)
-        partial.remember_order(self._context, copy, listed.ids, listed.items)
-        for told in copy.inbox:
-            copy.order.note(told.news)
+        probing.remember_order(copy, listed.ids, listed.items)
+        for notification in copy.inbox:
+            copy.order.note(notification.news)
         self._parse(copy)
 
 
-def _contained(listed: Spool, shows: bool | None, told: Notification, behaviour: ServiceBehaviour) -> bool:
+def _contained(listed: Spool, shows: bool | None, notification: Notification, behaviour: ServiceBehaviour) -> bool:
     """Whether a notification that came during a listing changes nothing about it: services send a node's last item
     again to whoever subscribes."""
-    if told.delayed or len(told.news) != 1 or not listed:
+    if notification.delayed or len(notification.news) != 1 or not listed:
         return False
-    news = told.news[0]
+    news = notification.news[0]
     if not isinstance(news, Published) or len(news.items) != 1:
         return False
     item = seen_items.as_listed(news.items[0], shows)
@@ -243,8 +243,8 @@ def _contained(listed: Spool, shows: bool | None, told: Notification, behaviour:
 
 def _ids_of(notifications: Sequence[Notification]) -> set[str]:
     found: set[str] = set()
-    for told in notifications:
-        for news in told.news:
+    for notification in notifications:
+        for news in notification.news:
             if isinstance(news, Published):
                 found.update(item.id for item in news.items)
             else:

@@ -210,11 +210,8 @@ async def _take_page(context: Context, iq: Element, pages: Pages) -> None:
     count, size = len(items), items.bytes
 
     def take() -> None:
-        for item in answers.iter_items(iq, limits):
-            if len(items) > most.max_items or items.bytes > most.max_bytes or items.id_characters > ID_CHARACTERS:
-                dismantle([iq])
-                return
-            items.add(item)
+        if not items.add_up_to(answers.iter_items(iq, limits), most=most.max_items, most_bytes=most.max_bytes):
+            dismantle([iq])
 
     if answers.count_items(iq) <= SMALL and not is_heavy(iq):
         take()
@@ -280,7 +277,7 @@ class Ids(NamedTuple):
 
 
 async def list_ids(context: Context, key: NodeKey, listed: Sequence[object]) -> Ids:
-    """All ids of the node, by another way than the listing: disco#items (XEP-0060, 5.5); where that is refused,
+    """All ids of the node, by another request than the listing: disco#items (XEP-0060, 5.5); where that is refused,
     a request for one item more than was listed. Raises as `download`."""
     ids = await disco_ids(context, key)
     if ids is not None:

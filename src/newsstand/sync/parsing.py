@@ -214,20 +214,22 @@ def _suspicious_until(note: Note, copy: Copy) -> bytes:
 
 
 def _is_left_behind(note: Note, copy: Copy) -> bool:
-    """Whether who noted it does not go on with it. Of a process on another machine that cannot be told."""
+    """Whether who noted it does not go on with it. Nobody knows that of a process on another machine."""
     if copy.lease.ours:
         return True  # its time was over, or we would not follow the node
     return note.process.host != this_host() or has_ended(note.process)
 
 
 async def _do(work: Callable[..., T], *args: Any, size: int) -> T:
-    """What takes long is done in a thread: the loop must not stand still for it. `size` is in characters."""
+    """What takes long is done in a thread: it must not block the event loop. `size` is in characters."""
     if size <= LONG:
         return work(*args)
     return await asyncio.to_thread(work, *args)
 
 
 def _read(xml: str) -> Element:
+    if len(xml) <= SLICE:
+        return xmltext.parse([xml])
     return xmltext.parse(xml[start : start + SLICE] for start in range(0, len(xml), SLICE))
 
 

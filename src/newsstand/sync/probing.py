@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from newsstand.errors import StanzaError
-from newsstand.model import ItemsRequest, RsmQuery, SyncState
+from newsstand.model import ItemsRequest, RsmQuery, StorableItem, SyncState
 from newsstand.rules.behaviour import Behaviour, ServiceBehaviour, learn_from_answer
 from newsstand.rules.doubts import RELIST
 from newsstand.rules.refusals import MISSING
@@ -19,6 +19,9 @@ from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.sync import listing
 from newsstand.xmpp import answers
+
+WATCHED = 100
+"""Items of a node above which its order is not kept where the service's behaviour is known, though perhaps wrongly."""
 
 
 async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
@@ -89,3 +92,16 @@ async def _is_in_order(context: Context, copy: Copy, ids: Sequence[str], behavio
         pages = listing.begin(context, copy)
         listed = (await listing.download(context, copy.key, behaviour, pages=pages)).ids
     return list(listed) == list(ids)
+
+
+def remember_order(copy: Copy, ids: list[str], items: Sequence[StorableItem] | None = None) -> None:
+    """Keep the order of a listing where the next one can teach something by it. `items`: those listed, where they
+    were."""
+    behaviour = copy.learnt.behaviour
+    unknown = Behaviour.UNKNOWN in (behaviour.new, behaviour.overwritten)
+    # What looks like a move may have been none; what stays, stayed.
+    doubtful = behaviour.overwritten in (Behaviour.LAST, Behaviour.FIRST) and len(ids) <= WATCHED
+    if unknown or doubtful:
+        copy.order.remember(ids, items)
+    else:
+        copy.order.forget()

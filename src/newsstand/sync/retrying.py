@@ -19,12 +19,12 @@ from newsstand.workers.storing import Storing
 log = logging.getLogger(__name__)
 
 BUSY = 1.0
-"""Seconds until it is looked again where a node that is due is being worked on."""
+"""Seconds until it is checked again where a node that is due is being worked on."""
 
 
 class Retrying:
-    """Of one replica's copies. `want` has a copy worked on; `is_waited_for` says whether somebody waits until
-    it is live."""
+    """Keeps the failed copies of one replica, and has each tried again when its pause is over. `want` has a copy worked
+    on; `is_waited_for` says whether somebody waits until it is live."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Retrying:
             # Behind the save, which may take long: a retry that fell due before this task ended would be lost.
             if not lasting or copy.record.failed_by is not None:  # else it changed meanwhile, and is tried earlier
                 self._try_in(copy, pause)
-        self.hear(copy, copy.inbox.take_missed())
+        self.note_news(copy, copy.inbox.take_missed())
 
     def is_waiting(self, copy: Copy) -> bool:
         """Whether a copy's last failure waits for a change, and nobody for the copy. It is tried again in time."""
@@ -91,7 +91,7 @@ class Retrying:
 
     # Changes -------------------------------------------------------------------------------------------------------
 
-    def hear(self, copy: Copy, news: Sequence[News]) -> None:
+    def note_news(self, copy: Copy, news: Sequence[News]) -> None:
         """News of a node whose copy failed: they may have done away with the reason."""
         if copy.record.state is not SyncState.FAILED or copy.record.failed_by is None or not may_heal(news):
             return

@@ -30,7 +30,7 @@ SHOWN = 3
 
 @dataclass(eq=False, slots=True)
 class Judgement:
-    """One that is under way."""
+    """A judgement of one node that is under way, and whether what it comes to still counts."""
 
     key: NodeKey
     _void: bool = False
@@ -156,7 +156,7 @@ class Selection:
             return None
         wanted = asked_for or (decided is not None and decided.analysis.to_sync and decided.analyser is not None)
         if wanted and not copy.followed and context.copies.followed >= context.settings.max_nodes:
-            wanted, fingerprint = False, b""  # looked at again once there is room
+            wanted, fingerprint = False, b""  # judged again once fewer are followed
             reason = f"{context.settings.max_nodes} nodes are followed already (setting max_nodes)"
         kept = await self._remember(copy, decided, wanted, fingerprint, reason)
         if not judgement.counts():

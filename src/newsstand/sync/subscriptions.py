@@ -1,4 +1,4 @@
-"""Looks at nodes, subscribes to those that are followed, and unsubscribes."""
+"""Asks what nodes are, subscribes to those that are followed, and unsubscribes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNANSWERED = 2
 
 
 class Subscriptions:
-    """Of a replica's accounts, each to its bare JID."""
+    """Subscribes the accounts of a replica to nodes, each account with its bare JID, and unsubscribes them."""
 
     def __init__(self, context: Context, storing: Storing) -> None:
         self._context = context
@@ -70,7 +70,8 @@ class Subscriptions:
 
     async def confirm(self, copy: Copy) -> None:
         """See whether the subscription is still there, of a copy that is live: services may drop it, or replace the
-        node, without a word. One that is not is made again, and the node listed: what happened meanwhile, nobody told.
+        node, without a word. One that is not is made again, and the node listed: of what happened meanwhile nobody
+        was notified.
         Where the service does not say, the node is subscribed to again, which repairs what comes; whether something
         was missed is not known then. Raises as `begin`."""
         doubts.done(copy, Chores(confirm=True))

@@ -47,11 +47,14 @@ from newsstand.state.listener import Listener
 from newsstand.storage.statements import doubt_rows, items
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
 from newsstand.sync import cursor_probing, listing
-from newsstand.sync.closing import Closings
+from newsstand.sync.answered_reads import AnsweredReads
+from newsstand.sync.closed_nodes import ClosedNodes
+from newsstand.sync.evictions import Evictions
 from newsstand.sync.full import FullSync
 from newsstand.sync.parsing import Parsing
 from newsstand.sync.partial import PartialSync
 from newsstand.sync.retrying import Retrying
+from newsstand.sync.revalidation import Revalidation
 from newsstand.sync.subscriptions import Subscriptions
 from newsstand.workers.ownership import Ownership
 from newsstand.xmpp.weight import is_heavy
@@ -71,12 +74,15 @@ class Synchroniser:
         self._ownership = ownership
         self.subscriptions = Subscriptions(context, ownership.storing)
         self.relisting = FullSync(context, ownership.storing, self.subscriptions, self.parse, listener)
-        self._mending = PartialSync(context, self.apply)
+        self._evictions = Evictions(context, self.apply)
+        self._partial = PartialSync(context, self.apply)
+        self._answered = AnsweredReads(context, self.apply)
+        self.revalidation = Revalidation(context, self._evictions, self.want)
         self._retrying = Retrying(context, ownership.storing, self.want, self.is_waited_for)
-        self.closing = Closings(context, ownership, self._retrying)
+        self.closing = ClosedNodes(context, ownership, self._retrying)
         self._slots = context.new_slots(context.settings.listing_time)
         self._waiting: dict[Copy, list[model.Progress | None]] = {}
-        """Those of which somebody waits until they are live, and whom to tell how far a listing has come."""
+        """Those of which somebody waits until they are live, and what reports to each how far a listing has come."""
         self._woken = asyncio.Event()
         self._background_from: dict[str, float] = {}
         """When the next large node of a service may be listed, by the loop's clock."""
@@ -134,7 +140,7 @@ class Synchroniser:
                 del self._waiting[copy]
 
     def is_waited_for(self, copy: Copy) -> bool:
-        """Whether somebody waits until the copy is live: its listing is not put off for others."""
+        """Whether somebody waits until the copy is live: its listing does not wait for others'."""
         return copy in self._waiting
 
     def _may_work(self, copy: Copy) -> bool:
@@ -170,6 +176,7 @@ class Synchroniser:
     def lost(self) -> None:
         """The stream is down: nothing is tried until it is up."""
         self._retrying.stop()
+        self.revalidation.stop()
         self._background_from.clear()
         # A task that rests for its node's sake would keep the next session's from beginning.
         self._wake()
@@ -242,13 +249,13 @@ class Synchroniser:
             case ListAll():
                 await self._relist(copy)
             case Refetch(item_ids):
-                await self._mending.refetch(copy, item_ids)
+                await self._partial.refetch(copy, item_ids)
             case CheckIds():
-                return await self._mending.check_ids(copy)
+                return await self._evictions.check_ids(copy)
             case Confirm():
                 await self.subscriptions.confirm(copy)
             case Revalidate():
-                return await self._mending.revalidate(copy)
+                return await self.revalidation.revalidate(copy)
             case LearnCursors():
                 await cursor_probing.learn(self._context, copy)
             case _:
@@ -261,12 +268,12 @@ class Synchroniser:
 
     async def _take_stock(self, copy: Copy) -> None:
         await self.subscriptions.begin(copy)
-        await self._mending.take_stock(copy)
+        await self._partial.take_stock(copy)
 
     def _is_for_later(self, copy: Copy) -> bool:
         """Large nodes that were complete once, and whose ids were looked at, are listed one at a time. Between two of
-        one service there is as long a rest as the first took: meanwhile there is room for the others, and for the
-        program's own requests."""
+        one service there is as long a rest as the first took: meanwhile the others have their turn, and the program's
+        own requests."""
         if copy.record.state is SyncState.LIVE or not copy.session.stocked:
             return False
         return not self.is_waited_for(copy) and self._is_large(copy)
@@ -279,8 +286,8 @@ class Synchroniser:
         return until
 
     def _progress(self, copy: Copy) -> model.Progress | None:
-        """Whom to tell how far a listing has come: who began to wait last."""
-        return next((told for told in reversed(self._waiting.get(copy, [])) if told is not None), None)
+        """What reports how far a listing has come: that of whoever began to wait last."""
+        return next((progress for progress in reversed(self._waiting.get(copy, [])) if progress is not None), None)
 
     async def _relist(self, copy: Copy) -> None:
         later = self._is_for_later(copy)
@@ -328,15 +335,15 @@ class Synchroniser:
         """A domain whose PEP services refused everything does so no more."""
         self._retrying.domain_answered(service)
 
-    def hear_of_failed(self, copy: Copy, news: Sequence[News]) -> None:
+    def note_news_of_failed(self, copy: Copy, news: Sequence[News]) -> None:
         """News of a node whose copy is neither live nor being listed."""
-        self._retrying.hear(copy, news)
+        self._retrying.note_news(copy, news)
 
     # What listings and doubts share ---------------------------------------------------------------------------
 
     def take_in(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
-        """See `PartialSync.take_in`."""
-        self._mending.take_in(copy, answered, shows_all=shows_all)
+        """See `AnsweredReads.take_in`."""
+        self._answered.take_in(copy, answered, shows_all=shows_all)
 
     def compare(self, copy: Copy, answered: Sequence[Element], *, shows_all: bool) -> None:
         """The service answered a read of the program about a live copy, and nothing happened to that meanwhile: they
@@ -347,7 +354,7 @@ class Synchroniser:
 
     async def _compare(self, copy: Copy, answered: list[Element], *, shows_all: bool) -> None:
         try:
-            await self._mending.compare(copy, answered, shows_all=shows_all)
+            await self._answered.compare(copy, answered, shows_all=shows_all)
         except DatabaseError as error:
             log.info("an answer could not be compared with the copy of %r: %s", copy.key.node, error)
         self.want(copy)

@@ -1,4 +1,5 @@
-"""Compares a copy with its service by a listing of its own, and tells a difference from news that are under way."""
+"""Compares a copy with its service by a listing of its own, and finds out whether a difference is more than news that
+are under way."""
 
 from __future__ import annotations
 
@@ -21,10 +22,10 @@ from newsstand.sync.synchroniser import Synchroniser
 ATTEMPTS = 8
 """Comparisons, until two in a row agree."""
 BROKEN = 3
-"""Listings that contradict themselves, until that is what there is to tell."""
+"""Listings that contradict themselves, until that is what is reported."""
 PAUSE = 0.2
 """Seconds before the second comparison, longer each time: news on their way arrive meanwhile. The copy may be another
-process's, whose news we do not hear."""
+process's, whose notifications we do not receive."""
 LONGEST = 2.0
 
 
@@ -66,7 +67,7 @@ class Verifying:
             raise NotFollowed("another client in this process keeps this account's copies in this database")
         doubts.doubt(copy, RELIST)  # at once: reads ask the service from here on
         # What is noted of rows (digests, counts) is made what they are, so that the listing finds what is wrong.
-        # Whoever follows the node hears of it by the doubt.
+        # The worker that owns the node learns of it by the doubt.
         node_id = copy.record.id
         _, counts = await self._context.database.write(
             lambda conn: (doubt_rows.raise_doubts(conn, node_id, [doubt_rows.WHOLE]), items.set_right(conn, node_id))

@@ -5,7 +5,6 @@ The semantic layers of XMPP libraries lose data, so this works on elements."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
@@ -24,13 +23,8 @@ from newsstand.model import (
     Subscription,
 )
 from newsstand.xmpp import xmltext
-from newsstand.xmpp.seen_items import read_item
+from newsstand.xmpp.seen_items import read_children, read_item, take_children
 from newsstand.xmpp.tags import ITEM, ITEMS, PUBSUB, SET
-from newsstand.xmpp.weight import dismantle, is_heavy
-
-MOST_PARTS = 10
-"""Elements of a `<pubsub/>` that are read; there are two at most."""
-
 
 # Answers ---------------------------------------------------------------------------------------------------
 
@@ -51,27 +45,6 @@ class NodeInfo:
     pubsub_type: str | None = None
 
 
-def is_from(iq: Element, service: str, account: str) -> bool:
-    """Whether a result, or an error, is this service's own word to this account, both in canonical spelling (RFC 6120,
-    8.1.2.1 and 10.3). What names no sender is from the account; its server may answer for it under its own name."""
-    sender = iq.get("from")
-    if service != account:
-        return sender is not None and canonical(sender) == service
-    return not sender or canonical_bare(sender) in (account, account.rpartition("@")[2])
-
-
-def find_objection(iq: Element, key: NodeKey) -> str | None:
-    """Why an answer is not to be believed: somebody else sent it, or it is about another node. None where it is the
-    service's, about what was asked for."""
-    if not is_from(iq, key.service, key.account):
-        return f"{iq.get('from') or 'the own server'} answered instead of {key.service}"
-    for child in iq:
-        for part in child[:MOST_PARTS] if child.tag == PUBSUB else (child,):
-            if part.get("node", key.node) != key.node:
-                return f"{key.service} answered about node {part.get('node')!r} instead of {key.node!r}"
-    return None
-
-
 def find_items(iq: Element) -> Element | None:
     """The `<items/>` of a result."""
     return iq.find(f"{PUBSUB}/{ITEMS}")
@@ -80,8 +53,7 @@ def find_items(iq: Element) -> Element | None:
 def read_items(iq: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Listing:
     """The items of a result, each as text of its own."""
     items = find_items(iq)
-    seen = () if items is None else tuple(read_item(child, limits) for child in items if child.tag == ITEM)
-    return Listing(seen, read_set(iq))
+    return Listing(() if items is None else tuple(read_children(items, limits)), read_set(iq))
 
 
 def read_set(iq: Element) -> Rsm | None:
@@ -93,15 +65,7 @@ def read_set(iq: Element) -> Rsm | None:
 def iter_items(iq: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Iterator[SeenItem]:
     """Reads the items one after the other, of a tree that nobody else needs: what was read of it is freed meanwhile."""
     items = find_items(iq)
-    children: list[Element | None] = [] if items is None else [child for child in items if child.tag == ITEM]
-    if items is not None:
-        items.clear()
-    for at, child in enumerate(children):
-        assert child is not None
-        yield read_item(child, limits)
-        children[at] = None
-        if is_heavy(child, characters=sys.maxsize):  # one long text is freed at once, whatever its length
-            dismantle([child])
+    return iter(()) if items is None else take_children(items, limits)
 
 
 def read_item_ids(iq: Element) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
-from newsstand.jid import canonical_bare
 from newsstand.model import (
     NS_EVENT,
     Configured,
@@ -19,6 +18,7 @@ from newsstand.model import (
     SubscriptionChanged,
 )
 from newsstand.xmpp.seen_items import read_item
+from newsstand.xmpp.senders import read_addresses
 from newsstand.xmpp.weight import is_heavy
 from newsstand.xmpp.xmltext import LIMITS, Limits
 
@@ -40,8 +40,7 @@ def read_message(message: Element, own_jid: str, limits: Limits = LIMITS) -> lis
     their contents are asked for; of one that holds very much nothing, so that its node is listed."""
     if message.get("type") in ("error", "groupchat"):
         return []
-    account = canonical_bare(message.get("to") or own_jid)
-    service = canonical_bare(message.get("from") or account)
+    account, service = read_addresses(message, own_jid)
     delayed = message.find(f"{{{NS_DELAY}}}delay") is not None
     found = []
     for event in message:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import quoteattr
 
 from newsstand.model import NS_EVENT, NS_PUBSUB, SeenItem
 from newsstand.xmpp import xmltext
 from newsstand.xmpp.tags import ITEM
+from newsstand.xmpp.weight import dismantle, is_heavy
 
 _BARE = ' xmlns=""'
 """How `to_text` writes that an element has no namespace although its parent has one."""
@@ -33,6 +35,25 @@ def read_item(item: Element, limits: xmltext.Limits = xmltext.LIMITS) -> SeenIte
     except xmltext.Unfit as error:
         return SeenItem(item_id, "", publisher, quarantine=str(error))
     return SeenItem(item_id, text, publisher, has_payload=len(whole) > 0)
+
+
+def read_children(items: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Iterator[SeenItem]:
+    """The items in an `<items/>` of a result."""
+    for child in items:
+        if child.tag == ITEM:
+            yield read_item(child, limits)
+
+
+def take_children(items: Element, limits: xmltext.Limits = xmltext.LIMITS) -> Iterator[SeenItem]:
+    """The same of an element that nobody else needs: what was read of it is freed meanwhile."""
+    children: list[Element | None] = [child for child in items if child.tag == ITEM]
+    items.clear()
+    for at, child in enumerate(children):
+        assert child is not None
+        yield read_item(child, limits)
+        children[at] = None
+        if is_heavy(child, characters=sys.maxsize):  # one long text is freed at once, whatever its length
+            dismantle([child])
 
 
 def as_listed(item: SeenItem, shows_publisher: bool | None) -> SeenItem:

@@ -18,7 +18,7 @@ WRITERS = {
     "changed": {"state/copies.py"},
     "checked": {"state/copies.py"},
     "chores": {"state/copies.py", "state/doubts.py", RESETS},
-    "closing": {"state/copies.py", "sync/closing.py"},
+    "closing": {"state/copies.py", "sync/closed_nodes.py"},
     "cursors": {"state/copies.py"},
     "doubts": {"state/copies.py", "state/doubts.py", RESETS},
     "dropped": {"state/copies.py"},
@@ -39,10 +39,10 @@ WRITERS = {
 """By part: the modules that may assign it. state/copies.py makes a copy, and has verbs for its record."""
 NO_PAUSE = [
     ("serving/own_writes.py", "Writes", "end"),
-    ("sync/follower.py", "Follower", "hear"),
+    ("sync/follower.py", "Follower", "receive"),
     ("sync/follower.py", "Follower", "await_item"),
     ("sync/synchroniser.py", "Synchroniser", "note_error"),
-    ("sync/closing.py", "Closings", "shut"),
+    ("sync/closed_nodes.py", "ClosedNodes", "shut"),
     ("workers/shared_doubts.py", "SharedDoubts", "note"),
 ]
 """What happens at once: nothing in it can be awaited."""

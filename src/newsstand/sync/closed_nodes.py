@@ -1,4 +1,5 @@
-"""Closes nodes that are gone, or refused to us: nothing of their copies is served any more."""
+"""Closes nodes that are gone, or that the service refuses to us ("forbidden", say): nothing of their copies is served
+any more."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from newsstand.workers.ownership import Ownership
 log = logging.getLogger(__name__)
 
 
-class Closings:
-    """Closes the nodes of one replica, and opens them again."""
+class ClosedNodes:
+    """Closes nodes of one replica, erases their items, and opens those again that are wanted anew."""
 
     def __init__(self, context: Context, ownership: Ownership, retrying: Retrying) -> None:
         self._context = context
