@@ -30,7 +30,7 @@ test: setup  ## every test, those with a real server too (ARGS="-k word" chooses
 oldest: setup  ## the tests of the trigger and of the storage with the oldest slixmpp and SQLAlchemy that are supported
 	@sh scripts/setup.sh .venv-oldest requirements/oldest.txt
 	.venv-oldest/bin/python -m pytest -q tests/integration/test_trigger*.py tests/integration/test_following.py \
-		$(addprefix tests/contract/test_storage_,$(addsuffix .py,items nodes search sessions writer))
+		$(addprefix tests/contract/test_storage_,$(addsuffix .py,items postgresql sessions))
 
 postgresql: pgbouncer serializable  ## the contract of the storage behind PgBouncer, and at SERIALIZABLE
 
