@@ -122,10 +122,7 @@ class Settings:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Settings:
         """From a mapping. Raises ConfigurationError naming what it does not know, or what cannot be."""
-        known = {field.name: field.default for field in dataclasses.fields(cls)}
-        unknown = sorted(set(given) - set(known))
-        if unknown:
-            raise ConfigurationError(f"unknown setting {', '.join(unknown)}; there are {', '.join(known)}")
+        cls._check_names(given)
         for name, value in given.items():
             if name == "policy":
                 continue
@@ -134,9 +131,17 @@ class Settings:
         return cls(**given)
 
     @classmethod
+    def _check_names(cls, given: Mapping[str, Any]) -> None:
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise ConfigurationError(f"unknown setting {', '.join(unknown)}; there are {', '.join(known)}")
+
+    @classmethod
     def of_environment(cls, given: Mapping[str, Any]) -> Settings:
         """As `of`; what is not given, or None, is taken from the environment: `max_nodes` from $NEWSSTAND_MAX_NODES,
         `policy` from $NEWSSTAND_POLICY, as `avatar=serve-stale,*=ask-when-stale`."""
+        cls._check_names(given)
         named = {name: value for name, value in given.items() if value is not None}
         for field in dataclasses.fields(cls):
             variable = f"NEWSSTAND_{field.name.upper()}"

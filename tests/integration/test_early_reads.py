@@ -12,6 +12,7 @@ from slixmpp import ClientXMPP
 from slixmpp.exceptions import IqError, IqTimeout
 
 from newsstand.demo.servers.prosody import Prosody
+from newsstand.engine import Engine
 from newsstand.errors import DatabaseError
 from newsstand.model import SyncState
 from newsstand.storage import shared
@@ -38,10 +39,13 @@ class Gate:
     def open(self) -> None:
         self._open.set()
 
+    def shut(self) -> None:
+        self._open.clear()
+
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    monkeypatch.setattr("newsstand.slixmpp.trigger.OPENING", 60)
+    monkeypatch.setattr("newsstand.slixmpp.early.OPENING", 60)
     return Gate(monkeypatch)
 
 
@@ -63,9 +67,17 @@ async def program(prosody: Prosody, database_url: str) -> AsyncIterator[Program]
     await log_out(program.client)
 
 
-def begin(server: Prosody, database_url: str) -> Program:
+def whitelist(client: ClientXMPP) -> Any:
+    """A node's configuration: only who is on its list may read it."""
+    form = client.plugin["xep_0004"].make_form("submit")
+    form.add_field(var="FORM_TYPE", ftype="hidden", value="http://jabber.org/protocol/pubsub#node_config")
+    form.add_field(var="pubsub#access_model", value="whitelist")
+    return form
+
+
+def begin(server: Prosody, database_url: str, **settings: Any) -> Program:
     client = new_client(server, "juliet")
-    client.register_plugin("newsstand", {"database": database_url})
+    client.register_plugin("newsstand", {"database": database_url, **settings})
     return Program(client, newsstand_of(client), server, Wire.tap(client))
 
 
@@ -105,7 +117,7 @@ async def test_a_read_waits_for_the_database_and_is_understood(
 async def test_a_database_that_takes_long_is_not_waited_for_and_the_node_is_followed_all_the_same(
     program: Program, prosody: Prosody, node: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newsstand.slixmpp.trigger.OPENING", 0)
+    monkeypatch.setattr("newsstand.slixmpp.early.OPENING", 0)
     await log_in(program.client, prosody)
     assert ids_of(await program.pubsub.get_items(prosody.pubsub, node)) == POSTS
     gate.open()
@@ -125,6 +137,104 @@ async def test_a_write_does_not_overtake_a_read_that_waits(
     await asyncio.wait({write})  # juliet may not publish there; that she tried is enough
     assert program.wire.about(node) == ["items", "publish"]
     gate.open()
+
+
+@pytest.mark.usefixtures("blog")
+async def test_nothing_overtakes_a_read_while_the_copies_are_read_from_the_database(
+    program: Program, prosody: Prosody, node: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is a port by then already."""
+    ready, begun = asyncio.Event(), asyncio.Event()
+    whole = Engine.open
+
+    async def wait(engine: Engine) -> None:
+        begun.set()
+        await ready.wait()
+        await whole(engine)
+
+    monkeypatch.setattr("newsstand.slixmpp.early.OPENING", 60)
+    monkeypatch.setattr(Engine, "open", wait)
+    await log_in(program.client, prosody)
+    first = program.pubsub.get_items(prosody.pubsub, node)
+    await begun.wait()
+    write = program.pubsub.publish(prosody.pubsub, node, payload=entry("late"))
+    third = program.pubsub.get_items(prosody.pubsub, node, max_items=1)
+    await asyncio.wait({first, write})
+    assert program.wire.about(node) == ["items", "publish"]
+    assert not third.done()
+    ready.set()
+    await third
+    await program.newsstand.ready()
+
+
+@pytest.mark.usefixtures("blog", "gate")
+async def test_the_program_s_own_time_out_leaves_the_service_half_of_it(
+    program: Program, prosody: Prosody, node: str
+) -> None:
+    await log_in(program.client, prosody)
+    assert ids_of(await program.pubsub.get_items(prosody.pubsub, node, timeout=4)) == POSTS
+
+
+@pytest.mark.usefixtures("blog")
+async def test_a_session_that_begins_ends_the_wait_that_offline_would_be_longer(
+    program: Program, prosody: Prosody, node: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newsstand.slixmpp.early.OPENING", 0)
+    loop = asyncio.get_running_loop()
+    early = program.newsstand._trigger.early
+    read = program.pubsub.get_items(prosody.pubsub, node)
+    timer = early._timer
+    assert timer is not None
+    assert timer.when() > loop.time() + 1  # as long as `patience` says
+    await log_in(program.client, prosody)
+    assert ids_of(await read) == POSTS
+    gate.open()
+
+
+@pytest.mark.usefixtures("blog")
+async def test_a_write_that_was_sent_early_is_read_whatever_the_policy(
+    open_program: OpenProgram, database_url: str, prosody: Prosody, connect: Connect, gate: Gate, node: str
+) -> None:
+    gate.open()
+    own = "urn:xmpp:microblog:0"
+    before = await open_program()
+    await before.pubsub.publish(before.jid, own, id="one", payload=entry("one"))
+    await before.follow(own, before.jid)
+    await before.newsstand.close()
+    await log_out(before.client)
+    gate.shut()
+    program = begin(prosody, database_url, policy={"*": "serve-stale"})
+    await log_in(program.client, prosody)
+    await program.pubsub.publish(program.jid, own, id="one", payload=entry("another"))
+    read = program.pubsub.get_items(program.jid, own)
+    gate.open()
+    assert "another" in str(await read)
+    await program.newsstand.close()
+    await log_out(program.client)
+
+
+@pytest.mark.usefixtures("blog")
+async def test_what_is_refused_early_is_not_served_afterwards(
+    open_program: OpenProgram, database_url: str, prosody: Prosody, connect: Connect, gate: Gate, node: str
+) -> None:
+    gate.open()
+    await run_once(open_program, node)
+    romeo = await connect("romeo")
+    await romeo.plugin["xep_0060"].set_node_config(prosody.pubsub, node, whitelist(romeo))
+    gate.shut()
+    program = begin(prosody, database_url, policy={"*": "serve-stale"})
+    await log_in(program.client, prosody)
+    early = program.newsstand._trigger.early
+    read = program.pubsub.get_items(prosody.pubsub, node)
+    early.send_held()
+    with pytest.raises(IqError):
+        await read
+    gate.open()
+    await program.newsstand.ready()
+    with pytest.raises(IqError):
+        await program.pubsub.get_items(prosody.pubsub, node)
+    await program.newsstand.close()
+    await log_out(program.client)
 
 
 @pytest.mark.usefixtures("blog")

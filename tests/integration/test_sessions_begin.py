@@ -12,6 +12,7 @@ from slixmpp import ClientXMPP
 from newsstand.demo.servers.prosody import Prosody
 from newsstand.errors import DatabaseError
 from newsstand.model import SyncState
+from newsstand.xmpp.transport import Session
 from tests.conftest import Connect, log_in, log_out, new_client
 from tests.integration._program import (
     MICROBLOG,
@@ -172,6 +173,11 @@ async def test_a_plugin_registered_in_the_middle_of_a_session_knows_the_last_pre
     assert not is_hit(await pubsub.get_items(prosody.pubsub, node))
     await plugin.replica.settled()
     assert is_hit(await pubsub.get_items(prosody.pubsub, node)) == (priority >= 0)
+    if priority >= 0:
+        plugin._transport._on_lost(None)
+        plugin._transport._on_resumed(None)
+        assert plugin._transport.session is Session.RESUMED  # events reached us before, so nothing was lost
+        await plugin.replica.settled()
     client.send_presence()
     await plugin.replica.session_began()
     await plugin.replica.settled()

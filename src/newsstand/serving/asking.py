@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
 from newsstand.errors import NewsstandError, StanzaError
 from newsstand.jid import canonical_bare
 from newsstand.model import ItemsRequest, SyncState
 from newsstand.rules.refusals import MISSING, Refusal
-from newsstand.serving.steps import Ask, Basis
+from newsstand.serving.steps import Ask, Basis, Read
 from newsstand.state.context import Context
 from newsstand.sync.selection import Selection
 from newsstand.sync.synchroniser import Synchroniser
@@ -80,11 +81,19 @@ class Asking:
                 self._synchroniser.compare(copy, list(answered), shows_all=whole)
         self._note_read(request, iq)
 
-    def observed(self, request: ItemsRequest, iq: Element) -> None:
-        """The service answered a read that was sent before the database was open, or while it was: the node is one that
-        the program reads. Nothing is drawn from what it holds, which may be of another moment."""
+    def observed(
+        self, request: ItemsRequest, spelt: Sequence[str | None], iq: Element, error: StanzaError | None = None
+    ) -> None:
+        """The service answered a read that was sent before the database was open: the node is one that the program
+        reads, or is refused to it. Nothing is drawn from what it holds, which may be of another moment."""
         context, account = self._context, request.key.account
         if account != context.account and not context.speaks_for(account):
+            return
+        for jid in spelt:
+            if jid is not None and (context.spellings or jid not in (request.key.service, account)):
+                context.note_spelling(jid)
+        if error is not None:
+            self.failed(Ask(Read(request, 0.0), "the database was not open yet"), error, iq)
             return
         if senders.find_objection(iq, request.key) is not None or not context.serves(account):
             return

@@ -180,10 +180,10 @@ class Driver:
             return decide(request, None, _UNKNOWN_BEHAVIOUR, policy or Policy.ASK_WHEN_STALE, max_age)
         analyser = self._context.analysers.by_name.get(copy.record.analyser)
         if policy is None and max_age is None and analyser is not None:
-            settings, policy = self._context.settings, analyser.policy
-            if settings.policy:  # seldom: each hit comes by here
-                policy = settings.policy_of(analyser.name, analyser.type) or policy
-            max_age = analyser.max_age
+            settings, policy, max_age = self._context.settings, analyser.policy, analyser.max_age
+            # Looked at first whether there are any: each hit comes by here.
+            if settings.policy and (given := settings.policy_of(analyser.name, analyser.type)) is not None:
+                policy, max_age = given, None
         behaviour = self._behaviour(copy)
         situation = copy.situation(
             self._is_notified(copy),

@@ -46,8 +46,8 @@ class Port(NamedTuple):
     """What is to be done where the copy's answer may not be handed over any more."""
     replied: Callable[[Ask, Element], None]
     """This `<iq/>` came, a result."""
-    observed: Callable[[ItemsRequest, Element], None]
-    """This `<iq/>`, a result, came for a read that was sent before there was a port."""
+    observed: Callable[[ItemsRequest, Spelt, Element, StanzaError | None], None]
+    """This `<iq/>` came for a read that was sent before there was a port: a result, or this error."""
     failed: Callable[[Ask, NewsstandError, Element | None], bool]
     """This error came, with the `<iq/>` that brought it, or none did in time. Whether the copy may fall back."""
     changing: Callable[[str], None]

@@ -89,6 +89,7 @@ class Newsstand(BasePlugin):
         if self._ended or (self._opening is not None and not self._opening.cancelled()):
             return
         self._loop, self._process = asyncio.get_running_loop(), os.getpid()
+        self._trigger.early.begin()
         self._opening = self._loop.create_task(self._open(), name="opening newsstand")
         self._opening.add_done_callback(_look_at)
 
@@ -99,6 +100,9 @@ class Newsstand(BasePlugin):
             except NotADatabase:
                 # Met when the copies were read: opened once more, the file is read through, and set aside.
                 self._database = await self._take_up()
+        except asyncio.CancelledError:
+            self._trigger.early.over()
+            raise
         except Exception as error:  # whatever it is: perhaps nobody waits for it
             self._trigger.early.over()
             why, known = str(error) or type(error).__name__, isinstance(error, NewsstandError)

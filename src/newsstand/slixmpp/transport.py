@@ -36,9 +36,11 @@ class SlixmppTransport:
         self._session = Session.LOST
         self._lost: asyncio.Future[None] | None = None
         if xmpp.session_bind_event.is_set():
-            # Registered in the middle of a session: the stream knows the last presence that was broadcast in it.
+            # Registered in the middle of a session: slixmpp knows the last presence that was broadcast. It keeps that
+            # over a reconnection, too, whose presence every program sends again.
             last = xmpp.roster[xmpp.boundjid].last_status
             self._present = self.is_component or (last is not None and _is_available(last.xml))
+            self._heard = self._present
             self._session = Session.FRESH if self._present else Session.DEAF
         prolog.guard(xmpp)
         xmpp.add_filter("in", self._incoming)

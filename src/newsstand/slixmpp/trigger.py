@@ -22,9 +22,10 @@ from slixmpp.stanza import Iq
 from newsstand.jid import usual_bare
 from newsstand.model import NS_PUBSUB, ItemsRequest, NodeKey, WriteRequest
 from newsstand.replica import Replica
-from newsstand.serving.port import Port
+from newsstand.serving.own_writes import Write
+from newsstand.serving.port import Port, Spelt
 from newsstand.serving.steps import Ask, Refused, Repeated, Rows, Served, Step, Wait
-from newsstand.slixmpp.early import OPENING, SOONEST, Early
+from newsstand.slixmpp.early import SOONEST, Early
 from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback, StreamPart, report
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
 from newsstand.xmpp import xmltext
@@ -51,8 +52,14 @@ class Trigger:
         self._around = StreamPart(xmpp.loop, lambda: replica.port, self._spawn, self._deliver_soon, set())
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport = transport
-        self.early = Early(xmpp.loop, self._read, SLIXMPP_TIMEOUT)
-        """The reads that wait until the database is open."""
+        self.early = Early(
+            xmpp.loop,
+            self._read,
+            self._follow_write,
+            patience=replica.settings.patience,
+            longest=SLIXMPP_TIMEOUT,
+        )
+        """What comes before the database is open."""
         transport.on_session(self._on_session)
 
     def install(self) -> None:
@@ -78,33 +85,37 @@ class Trigger:
 
     def send(self, iq: Iq, callback: Any, timeout: Any) -> asyncio.Future[Any]:
         """Instead of `Iq.send`: decides at once, so that what goes to the service goes in the order of the calls."""
-        port = None if self._original is None else self.replica.port
-        if port is None and not (self._original is not None and self.early.waits):
+        early = self._original is not None and self.early.waits
+        port = None if self._original is None or early else self.replica.port
+        if port is None and not early:
             return Iq.send(iq, callback, timeout)
         request = self._understand(iq)
-        odd = iscoroutinefunction(callback) or not isinstance(timeout, int | float | None)
-        read = request if isinstance(request, ItemsRequest) and not odd else None
+        if iscoroutinefunction(callback) or not isinstance(timeout, int | float | None):
+            request = None  # slixmpp says what is wrong with it, or does what we do not
         if port is None:
-            return self._send_early(iq, read, callback, timeout)
+            return self._send_early(iq, request, callback, timeout)
         with _running(self.xmpp.loop):
             if iq.xml.get("type") == "set":
                 port.changing(iq.xml.get("to") or self._own_jid())
-            if read is not None:
-                return self._read(port, iq, read, callback, timeout)
-            if isinstance(request, WriteRequest) and not odd:
-                return self._write(port, iq, request, callback, timeout)
-            return Iq.send(iq, callback, timeout)
+            match request:
+                case ItemsRequest():
+                    return self._read(port, iq, request, callback, timeout)
+                case WriteRequest():
+                    return self._write(port, iq, request, callback, timeout)
+                case _:
+                    return Iq.send(iq, callback, timeout)
 
-    def _send_early(self, iq: Iq, read: ItemsRequest | None, callback: Any, timeout: Any) -> asyncio.Future[Any]:
-        """The database is not open yet: a read waits for it, and is overtaken by nothing that changes something."""
-        if read is None:
-            if iq.xml.get("type") == "set":
-                self.early.send_held()
-            return Iq.send(iq, callback, timeout)
-        if not self.xmpp.loop.is_running():
-            return self.early.send(iq, read, callback, timeout)
-        offline = self._transport.session is Session.LOST
-        return self.early.hold(iq, read, callback, timeout, self.replica.settings.patience if offline else OPENING)
+    def _send_early(
+        self, iq: Iq, request: ItemsRequest | WriteRequest | None, callback: Any, timeout: Any
+    ) -> asyncio.Future[Any]:
+        """The database is not open yet: a read waits for it, and is overtaken by nothing that changes a node."""
+        if isinstance(request, ItemsRequest):
+            if not self.xmpp.loop.is_running():
+                return self.early.send(iq, request, callback, timeout)
+            return self.early.hold(iq, request, callback, timeout, online=self._transport.session is not Session.LOST)
+        if request is not None or (iq.xml.get("type") == "set" and _concerns_nodes(iq.xml)):
+            return self.early.send_write(iq, request, callback, timeout)
+        return Iq.send(iq, callback, timeout)
 
     def _read(self, port: Port, iq: Iq, request: ItemsRequest, callback: Any, timeout: Any) -> asyncio.Future[Any]:
         step = port.read(request, _allowed(timeout), (iq.xml.get("to"), iq.xml.get("from")))
@@ -133,12 +144,21 @@ class Trigger:
             port.end_write(write, None)
             raise
 
+        self._end_with(port, write, request, future)
+        return future
+
+    def _follow_write(self, port: Port, request: WriteRequest, spelt: Spelt, future: asyncio.Future[Any]) -> None:
+        """A write was sent before there was a port; it may be acknowledged already."""
+        write = port.begin_write(request, spelt)
+        if write is not None:
+            self._end_with(port, write, request, future)
+
+    def _end_with(self, port: Port, write: Write, request: WriteRequest, future: asyncio.Future[Any]) -> None:
         def ended(done: asyncio.Future[Any]) -> None:
             if self.replica.port is port:
                 port.end_write(write, _outcome(done, request.key))
 
         future.add_done_callback(ended)
-        return future
 
     # The program's reads
 
@@ -272,7 +292,9 @@ class Trigger:
         ]
 
     def _on_session(self, session: Session) -> None:
-        if session is Session.LOST:
+        if session is not Session.LOST:
+            self.early.session_began()
+        else:
             for waiting in list(self._around.waiting):
                 waiting.fall_back()
 
@@ -289,6 +311,11 @@ def _running(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         yield
     finally:
         asyncio._set_running_loop(None)
+
+
+def _concerns_nodes(iq: Element) -> bool:
+    """Whether a request is one of XEP-0060's, or a command (XEP-0050), which may do anything."""
+    return any(child.tag[1:].startswith((NS_PUBSUB, "http://jabber.org/protocol/commands")) for child in iq)
 
 
 def _allowed(timeout: float | None) -> float:
