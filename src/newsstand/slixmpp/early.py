@@ -72,18 +72,14 @@ class Early:
         self._patience = patience
         self._longest = longest
         self._port: Port | None = None
-        self._waits = True
+        self.waits = True
+        """Whether the database is still to be opened, as far as is known. Each request of the program asks it."""
         self._held: list[_Held] = []
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: float | None = None
         """When the reads that are sent online have waited long enough, all of them together."""
         self._answers: collections.deque[tuple[ItemsRequest, Spelt, Element]] = collections.deque(maxlen=ANSWERS)
         self._writes: list[tuple[WriteRequest, Spelt, asyncio.Future[Any]]] = []
-
-    @property
-    def waits(self) -> bool:
-        """Whether the database is still to be opened, as far as is known."""
-        return self._waits
 
     # What the program sends
 
@@ -121,11 +117,11 @@ class Early:
     def begin(self) -> None:
         """The database is being opened: again, where that was interrupted."""
         if self._port is None:
-            self._waits, self._deadline = True, None
+            self.waits, self._deadline = True, None
 
     def opened(self, port: Port) -> None:
         """The database is open: reads that are held are decided as any other."""
-        self._waits, self._port = False, port
+        self.waits, self._port = False, port
         for write in self._writes:
             self._write(port, *write)
         self._writes.clear()
@@ -136,7 +132,7 @@ class Early:
 
     def over(self) -> None:
         """The database cannot be opened, or is closed."""
-        self._waits, self._port = False, None
+        self.waits, self._port = False, None
         self._answers.clear()
         self._writes.clear()
         self.send_held()
@@ -186,7 +182,7 @@ class Early:
         iq = done.result().xml if error is None else error.iq.xml
         if self._port is not None:
             self._port.observed(request, spelt, iq, None if error is None else stanza_error(iq))
-        elif self._waits:
+        elif self.waits:
             self._answers.append((request, spelt, _outline(iq)))
 
 

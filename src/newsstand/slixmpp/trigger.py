@@ -60,6 +60,8 @@ class Trigger:
             longest=SLIXMPP_TIMEOUT,
         )
         """What comes before the database is open."""
+        if replica.port is not None:
+            self.early.opened(replica.port)
         transport.on_session(self._on_session)
 
     def install(self) -> None:
