@@ -28,16 +28,28 @@ class Gate:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._open = asyncio.Event()
+        self._error: Exception | None = None
         acquire = shared.acquire
 
         async def wait(url: str, *, migrate: bool = True) -> Database:
             await self._open.wait()
+            if self._error is not None:
+                raise self._error
             return await acquire(url, migrate=migrate)
 
         monkeypatch.setattr(shared, "acquire", wait)
 
     def open(self) -> None:
         self._open.set()
+
+    def fail(self, error: Exception) -> None:
+        """Whatever waits for it, or comes to it, fails."""
+        self._error = error
+        self._open.set()
+
+    @property
+    def is_open(self) -> bool:
+        return self._open.is_set()
 
     def shut(self) -> None:
         self._open.clear()
@@ -59,8 +71,9 @@ async def blog(prosody: Prosody, connect: Connect, node: str) -> None:
 
 
 @pytest.fixture
-async def program(prosody: Prosody, database_url: str) -> AsyncIterator[Program]:
-    """Its database is opened once the gate is."""
+async def program(prosody: Prosody, database_url: str, gate: Gate) -> AsyncIterator[Program]:
+    """Its database is opened once the gate is, which is there before."""
+    assert not gate.is_open
     program = begin(prosody, database_url)
     yield program
     await program.newsstand.close()
@@ -141,7 +154,7 @@ async def test_a_write_does_not_overtake_a_read_that_waits(
 
 @pytest.mark.usefixtures("blog")
 async def test_nothing_overtakes_a_read_while_the_copies_are_read_from_the_database(
-    program: Program, prosody: Prosody, node: str, monkeypatch: pytest.MonkeyPatch
+    program: Program, prosody: Prosody, node: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is a port by then already."""
     ready, begun = asyncio.Event(), asyncio.Event()
@@ -152,8 +165,8 @@ async def test_nothing_overtakes_a_read_while_the_copies_are_read_from_the_datab
         await ready.wait()
         await whole(engine)
 
-    monkeypatch.setattr("newsstand.slixmpp.early.OPENING", 60)
     monkeypatch.setattr(Engine, "open", wait)
+    gate.open()
     await log_in(program.client, prosody)
     first = program.pubsub.get_items(prosody.pubsub, node)
     await begun.wait()
@@ -252,20 +265,13 @@ async def test_offline_a_read_is_answered_by_the_copy_as_soon_as_that_is_open(
 
 @pytest.mark.usefixtures("blog")
 async def test_an_opening_that_fails_costs_no_read_its_answer(
-    program: Program, prosody: Prosody, node: str, monkeypatch: pytest.MonkeyPatch
+    program: Program, prosody: Prosody, node: str, gate: Gate
 ) -> None:
-    failing = asyncio.Event()
-
-    async def fail(url: str, *, migrate: bool = True) -> Database:
-        await failing.wait()
-        raise DatabaseError("it is not there")
-
-    monkeypatch.setattr(shared, "acquire", fail)
     await log_in(program.client, prosody)
     read = asyncio.ensure_future(program.pubsub.get_items(prosody.pubsub, node))
     await turn()
     assert not read.done()
-    failing.set()
+    gate.fail(DatabaseError("it is not there"))
     assert ids_of(await read) == POSTS
     assert ids_of(await program.pubsub.get_items(prosody.pubsub, node)) == POSTS
 
