@@ -154,7 +154,7 @@ class Stalls:
 
 
 async def run() -> list[Ratio]:
-    return [*await _measure(100_000, 100, "100 B"), *await _measure(500, 100_000, "100 KB")]
+    return [*await _measure(100_000, 100, "100 B"), *await _measure(240, 1_000_000, "1 MB")]
 
 
 async def _measure(count: int, size: int, title: str) -> list[Ratio]:
