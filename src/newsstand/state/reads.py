@@ -15,17 +15,17 @@ class Reads:
         """How many there were. The driver counts them: each hit comes by."""
         self.expected = expected
         """How many there were in the last session before that had any."""
-        self.next_told = max(2, expected + 1)
-        """How many reads the next session is to know of, when there are so many."""
+        self.next_told = max(2, expected + 1) if expected < COUNTED else 0
+        """How many reads the next session is to know of, when there are so many; 0: of no more."""
 
     def begin(self) -> None:
         """A read is why there is a copy."""
         self.count = max(1, self.count)
 
-    def tell(self) -> bool:
-        """There are as many as `next_told`. Returns whether that makes a difference to the next session."""
-        self.next_told += 1
-        return self.count <= COUNTED
+    def tell(self) -> int:
+        """There are as many as `next_told`, which is returned: the next session is to know of that."""
+        self.next_told = self.count + 1 if self.count < COUNTED else 0
+        return self.count
 
     def of_next_session(self) -> Reads:
         """Those of a session that begins now."""

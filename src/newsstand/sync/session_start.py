@@ -78,8 +78,7 @@ class SessionStart:
 
     def tell_reads(self, copy: Copy) -> None:
         """The program read a node more often than in the session before."""
-        if copy.reads.tell():
-            self._context.spawn(self.write({copy.record.id: copy.reads.count}), "noting how often a node is read")
+        self._context.spawn(self.write({copy.record.id: copy.reads.tell()}), "noting how often a node is read")
 
     def fewer(self) -> dict[int, int]:
         """The session is over: the copies that were read less often in it than in the one before, and how often, for
