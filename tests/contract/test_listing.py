@@ -12,7 +12,7 @@ from newsstand.analysis.analysers import Analysers
 from newsstand.config import Settings
 from newsstand.engine import Engine
 from newsstand.errors import ListingError, NodeTooLarge, NotListable, StanzaError, Timeout
-from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, NodeKey
+from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, NodeKey, Provenance
 from newsstand.rules.batch_sizes import LARGE, BatchSizes
 from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.state.pages import Pages
@@ -96,6 +96,8 @@ class PagingService:
         for item_id in chosen:
             item = SubElement(items, f"{{{NS_PUBSUB}}}item", {} if self.nameless else {"id": item_id})
             SubElement(item, "{urn:example:note}note").text = self.text
+
+    def deliver(self, message: Element, made_of: Provenance) -> None: ...
 
     def on_message(self, listener: Callable[[Element], None]) -> None: ...
 

@@ -50,6 +50,7 @@ from newsstand.storage.statements import answers, polls
 from newsstand.storage.statements.answers import Found
 from newsstand.storage.statements.keys import CHUNK
 from newsstand.storage.statements.polls import Standing
+from newsstand.sync.late_news import may_serve_stale
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.workers.ownership import Ownership
 from newsstand.workers.peers import lease_clock
@@ -216,6 +217,9 @@ class Driver:
             # Looked at first whether there are any: each hit comes by here.
             if settings.policy and (given := settings.policy_of(analyser.name, analyser.type)) is not None:
                 policy, max_age = given, None
+        stale_first = policy is Policy.STALE_FIRST
+        if stale_first:
+            policy = Policy.SERVE_STALE if self._serves_stale_first(copy) else None
         behaviour = self._behaviour(copy)
         situation = copy.situation(
             self._is_notified(copy),
@@ -228,8 +232,17 @@ class Driver:
         part = read.policy is Policy.ONLY_COPY
         decision = decide(request, situation, behaviour, policy or Policy.ASK_WHEN_STALE, max_age, part=part)
         if policy is Policy.SERVE_STALE and isinstance(decision, Serve) and decision.stale:
-            self._synchroniser.try_again(copy)
+            if stale_first:
+                self._synchroniser.late_news.served(copy)
+            else:
+                self._synchroniser.try_again(copy)
         return decision
+
+    def _serves_stale_first(self, copy: Copy) -> bool:
+        """Whether a session has just begun, in which nothing says that the service holds something else."""
+        beginning = self._synchroniser.start.is_on or (self._context.online and not self._context.connected)
+        alone = copy.lease.ours or not self._ownership.leases.owned_by_another(copy)
+        return beginning and alone and may_serve_stale(copy)
 
     def _ask(self, read: Read, why: str, *, falls_back: bool = False, fallback: Ask | None = None) -> Step:
         """The service, unless that is being asked, or refused the same a moment ago."""

@@ -61,6 +61,7 @@ class Writes:
         if copy is None or not copy.followed:
             return None
         copy.own.begin()
+        copy.stale_first.contradict(())  # a copy that is not live does not take it in
         return Write(copy, request, copy.inbox.received, self._context.session_number)
 
     def end(self, write: Write, outcome: Element | StanzaError | None) -> None:

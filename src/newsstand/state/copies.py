@@ -32,6 +32,7 @@ from newsstand.state.reads import Reads
 from newsstand.state.services import Services, ServiceState
 from newsstand.state.session import NodeSession
 from newsstand.state.spool import Spool
+from newsstand.state.stale_first import StaleFirst
 from newsstand.state.work import Closing, Pace, Work
 from newsstand.storage.statements.owners import LeaseRow
 
@@ -72,6 +73,7 @@ class Copy:
         "record",
         "saves",
         "session",
+        "stale_first",
         "work",
     )
 
@@ -93,6 +95,8 @@ class Copy:
         """What only this session of the stream knows."""
         self.reads = Reads(record.session_reads)
         """How often the program reads it."""
+        self.stale_first = StaleFirst()
+        """Whether it may be served stale, at the start of this session."""
         self.inbox = Inbox(waiting)
         """Notifications on their way into it."""
         self.own = OwnWrites()

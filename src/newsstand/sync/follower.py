@@ -70,6 +70,8 @@ class Follower:
         """Take in news of a node: from now on reads wait for it."""
         copy.inbox.void_answers()
         copy.checked.forget_covered()
+        if copy.record.state is not SyncState.LIVE:
+            self._synchroniser.late_news.notified(copy, notification)
         if not copy.lease.ours:
             self._await(copy, notification)
             return

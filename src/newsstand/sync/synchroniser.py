@@ -53,6 +53,7 @@ from newsstand.sync.answered_reads import AnsweredReads
 from newsstand.sync.closed_nodes import ClosedNodes
 from newsstand.sync.evictions import Evictions
 from newsstand.sync.full import FullSync
+from newsstand.sync.late_news import LateNews
 from newsstand.sync.parsing import Parsing
 from newsstand.sync.partial import PartialSync
 from newsstand.sync.retrying import Retrying
@@ -83,6 +84,7 @@ class Synchroniser:
         self.revalidation = Revalidation(context, self._evictions, self.want)
         self._retrying = Retrying(context, ownership.storing, self.want, self.is_waited_for)
         self.closing = ClosedNodes(context, ownership, self._retrying)
+        self.late_news = LateNews(context, self.apply, self._note_refused)
         self.start = SessionStart(context, self.is_waited_for, listener.may_begin)
         self._slots = context.new_slots(context.settings.listing_time)
         self._waiting: dict[Copy, list[model.Progress | None]] = {}
@@ -207,6 +209,9 @@ class Synchroniser:
         self._retrying.forget(copy)
         if copy.work.task is not None and copy.work.task is not asyncio.current_task():
             copy.work.task.cancel()
+
+    def _note_refused(self, key: NodeKey, error: StanzaError, missing: bool) -> None:
+        self.note_error(key, error, missing=missing)
 
     def note_error(self, key: NodeKey, error: StanzaError, *, missing: bool = False) -> None:
         """The program was answered with an error. `missing`: it says that there is no such node; only a listing of ours
@@ -353,6 +358,7 @@ class Synchroniser:
         return next((progress for progress in reversed(self._waiting.get(copy, [])) if progress is not None), None)
 
     async def _relist(self, copy: Copy, lent: LentRead | None = None) -> None:
+        await self.late_news.compare(copy)  # a listing would bring what differs, and nobody be notified
         later = self._is_for_later(copy)
         try:
             await self.relisting.relist(copy, self._progress(copy), lent)
