@@ -100,11 +100,11 @@ def iter_listing(held: Iterable[HeldItem], seen: Sequence[StorableItem]) -> Iter
     del place
     for start in range(0, len(gone), REMOVED):
         yield Remove(tuple(gone[start : start + REMOVED]))
-    for at, position in enumerate(_positions(ours)):
-        if not same[at]:
-            yield Put(seen[at], position, position)
-        elif ours[at] != position:
-            yield Move(seen[at].digest, position)
+    for item, is_same, before, position in zip(seen, same, ours, _positions(ours), strict=True):
+        if not is_same:
+            yield Put(item, position, position)
+        elif before != position:
+            yield Move(item.digest, position)
 
 
 def _positions(ours: Sequence[int | None]) -> Iterator[int]:

@@ -6,13 +6,13 @@ Never by an iterator that takes an error for the end: every page is asked for, l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from newsstand.errors import ListingError, NodeTooLarge, NotListable, StanzaError, Timeout
-from newsstand.model import NodeKey, Progress, RsmQuery
+from newsstand.model import NodeKey, Progress, RsmQuery, SeenItem
 from newsstand.rules.batch_sizes import BatchSizes
 from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.rules.refusals import MISSING
@@ -209,14 +209,14 @@ async def _take_page(context: Context, iq: Element, pages: Pages) -> None:
     items, limits, most = pages.items, context.limits, context.settings
     count, size = len(items), items.bytes
 
-    def take() -> None:
-        if not items.add_up_to(answers.iter_items(iq, limits), most=most.max_items, most_bytes=most.max_bytes):
+    def take(came: Iterable[SeenItem]) -> None:
+        if not items.add_up_to(came, most=most.max_items, most_bytes=most.max_bytes):
             dismantle([iq])
 
     if answers.count_items(iq) <= SMALL and not is_heavy(iq):
-        take()
+        take(answers.read_items(iq, limits).items)
     else:
-        await asyncio.to_thread(take)
+        await asyncio.to_thread(take, answers.iter_items(iq, limits))
     check_size(context, items)
     pages.batch_sizes.pages.arrived(pages.asked, len(items) - count, items.bytes - size)
 

@@ -24,7 +24,8 @@ from typing import Any, TypeVar
 from xml.etree.ElementTree import Element
 
 from newsstand.analysis.analysers import Analyser, parse, parser_of
-from newsstand.analysis.words import MAX_TERMS, Terms, cut_terms, texts_of, texts_of_xml
+from newsstand.analysis.secret_names import Naming
+from newsstand.analysis.words import MAX_TERMS, Terms, cut_terms, cut_xml, texts_of
 from newsstand.errors import LeaseLost, NewsstandError, ParseError
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
@@ -127,14 +128,15 @@ class Parsing:
         done: list[ParsedItem] = []
         for item in batch:
             await self._store(copy, analyser, done, self._note(analyser, suspected, item))
-            done = [await self._parse(copy, analyser, item)]
+            done = [await self._parse(copy, analyser, item, Naming())]
             if self._is_another(copy, analyser):
                 return
         await self._store(copy, analyser, done, self._note(analyser, suspected))
 
     async def _parse_together(self, copy: Copy, analyser: Analyser | None, batch: Sequence[ToParse]) -> None:
         async with self._noting(copy, self._note(analyser, batch[-1].digest)):
-            results = [await self._parse(copy, analyser, item) for item in batch]
+            naming = Naming()
+            results = [await self._parse(copy, analyser, item, naming) for item in batch]
             if not self._is_another(copy, analyser):
                 await self._store(copy, analyser, results, self._token)
 
@@ -181,7 +183,7 @@ class Parsing:
             with suppress(NewsstandError):
                 await self._context.database.write(parsing_notes.remove, node_id, self._token)
 
-    async def _parse(self, copy: Copy, analyser: Analyser | None, item: ToParse) -> ParsedItem:
+    async def _parse(self, copy: Copy, analyser: Analyser | None, item: ToParse, naming: Naming) -> ParsedItem:
         if not item.xml:
             return ParsedItem(item, None, None, None, "")
         try:
@@ -190,7 +192,7 @@ class Parsing:
             return ParsedItem(item, None, f"what is stored is no XML: {error}", None, "")
         if analyser is None or analyser.parser is None:
             await asyncio.sleep(0)
-            terms = await _do(_cut_xml, element, size=len(item.xml))
+            terms = await _do(cut_xml, element, naming, size=len(item.xml))
             return ParsedItem(item, None, _error_of(terms), None, terms.text)
         try:
             text = await parse(analyser, element, service=copy.key.service, node=copy.key.node, run=self._context.run)
@@ -231,10 +233,6 @@ def _read(xml: str) -> Element:
     if len(xml) <= SLICE:
         return xmltext.parse([xml])
     return xmltext.parse(xml[start : start + SLICE] for start in range(0, len(xml), SLICE))
-
-
-def _cut_xml(item: Element) -> Terms:
-    return cut_terms(texts_of_xml(item))
 
 
 def _cut(text: str, fields: Sequence[str] | None) -> tuple[dict[str, Any], Terms]:
