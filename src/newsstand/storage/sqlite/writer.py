@@ -69,11 +69,12 @@ class Writer:
         does that)."""
         outcomes: list[_Outcome] = []
         try:
-            with translated(self._path, at_work=True), self._file.writing() as conn:
+            with self._file.writing() as conn:
                 self._do(group, conn, outcomes)
         except BaseException as error:  # belongs to those who asked for the writes, never to the thread
             lost = outcomes or [_Outcome(job.future, None, None) for job in group]
-            return [_Outcome(outcome.future, None, failure_of(error)) for outcome in lost]
+            failure = self._failure_of(error)
+            return [_Outcome(outcome.future, None, failure) for outcome in lost]
         return outcomes
 
     def _do(self, group: list[_Job], conn: Connection, outcomes: list[_Outcome]) -> None:
@@ -90,10 +91,18 @@ class Writer:
 
     def _try(self, job: _Job, conn: Connection) -> _Outcome:
         try:
-            with translated(self._path, at_work=True), conn.begin_nested():
+            with conn.begin_nested():
                 return _Outcome(job.future, job.run(conn), None)
         except BaseException as error:  # belongs to whoever asked for the write
-            return _Outcome(job.future, None, failure_of(error))
+            return _Outcome(job.future, None, self._failure_of(error))
+
+    def _failure_of(self, error: BaseException) -> Exception:
+        """The error that the caller of a write gets, ours for the driver's."""
+        try:
+            with translated(self._path, at_work=True):
+                raise error
+        except BaseException as translation:
+            return failure_of(translation)
 
 
 def _in_transaction(conn: Connection) -> bool:
