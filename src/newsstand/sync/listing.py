@@ -49,10 +49,6 @@ class Listed:
     behaviour: ServiceBehaviour
     own_from: Behaviour
 
-    @property
-    def ids(self) -> list[str]:
-        return self.items.ids
-
 
 def begin(context: Context, copy: Copy) -> Pages:
     """For a listing of a copy's node that begins now."""
@@ -107,10 +103,10 @@ async def _by_pages(
         iq = await _request_page(context, key, behaviour, pages, on_begin, on_answer)
         pages.own_from = Behaviour.SHOWN if iq.get("from") else Behaviour.LEFT_OUT
         rsm = answers.read_set(iq)
-        if rsm is None and answers.count_items(iq) > pages.asked:
-            behaviour = behaviour.learn(paging=Behaviour.IGNORED)
         if rsm is None:
-            check_count(context, answers.count_items(iq))  # all of the node
+            if (count := answers.count_items(iq)) > pages.asked:
+                behaviour = behaviour.learn(paging=Behaviour.IGNORED)
+            check_count(context, count)  # all of the node
         await _take_page(context, iq, pages)
         if rsm is None:
             _report(progress, items, len(items))

@@ -4,7 +4,8 @@ A parser is foreign code, and an item is a stranger's text: together they may en
 or by never coming back. So that this does not happen again at each start, it is noted in the database what is being
 parsed (`newsstand.storage.statements.parsing_notes`):
 
-- Before a batch is parsed it is noted, in one small write; storing what came of it removes the note.
+- Before a batch is parsed it is noted, in one small write; storing what came of it removes the note. What has no
+  parser is not noted: its words are cut by our own code, which takes bounded time and memory.
 - A note that was left behind, because its process ended, makes the batch suspicious: its items are parsed one by one,
   each noted first.
 - An item that was left behind while it was parsed by itself ended two processes. It is put aside: that is its parse
@@ -98,6 +99,8 @@ class Parsing:
                             continue
                     if suspects := [item for item in batch if item.digest <= suspected]:
                         await self._parse_alone(copy, analyser, suspects, suspected)
+                    elif batch and left is None and (analyser is None or analyser.parser is None):
+                        await self._parse_and_store(copy, analyser, batch)
                     elif batch:
                         await self._parse_together(copy, analyser, batch)
                 except LeaseLost:
@@ -135,10 +138,13 @@ class Parsing:
 
     async def _parse_together(self, copy: Copy, analyser: Analyser | None, batch: Sequence[ToParse]) -> None:
         async with self._noting(copy, self._note(analyser, batch[-1].digest)):
-            naming = Naming()
-            results = [await self._parse(copy, analyser, item, naming) for item in batch]
-            if not self._is_another(copy, analyser):
-                await self._store(copy, analyser, results, self._token)
+            await self._parse_and_store(copy, analyser, batch)
+
+    async def _parse_and_store(self, copy: Copy, analyser: Analyser | None, batch: Sequence[ToParse]) -> None:
+        naming = Naming()
+        results = [await self._parse(copy, analyser, item, naming) for item in batch]
+        if not self._is_another(copy, analyser):
+            await self._store(copy, analyser, results, self._token)
 
     @asynccontextmanager
     async def _noting(self, copy: Copy, note: Note) -> AsyncIterator[None]:

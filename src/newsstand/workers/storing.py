@@ -72,7 +72,7 @@ class Storing:
             return True
         copy.update(**changes)
         record, held, made = await self._context.database.write(owners.begin_node, copy.record)
-        self._context.copies.add(record, held)
+        self._context.copies.add(record, held, copy)
         copy.load(record)
         return made
 

@@ -133,12 +133,12 @@ class SqliteDatabase(Database):
         return await asyncio.get_running_loop().run_in_executor(self._scanner, run)
 
     async def write(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._write(Turn.IN_ORDER, explained(statement, *args, **kwargs))
+        return await self._write(Turn.IN_ORDER, lambda conn: statement(conn, *args, **kwargs))
 
     async def write_first(
         self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return await self._write(Turn.FIRST, explained(statement, *args, **kwargs))
+        return await self._write(Turn.FIRST, lambda conn: statement(conn, *args, **kwargs))
 
     def _write(self, turn: Turn, job: Callable[[Connection], T]) -> asyncio.Future[T]:
         self._check_awaitable()

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from newsstand.errors import DatabaseError
 from newsstand.storage.port import Turn
+from newsstand.storage.schema.explaining import UNEXPLAINED, explanation_of
 from newsstand.storage.sqlite.connections import translated
 from newsstand.storage.sqlite.file import OpenFile
 from newsstand.storage.write_queue import GROUP, Job, WriteQueue, failure_of
@@ -42,8 +43,8 @@ class Writer:
         self._thread.start()
 
     def submit(self, job: Callable[[Connection], T], turn: Turn = Turn.IN_ORDER) -> Future[T]:
-        """Its result, once it is committed. A future that is cancelled before gets nothing; the job runs all the
-        same. Raises DatabaseError when the writer is closed."""
+        """Its result, once it is committed; what it raises is explained. A future that is cancelled before gets
+        nothing; the job runs all the same. Raises DatabaseError when the writer is closed."""
         future: Future[T] = Future()
         self._queue.put(job, turn, future)
         return future
@@ -92,7 +93,10 @@ class Writer:
     def _try(self, job: _Job, conn: Connection) -> _Outcome:
         try:
             with conn.begin_nested():
-                return _Outcome(job.future, job.run(conn), None)
+                try:
+                    return _Outcome(job.future, job.run(conn), None)
+                except UNEXPLAINED as error:
+                    raise explanation_of(conn, error) from error
         except BaseException as error:  # belongs to whoever asked for the write
             return _Outcome(job.future, None, self._failure_of(error))
 
