@@ -149,7 +149,8 @@ class Engine:
     def acquired(self, copy: Copy) -> None:
         """We own this node from now on, and follow it, if the analysers still want it."""
         resets.begin_anew(copy, owners.NOT_NOTIFIED)
-        self.parsing.want(copy)
+        if copy.record.item_count:  # the owner before us may have left some unparsed
+            self.parsing.want(copy)
         if self.only_when_asked or self.selection.is_settled(copy):
             self.synchroniser.want(copy)
         else:

@@ -164,6 +164,10 @@ class Analysers:
     def find(self, name: str | None) -> Analyser | None:
         return self.by_name.get(name)
 
+    def may_parse(self, node: str, namespaces: Collection[str]) -> bool:
+        """Whether one that has a parser may match a node of this name, whose payloads have these namespaces."""
+        return any(each.parser and _may_be_of(each, node, namespaces) for each in self)
+
     def words_of(self, name: str | None) -> tuple[str, ...] | None:
         """Which parsed fields of its nodes are words: see `Analyser.words`."""
         analyser = self.find(name)
@@ -216,7 +220,7 @@ class Decided:
     analysis: Analysis
 
 
-def may_be_of(analyser: Analyser, node: str, namespaces: Collection[str]) -> bool:
+def _may_be_of(analyser: Analyser, node: str, namespaces: Collection[str]) -> bool:
     """Whether an analyser may match a node of this name, whose payloads have these namespaces."""
     prefixes, wanted = _several(analyser.node), _several(analyser.namespace)
     return (not prefixes or node.startswith(prefixes)) and (not wanted or not set(wanted).isdisjoint(namespaces))

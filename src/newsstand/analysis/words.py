@@ -91,12 +91,12 @@ def _values(parsed: Mapping[str, Any], field: str) -> list[Any]:
 def terms_of_xml(item: Element) -> str:
     """The words of a payload that no parser knows: of the texts of its elements, and of attributes that people read
     (such as `title`). What is named like a secret (such as `<api-key/>`) is left out, with all that is inside it."""
-    return cut_terms(texts_of_xml(item)).text
+    return cut_xml(item, Naming()).text
 
 
-def texts_of_xml(item: Element) -> Iterator[str]:
-    """The texts that `terms_of_xml` cuts."""
-    return xml_texts(item, Naming())
+def cut_xml(item: Element, naming: Naming) -> Terms:
+    """The same, and whether these are all of its words. `naming` may be that of other payloads, too."""
+    return cut_terms(xml_texts(item, naming))
 
 
 def xml_texts(root: Element, naming: Naming, skip: Collection[str] = ()) -> Iterator[str]:

@@ -283,15 +283,17 @@ class Synchroniser:
             if (rest := max(peace, self._rests_until(copy)) - clock()) > 0:
                 await self._rest(rest)
                 continue
+            if self._next_job(copy) is None:
+                if not self._ownership.doubts.has_any(copy):
+                    break
+                await self._ownership.doubts.settle(copy)
+                continue
             large = self._is_for_later(copy)
             async with self._slots.slot(host_of(copy.key.service), copy, urgent=self.is_waited_for(copy), large=large):
                 if self._rests_until(copy) > clock():
                     continue  # another large one was listed meanwhile
-                if (job := self._next_job(copy)) is None:
-                    if not self._ownership.doubts.has_any(copy):
-                        break
-                    await self._ownership.doubts.settle(copy)
-                elif session == self._context.session_number:
+                job = self._next_job(copy)
+                if job is not None and session == self._context.session_number:
                     peace = clock() + await self._do(copy, job)
 
     def has_work(self, copy: Copy) -> bool:
@@ -445,12 +447,13 @@ class Synchroniser:
 
         with self._ownership.doubts.raising(copy):
             applied, doubts = await self._ownership.storing.write(copy, change)
-        self._ownership.doubts.keep(copy, doubts)
+        if doubts:
+            self._ownership.doubts.keep(copy, doubts)
         copy.contents_changed(applied.revision, applied.counts)
         copy.inbox.note_gone(applied.removed)
         for item_id in applied.removed:
             copy.cursors.forget(item_id)
         copy.notify_watchers()
-        if applied.changed:
+        if applied.brought:
             self.parse(copy)
         return applied
