@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsstand.analysis.builtin import BUILT_IN, avatar, blog, bookmarks, displayed, nick, omemo, vcard4
-from newsstand.analysis.words import terms_of
+from newsstand.analysis.words import MAX_TEXT, terms_of
 
 XHTML, ATOM, VCARD = "http://www.w3.org/1999/xhtml", blog.NAMESPACE, vcard4.NAMESPACE
 GEOLOC = "http://jabber.org/protocol/geoloc"
@@ -280,6 +280,14 @@ def test_no_word_that_only_programs_read_is_found(name: str, data: st.DataObject
     found, parsed = terms(name, puts, lambda number: f"machine{number}x")
     assert not [word for word in found if "machine" in word], parsed
     assert not found & {"id", "publisher", "service", "node", "entry", "feed", "avatar", "alternate", "html", "no"}
+
+
+def test_a_word_that_stands_in_a_body_too_long_to_be_found_by_is_found_where_it_stands_again() -> None:
+    body = "moonlight " * (MAX_TEXT // 10 + 1)
+    puts = [xml(f"<content>{body}</content>"), xml("<title>*</title>"), xml("<category term='a' label='moonlight'/>")]
+    found, parsed = terms("blog", puts, lambda number: f"word{number}x")
+    assert {"word1x", "moonlight"} <= found
+    assert parsed["more"] == ["moonlight"]
 
 
 def test_each_built_in_analyser_is_tried_one_way_or_the_other() -> None:

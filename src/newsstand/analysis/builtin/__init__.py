@@ -131,7 +131,7 @@ BUILT_IN: tuple[Analyser, ...] = (
         to_sync=True,
         parser=vcard4.parse_vcard4_and_more,
         words=vcard4.WORDS,
-        version=2,
+        version=3,
     ),
     Analyser(
         "nick",
@@ -150,7 +150,7 @@ BUILT_IN: tuple[Analyser, ...] = (
         to_sync=True,
         parser=blog.parse_blog_and_more,
         words=blog.WORDS,
-        version=2,
+        version=3,
         match=blog.mark_comments,
     ),
     Analyser(
@@ -161,6 +161,6 @@ BUILT_IN: tuple[Analyser, ...] = (
         to_sync=True,
         parser=blog.parse_blog_and_more,
         words=blog.WORDS,
-        version=2,
+        version=3,
     ),
 )
