@@ -142,10 +142,11 @@ async def at_work(
     retry_first: float = 0.02,
     analysers: Iterable[Analyser] = (NOTES,),
     entry_points: bool = True,
+    component: str | None = None,
     **settings: Any,
 ) -> AsyncIterator[Program]:
-    """A program with a fresh session; closed at the end."""
-    stream = Stream(service)
+    """A program with a fresh session; closed at the end. Juliet's client, or the component of this JID."""
+    stream = Stream(service) if component is None else Stream(service, component, is_component=True)
     replica = Replica(stream, settings=Settings(retry_first=retry_first, **settings), entry_points=entry_points)
     for analyser in analysers:
         replica.register_analyser(analyser)
