@@ -16,7 +16,7 @@ from newsstand.serving.own_writes import Write
 from newsstand.serving.steps import Ask, Rows, Served, Wait
 from newsstand.xmpp.seen_items import read_item
 from newsstand.xmpp.transport import Session
-from tests.contract._workers import Workers, database_of, ownership_of, serves
+from tests.contract._workers import Workers, ownership_of, serves
 from tests.fakes.hold import SECONDS
 from tests.fakes.program import NODE, Program
 from tests.fakes.service import JULIET, NOTE, SERVICE
@@ -138,5 +138,4 @@ async def test_without_the_account_s_client_the_service_is_asked_and_the_copy_fa
         assert end.made_of.stale
         assert component.port.failed(step, StanzaError("cancel", "item-not-found"), None) is False
         await component.settled()
-        assert database_of(component) is not None
         assert not component.copy().lease.ours, "and nothing is synchronised by privilege"
