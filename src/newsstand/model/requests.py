@@ -47,6 +47,8 @@ class ItemsRequest:
     item_ids: tuple[str, ...] = ()
     max_items: int | None = None
     paged: bool = False
+    privileged: bool = False
+    """The program makes it in the name of another entity's account (XEP-0356)."""
 
 
 class WriteKind(enum.StrEnum):
@@ -71,3 +73,5 @@ class WriteRequest:
     """The ids of the items retracted."""
     items: tuple[SeenItem, ...] = ()
     """The items published. One without an id gets it from the service, in its answer."""
+    privileged: bool = False
+    """As in `ItemsRequest`."""

@@ -90,11 +90,12 @@ class Driver:
 
     def read(self, request: ItemsRequest, allowed: float, spelt: Sequence[str | None] = ()) -> Step | None:
         """Begins a read as `begin` does, for an adapter's stream, which has so many seconds. None where the account
-        is not the stream's. `spelt`: how the program spells the service and the account."""
+        is not the stream's, unless the program asks by privilege. `spelt`: how the program spells the service and the
+        account."""
         account, context = request.key.account, self._context
-        if account != context.account and not context.speaks_for(account):
+        if (account == context.account or context.speaks_for(account)) is request.privileged:
             return None
-        for jid in spelt:
+        for jid in () if request.privileged else spelt:
             if jid is not None and (context.spellings or jid not in (request.key.service, account)):
                 context.note_spelling(jid)
         return self.begin(Read(request, self._loop.time() + min(allowed, context.settings.patience)))
@@ -196,7 +197,7 @@ class Driver:
             case Serve() as serve:
                 assert copy is not None
                 return self._rows_of(read, copy, serve, hopes=hopes, again=again, fallback=fallback)
-        only_copy = read.policy is Policy.ONLY_COPY or fallback is not None or not self._can_ask(read.request.key)
+        only_copy = read.policy is Policy.ONLY_COPY or fallback is not None or not self._can_ask(read.request)
         if stale is not None and copy is not None and only_copy:
             return self._rows_of(read, copy, stale, hopes=hopes, again=again, fallback=fallback)
         if stale is not None and copy is not None and not again:
@@ -219,7 +220,7 @@ class Driver:
                 policy, max_age = given, None
         stale_first = policy is Policy.STALE_FIRST
         if stale_first:
-            policy = Policy.SERVE_STALE if self._serves_stale_first(copy) else None
+            policy = Policy.SERVE_STALE if not request.privileged and self._serves_stale_first(copy) else None
         behaviour = self._behaviour(copy)
         situation = copy.situation(
             self._is_notified(copy),
@@ -254,8 +255,8 @@ class Driver:
         patience = self._context.settings.patience if falls_back else None
         return Ask(read, why, patience, self._asking.basis(read.request))
 
-    def _can_ask(self, key: NodeKey) -> bool:
-        return self._context.online and self._context.speaks_for(key.account)
+    def _can_ask(self, request: ItemsRequest) -> bool:
+        return self._context.online and (request.privileged or self._context.speaks_for(request.key.account))
 
     def _is_notified(self, copy: Copy) -> bool:
         """Whether the worker that owns the node is notified of its changes. As `Ownership.is_notified`: of a copy of
@@ -330,7 +331,7 @@ class Driver:
     def _has_limit(self, step: Rows) -> bool:
         """Whether there is somebody else to ask."""
         only_copy = step.read.policy is Policy.ONLY_COPY
-        return step.fallback is None and not only_copy and self._can_ask(step.read.request.key)
+        return step.fallback is None and not only_copy and self._can_ask(step.read.request)
 
     def _wanted(self, step: Rows, serve: Serve) -> answers.Wanted:
         copy, request = step.copy, step.read.request

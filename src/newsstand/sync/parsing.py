@@ -26,7 +26,7 @@ from xml.etree.ElementTree import Element
 
 from newsstand.analysis.analysers import Analyser, parse, parser_of
 from newsstand.analysis.secret_names import Naming
-from newsstand.analysis.words import MAX_TERMS, Terms, cut_terms, cut_xml, texts_of
+from newsstand.analysis.words import NOT_ALL_WORDS, Terms, cut_terms, cut_xml, texts_of
 from newsstand.errors import LeaseLost, NewsstandError, ParseError
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
@@ -53,7 +53,6 @@ MAX_DATE = 100
 NOTING = 2.0
 """Seconds that the note of a batch is waited for: a database that takes longer is busy with what may be waiting for
 what is parsed."""
-TOO_MANY_WORDS = f"only the first {MAX_TERMS} bytes of its words are found by a search"
 PUT_ASIDE = (
     "put aside: twice the process ended while this item was parsed. It is parsed again when its contents change, or "
     "the version of its parser"
@@ -247,7 +246,7 @@ def _cut(text: str, fields: Sequence[str] | None) -> tuple[dict[str, Any], Terms
 
 
 def _error_of(terms: Terms) -> str | None:
-    return None if terms.whole else TOO_MANY_WORDS
+    return None if terms.whole else NOT_ALL_WORDS
 
 
 def date_of(parsed: dict[str, Any]) -> int | None:

@@ -65,6 +65,7 @@ class SessionStart:
         record = copy.record
         return (
             self.is_on
+            and not request.privileged
             and record.state is SyncState.STALE
             and is_lent(
                 expected=copy.reads.expected,
