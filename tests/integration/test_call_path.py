@@ -121,6 +121,7 @@ async def test_a_notification_and_a_first_synchronisation_take_no_longer_path_th
         program.service.publish(NODE, f"i{number}", "another")
         await program.settled()
     await program.serves_live()
+    await program.settled()
     with tracer.of("a notification of a retract") as notified:
         program.service.retract(NODE, "i9")
         await program.settled()

@@ -12,15 +12,11 @@ class Reads:
 
     def __init__(self, expected: int) -> None:
         self.count = 0
-        """How many there were. The driver counts them: each hit comes by."""
+        """How many there were. The driver counts them: each hit comes by it."""
         self.expected = expected
         """How many there were in the last session before that had any."""
         self.next_told = max(2, expected + 1) if expected < COUNTED else 0
         """How many reads the next session is to know of, when there are so many; 0: of no more."""
-
-    def begin(self) -> None:
-        """A read is why there is a copy."""
-        self.count = max(1, self.count)
 
     def tell(self) -> int:
         """There are as many as `next_told`, which is returned: the next session is to know of that."""

@@ -107,7 +107,11 @@ class Synchroniser:
         if copy.work.task is None or copy.work.task.done():
             if copy in self.lent and not self.is_waited_for(copy):
                 return None
-            if not self.has_work(copy) or self.start.holds_back(copy) or self._retrying.is_waiting(copy):
+            if (
+                not self.has_work(copy)
+                or (self.start.is_on and self.start.holds_back(copy))
+                or self._retrying.is_waiting(copy)
+            ):
                 return None
             self._retrying.forget(copy)
             task = self._context.spawn(self._work(copy), f"synchronising {copy.key.node}")
@@ -360,7 +364,8 @@ class Synchroniser:
         return next((progress for progress in reversed(self._waiting.get(copy, [])) if progress is not None), None)
 
     async def _relist(self, copy: Copy, lent: LentRead | None = None) -> None:
-        await self.late_news.compare(copy)  # a listing would bring what differs, and nobody be notified
+        if copy.stale_first.due:
+            await self.late_news.compare(copy)  # a listing would bring what differs, and nobody be notified
         later = self._is_for_later(copy)
         try:
             await self.relisting.relist(copy, self._progress(copy), lent)
