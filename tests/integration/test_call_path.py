@@ -25,7 +25,7 @@ FILES, CALLS = 9, 20
 """Of a hit through slixmpp: at most so many files of ours, and so many calls across them."""
 VERB = 52
 """Calls across files of a hit on one item through `get_items`, in all threads; seven of them check the arguments."""
-NOTIFICATION, DOUBTED, FIRST = 80, 185, 632
+NOTIFICATION, DOUBTED, FIRST = 80, 185, 640
 """The same of a notification; of one that leaves a doubt, until that is settled; and of a first synchronisation of
 twenty items, which is half of what it was."""
 READS: dict[str, dict[str, Any]] = {

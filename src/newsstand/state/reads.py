@@ -18,6 +18,10 @@ class Reads:
         self.next_told = max(2, expected + 1) if expected < COUNTED else 0
         """How many reads the next session is to know of, when there are so many; 0: of no more."""
 
+    def begin(self) -> None:
+        """A read is why there is a copy."""
+        self.count = max(1, self.count)
+
     def tell(self) -> int:
         """There are as many as `next_told`, which is returned: the next session is to know of that."""
         self.next_told = self.count + 1 if self.count < COUNTED else 0

@@ -89,7 +89,7 @@ class Selection:
             self._busy.pop(key, None)
         copy = self._context.copies.find(key)
         if copy is not None and copy.followed:
-            copy.reads.count = copy.reads.count or 1  # that read is why there is a copy
+            copy.reads.begin()
             self._synchroniser.want(copy)
 
     async def judge(

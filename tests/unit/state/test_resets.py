@@ -51,7 +51,7 @@ async def used(*, ours: bool) -> Copy:
     copy.own.keep_notified(TOLD.news, 1)
     doubts.doubt(copy, Doubts(relist=True, resubscribe=True, refetch=frozenset("a"), check_ids=True, own_write=True))
     doubts.due(copy, Chores(confirm=True, revalidate=True, cursors=True))
-    copy.reads.count = 1
+    copy.reads.begin()
     copy.stale_first.serve()
     copy.stale_first.contradict(TOLD.news)
     copy.stale_first.agree(whole=True)
