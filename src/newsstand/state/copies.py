@@ -28,6 +28,7 @@ from newsstand.state.lease import Lease
 from newsstand.state.order import Order
 from newsstand.state.own_writes import OwnWrites
 from newsstand.state.pages import Listing, Pages
+from newsstand.state.reads import Reads
 from newsstand.state.services import Services, ServiceState
 from newsstand.state.session import NodeSession
 from newsstand.state.spool import Spool
@@ -67,6 +68,7 @@ class Copy:
         "order",
         "own",
         "pace",
+        "reads",
         "record",
         "saves",
         "session",
@@ -89,6 +91,8 @@ class Copy:
         """What must be done though nothing is in doubt."""
         self.session = NodeSession()
         """What only this session of the stream knows."""
+        self.reads = Reads(record.session_reads)
+        """How often the program reads it."""
         self.inbox = Inbox(waiting)
         """Notifications on their way into it."""
         self.own = OwnWrites()
@@ -218,7 +222,7 @@ class Copy:
 
     def begin_pages(self, page_size: int, items: Spool) -> Pages:
         """Begin a listing, by pages of so many items or of as many as are known to arrive. They go to `items`."""
-        self.batch_sizes = self.batch_sizes or BatchSizes(page_size)
+        self.batch_sizes = self.batch_sizes or BatchSizes(page_size, self.record.item_count, self.record.payload_bytes)
         self.batch_sizes.begin()
         return Pages(self.batch_sizes, items)
 
