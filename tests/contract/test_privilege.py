@@ -13,7 +13,7 @@ import pytest
 from newsstand.errors import StanzaError
 from newsstand.model import NS_PUBSUB, ItemsRequest, NodeKey, SeenItem, WriteKind, WriteRequest
 from newsstand.serving.own_writes import Write
-from newsstand.serving.steps import Ask, Rows, Served, Wait
+from newsstand.serving.steps import Ask, Pending, Rows, Served
 from newsstand.xmpp.seen_items import read_item
 from newsstand.xmpp.transport import Session
 from tests.contract._workers import Workers, ownership_of, serves
@@ -38,7 +38,7 @@ async def both(workers: Workers) -> AsyncIterator[tuple[Program, Program]]:
 
 async def comes_to(component: Program, request: ItemsRequest = READ) -> Any:
     step = component.port.read(request, SECONDS, ())
-    return await component.port.go_on(step) if isinstance(step, Rows | Wait) else step
+    return await component.port.go_on(step) if isinstance(step, Pending) else step
 
 
 async def served(component: Program) -> list[str] | None:

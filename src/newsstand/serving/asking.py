@@ -65,8 +65,6 @@ class Asking:
             return
         _lend(ask, iq)
         context.refusals.answered(request)
-        if request.privileged:
-            return  # how the service answers us, and our own accounts' copies, are another matter
         context.service_responded(request.key)
         answered = answers.find_items(iq)
         copy = context.copies.find(request.key)

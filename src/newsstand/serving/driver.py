@@ -150,7 +150,7 @@ class Driver:
     def _begin(self, read: Read, *, again: bool = False) -> Step:
         copy = self._find(read)
         if copy is not None:
-            if not again:
+            if not again and not read.request.privileged:
                 reads = copy.reads
                 reads.count += 1
                 if reads.count == reads.next_told:
@@ -200,7 +200,7 @@ class Driver:
         only_copy = read.policy is Policy.ONLY_COPY or fallback is not None or not self._can_ask(read.request)
         if stale is not None and copy is not None and only_copy:
             return self._rows_of(read, copy, stale, hopes=hopes, again=again, fallback=fallback)
-        if stale is not None and copy is not None and not again:
+        if stale is not None and copy is not None and not again and not read.request.privileged:
             if (under_way := self._synchroniser.lent.get(copy)) is not None:
                 return Join(read, under_way)
             if (lent := self._synchroniser.lend(read.request, copy)) is not None:

@@ -146,13 +146,11 @@ def report(port: Port | None, ask: Ask, reply: Iq) -> bool:
 
 
 def _report_forwarded(port: Port, ask: Ask, reply: Iq) -> bool:
-    """The same of an answer that the account's server wrapped. Its own word is not the service's on the node."""
+    """The same of an answer that the account's server wrapped. Its own word is not the service's on the node. Of what
+    the service answers to another account nothing is learnt: only that it could not be reached, or has no such node."""
     if not is_about(reply.xml, ask.read.request.key.account):
         return False
     answer = forwarded(reply.xml)
     if answer is None:
         return reply.xml.get("type") == "error" and stanza_error(reply.xml).unreachable
-    if answer.get("type") == "error":
-        return port.failed(ask, stanza_error(answer), None)
-    port.replied(ask, answer)
-    return False
+    return answer.get("type") == "error" and port.failed(ask, stanza_error(answer), None)
