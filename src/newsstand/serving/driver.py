@@ -54,6 +54,7 @@ from newsstand.sync.late_news import may_serve_stale
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.workers.ownership import Ownership
 from newsstand.workers.peers import lease_clock
+from newsstand.xmpp import xmltext
 
 log = logging.getLogger(__name__)
 
@@ -221,6 +222,9 @@ class Driver:
         stale_first = policy is Policy.STALE_FIRST
         if stale_first:
             policy = Policy.SERVE_STALE if not request.privileged and self._serves_stale_first(copy) else None
+        immutable = hopes and policy in (None, Policy.ASK_WHEN_STALE) and self._asks_for_immutable(read, copy)
+        if immutable:
+            policy = Policy.SERVE_STALE  # the rows show whether they are
         behaviour = self._behaviour(copy)
         situation = copy.situation(
             self._is_notified(copy),
@@ -232,12 +236,27 @@ class Driver:
         # No analyser has programs served with parts: only a read that says so itself.
         part = read.policy is Policy.ONLY_COPY
         decision = decide(request, situation, behaviour, policy or Policy.ASK_WHEN_STALE, max_age, part=part)
-        if policy is Policy.SERVE_STALE and isinstance(decision, Serve) and decision.stale:
+        if policy is Policy.SERVE_STALE and isinstance(decision, Serve) and decision.stale and not immutable:
             if stale_first:
                 self._synchroniser.late_news.served(copy)
             else:
                 self._synchroniser.try_again(copy)
         return decision
+
+    def _asks_for_immutable(self, read: Read, copy: Copy) -> bool:
+        """Whether the read is of single items that may be right for ever, where it says nothing itself."""
+        if not read.request.item_ids or read.policy is not None or read.max_age is not None:
+            return False
+        analyser = self._context.analysers.by_name.get(copy.record.analyser)
+        return analyser is not None and analyser.is_immutable is not None
+
+    def _are_immutable(self, read: Read, copy: Copy, found: Found, take: Take) -> bool:
+        """Whether all that is asked for is there, and right for ever."""
+        analyser = self._context.analysers.by_name.get(copy.record.analyser)
+        if analyser is None or analyser.is_immutable is None or not _are_all(read.request, take, found):
+            return False
+        texts = (row if read.form is Form.TEXTS else row.xml for row in found.rows)
+        return all(analyser.is_immutable(xmltext.parse([text])) for text in texts)
 
     def _serves_stale_first(self, copy: Copy) -> bool:
         """Whether a session has just begun, in which nothing says that the service holds something else."""
@@ -372,6 +391,11 @@ class Driver:
             return self._changed(step)
         if unsure and read.policy is not Policy.ONLY_COPY and step.fallback is None:
             return self._overtaken(step, falls_back=True)
+        immutable = serve.stale and self._asks_for_immutable(read, copy)
+        if immutable and not self._are_immutable(read, copy, found, serve.take):
+            if step.hopes:
+                return self._decide(read, copy, hopes=False, again=step.again, fallback=step.fallback)
+            immutable = False
         rsm = None
         if step.hopes:
             behaviour = self._behaviour(copy)
@@ -386,7 +410,7 @@ class Driver:
             origin=Origin.COPY,
             verified_at=copy.verified_at(request.item_ids),
             complete=copy.record.complete and not copy.record.quarantined,
-            stale=serve.stale or unsure,
+            stale=(serve.stale and not immutable) or unsure,
             revision=copy.record.revision,
         )
         return self._served(read, copy, found, rsm, made_of)

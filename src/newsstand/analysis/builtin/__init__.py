@@ -30,12 +30,16 @@ published, that is at `published`, and when it was last changed at `updated`: RF
 Search finds items by the fields that people read, which each names as its `words`: not by addresses, dates or types.
 What a person wrote that no other field holds is at `more`, so that no word of a payload is lost; but of bookmarks,
 where it may be secret. Images, bundles of keys, and what was displayed have no words: nobody writes them.
+
+Of nodes whose last item a service sends by itself when presence comes (XEP-0163, 4.3.4), the copy answers at once when
+a session starts, marked as stale (`Policy.STALE_FIRST`). Avatar data that is named by its own hash is right for ever.
 """
 
 from __future__ import annotations
 
 from newsstand.analysis.analysers import Analyser
 from newsstand.analysis.builtin import avatar, blog, bookmarks, displayed, nick, omemo, vcard4
+from newsstand.model import Policy
 
 BUILT_IN: tuple[Analyser, ...] = (
     Analyser(
@@ -44,6 +48,7 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=bookmarks.NODE,
         namespace=bookmarks.NAMESPACE,
         to_sync=True,
+        policy=Policy.STALE_FIRST,
         parser=bookmarks.parse_bookmark,
         words=bookmarks.WORDS,
         version=2,
@@ -54,6 +59,7 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=bookmarks.LEGACY_NODE,
         namespace=bookmarks.LEGACY_NAMESPACE,
         to_sync=True,
+        policy=Policy.STALE_FIRST,
         parser=bookmarks.parse_bookmarks,
         words=bookmarks.LEGACY_WORDS,
     ),
@@ -63,6 +69,7 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=avatar.NODE,
         namespace=avatar.NAMESPACE,
         to_sync=True,
+        policy=Policy.STALE_FIRST,
         parser=avatar.parse_avatar_and_more,
         words=avatar.WORDS,
         version=2,
@@ -73,6 +80,7 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=avatar.DATA_NODE,
         namespace=avatar.DATA_NAMESPACE,
         to_sync=True,
+        is_immutable=avatar.is_verified,
         parser=avatar.parse_data,
         words=(),
     ),
@@ -82,6 +90,7 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=omemo.NODE,
         namespace=omemo.NAMESPACE,
         to_sync=True,
+        policy=Policy.STALE_FIRST,
         parser=omemo.parse_device_list_and_more,
         words=omemo.WORDS,
         version=2,
@@ -92,6 +101,7 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=omemo.LEGACY_NODE,
         namespace=omemo.LEGACY_NAMESPACE,
         to_sync=True,
+        policy=Policy.STALE_FIRST,
         parser=omemo.parse_device_list_and_more,
         words=omemo.WORDS,
         version=2,
@@ -120,6 +130,7 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=displayed.NODE,
         namespace=displayed.NAMESPACE,
         to_sync=True,
+        policy=Policy.STALE_FIRST,
         parser=displayed.parse_displayed,
         words=(),
     ),
@@ -129,6 +140,7 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=(vcard4.NODE, vcard4.NAMESPACE),  # slixmpp names the node by the namespace
         namespace=vcard4.NAMESPACE,
         to_sync=True,
+        policy=Policy.STALE_FIRST,
         parser=vcard4.parse_vcard4_and_more,
         words=vcard4.WORDS,
         version=3,
@@ -139,6 +151,7 @@ BUILT_IN: tuple[Analyser, ...] = (
         node=nick.NODE,
         namespace=nick.NAMESPACE,
         to_sync=True,
+        policy=Policy.STALE_FIRST,
         parser=nick.parse_nick_and_more,
         words=nick.WORDS,
         version=2,
