@@ -366,6 +366,8 @@ class Synchroniser:
     async def _relist(self, copy: Copy, lent: LentRead | None = None) -> None:
         if copy.stale_first.due:
             await self.late_news.compare(copy)  # a listing would bring what differs, and nobody be notified
+            if not self._may_work(copy):
+                return  # it was closed for that, say
         later = self._is_for_later(copy)
         try:
             await self.relisting.relist(copy, self._progress(copy), lent)
