@@ -113,6 +113,10 @@ class Asking:
             answered = answers.find_items(iq)
             self._selection.observe(request.key, [] if answered is None else list(answered))
 
+    def given_up(self, ask: Ask) -> None:
+        """The request was cancelled: nobody learns what the service answers."""
+        _give_back(ask)
+
     def failed(self, ask: Ask, error: NewsstandError, iq: Element | None = None) -> bool:
         """The service answered with an error, or not at all: also where the copy answered before. Returns whether that
         says that it cannot be reached. What another sent in its place, as the `<iq/>` shows, is not remembered."""

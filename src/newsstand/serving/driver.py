@@ -479,7 +479,11 @@ class Driver:
 
     async def _lend(self, step: Lend) -> Step:
         """The read is sent once we are subscribed; it does not wait for that for long."""
-        wanted = await step.lent.is_wanted(self._lending(step.read))
+        try:
+            wanted = await step.lent.is_wanted(self._lending(step.read))
+        except asyncio.CancelledError:
+            step.lent.over()
+            raise
         going = self._look(step.read, self._find(step.read), again=True)
         if wanted and isinstance(going, Ask):
             return dataclasses.replace(going, lent=step.lent)
