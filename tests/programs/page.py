@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "programs.md"
 BEGIN, END = "<!-- made by make programs, from here -->", "<!-- to here -->"
 REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "programs"
 NONE = "-"
+WIDTH = 120
 
 
 def write(results: list[Measured], seconds: float) -> None:
@@ -54,7 +56,9 @@ def _section(program: Program, result: Measured) -> Iterator[str]:
     yield from (f"### {program.title}", "")
     slixmpp = re.search(r"(?m)^slixmpp==(\S+)", (REQUIREMENTS / f"{program.name}.txt").read_text(encoding="utf-8"))
     assert slixmpp is not None
-    yield from (f"- {program.does}", f"- With slixmpp {slixmpp[1]}. It is given Newsstand by {program.given}.", "")
+    for text in (program.does, f"With slixmpp {slixmpp[1]}. It is given Newsstand by {program.given}."):
+        yield textwrap.fill(f"- {text}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    yield ""
     if result.trouble:
         yield from (f"Not measured: {result.trouble}.", "")
         return

@@ -24,6 +24,11 @@ DRIVERS = Path(__file__).parent / "drivers"
 OBSERVING = Path(__file__).parent / "observing"
 
 
+def settings() -> dict[str, str]:
+    """Newsstand's settings, where whoever measures tries others than its own: $NEWSSTAND_POLICY and the like."""
+    return {name: value for name, value in os.environ.items() if name.startswith("NEWSSTAND_")}
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a program is started: its server, the tap before that, and a folder of its own that it keeps."""
@@ -50,6 +55,7 @@ class Place:
             "PROGRAMS_SERVICE": self.server.pubsub,
             "PROGRAMS_NODES": ",".join(stage.NODES),
             "PROGRAMS_SETTINGS": stage.SETTINGS,
+            **settings(),
             "NEWSSTAND_DATABASE": f"sqlite:///{self.folder / 'newsstand.db'}",
         } | ({"PROGRAMS_NEWSSTAND": "1"} if self.with_newsstand else {})
 

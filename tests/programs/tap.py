@@ -33,8 +33,6 @@ class Tap:
         self._tls = tls
         self.port = 0
         self.passed: list[Passed] = []
-        self.last = time.monotonic()
-        """When anything passed, in whichever direction."""
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -69,7 +67,6 @@ class Tap:
     async def _up(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         stanzas = Stanzas()
         while data := await reader.read(65536):
-            self.last = time.monotonic()
             for stanza in stanzas.feed(data):
                 if (request := read_request(stanza)) is not None:
                     self.passed.append(Passed(time.time(), request))
@@ -78,6 +75,5 @@ class Tap:
 
     async def _down(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await there.read(65536):
-            self.last = time.monotonic()
             writer.write(data)
         raise ConnectionResetError("the server closed the connection")

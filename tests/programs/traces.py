@@ -40,7 +40,8 @@ def _of(start: Start) -> Iterator[str]:
 
 def _line(who: str, request: Request) -> str:
     ids = f" ids {', '.join(request.item_ids)}" if request.item_ids else ""
-    return f"{who:9}  {request.what} {request.node!r} of {request.to or 'own account'}{ids}"
+    part = f" ({request.part})" if request.part else ""
+    return f"{who:9}  {request.what} {request.node!r} of {request.to or 'own account'}{ids}{part}"
 
 
 def _answer(read: Read) -> str:

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 
 PUBSUB = "http://jabber.org/protocol/pubsub"
 OWNER = f"{PUBSUB}#owner"
+RSM = "http://jabber.org/protocol/rsm"
 _PRIVILEGE = "urn:xmpp:privilege:"
 
 
@@ -36,17 +37,17 @@ class Request:
     to: str
     node: str
     item_ids: tuple[str, ...] = ()
+    part: str = ""
+    """Which part of a node: `max_items`, or the page (XEP-0059)."""
 
 
 def read_request(stanza: bytes) -> Request | None:
     """What a program asks for by this stanza; None where it is no request."""
-    if not stanza.lstrip().startswith(b"<iq"):
-        return None
     try:
-        iq = fromstring(stanza)  # of a program that was started here
-    except ParseError:  # a prefix that is declared in the stream's header
+        iq = fromstring(stanza)
+    except ParseError:  # a stream's header or its end, white space, or a prefix that the header declares
         return None
-    if iq.get("type") not in ("get", "set"):
+    if _names(iq)[1] != "iq" or iq.get("type") not in ("get", "set"):
         return None
     return _of(iq, iq.get("id", ""))
 
@@ -63,7 +64,17 @@ def _of(iq: Element, id: str) -> Request:
     node = asked.get("node") or child.get("node") or ""
     ids = tuple(item.get("id", "") for item in asked if _names(item)[1] == "item")
     what = f"{name} ({namespace})" if verb is None else _names(verb)[1]
-    return Request(id, _kind(namespace, "" if verb is None else what), what, iq.get("to", ""), node, ids)
+    kind = _kind(namespace, "" if verb is None else what)
+    return Request(id, kind, what, iq.get("to", ""), node, ids, _part(child, asked))
+
+
+def _part(child: Element, asked: Element) -> str:
+    most = asked.get("max_items")
+    page = child.find(f"{{{RSM}}}set")
+    said = [] if most is None else [f"max_items {most}"]
+    if page is not None:
+        said += [" ".join(filter(None, (_names(limit)[1], limit.text))) for limit in page]
+    return ", ".join(said)
 
 
 def _kind(namespace: str, verb: str) -> Kind:

@@ -12,6 +12,7 @@ from tests.programs import page
 from tests.programs.results import Measured, Read, Start
 from tests.programs.starting import Record
 from tests.programs.tap import Passed, Tap
+from tests.programs.traces import trace
 from tests.programs.wire import Kind, Request, count, read_request
 
 PUBSUB = "http://jabber.org/protocol/pubsub"
@@ -48,6 +49,13 @@ def test_a_request_in_another_account_s_name_is_counted_as_what_is_in_it() -> No
     outer = f"<privileged_iq xmlns='urn:xmpp:privilege:2'>{inner}</privileged_iq>"
     request = read_request(f"<iq type='get' to='juliet@x' id='p'>{outer}</iq>".encode())
     assert request == Request("p", Kind.ITEMS, "items", "pubsub.localhost", "verona")
+
+
+def test_a_request_for_a_part_of_a_node_says_which() -> None:
+    page = "<set xmlns='http://jabber.org/protocol/rsm'><max>40</max><before/></set>"
+    items = "<items node='n' max_items='3'><item id='a'/><item id='b'/></items>"
+    request = read_request(f"<iq type='get' id='1'><pubsub xmlns='{PUBSUB}'>{items}{page}</pubsub></iq>".encode())
+    assert request == Request("1", Kind.ITEMS, "items", "", "n", ("a", "b"), "max_items 3, max 40, before")
 
 
 @pytest.mark.parametrize(
@@ -191,6 +199,17 @@ def test_the_page_says_what_holds_and_what_does_not() -> None:
     assert "| poezio 0.18 | **no** | **no** | yes | reads nothing |" in said
     assert "| 2 | 3 | 4 | 0 | 1 | 0 | - |" in said
     assert "| items of a node | 3 / 1 | 3 / 4 | 3 / 1 |" in said
+
+
+def test_a_trace_names_each_request_and_each_read_that_none_was_sent_for() -> None:
+    asked = 'n0:iq xmlns:n0="jabber:client" id="r9" type="get" to="pubsub.localhost"'  # as a record has it
+    hit = Read("r9", READ.replace("iq type='get' to='pubsub.localhost' id='r1'", asked).replace("/iq", "/n0:iq"))
+    hit.origin, hit.items, hit.same = "copy", [["a", "x"]], True
+    with_it = start(1)
+    with_it.reads, with_it.own = [hit], {"0"}
+    said = trace(Measured("poezio", [start(1)], [with_it]))
+    assert "0.000 s  NEWSSTAND  items 'n' of x" in said
+    assert "no IQ  program    items 'verona' of pubsub.localhost   <- copy, 1 items, as the service has it" in said
 
 
 def test_a_program_that_could_not_be_measured_is_named() -> None:
