@@ -3,7 +3,6 @@ bounded."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from newsstand.errors import NodeTooLarge
-from newsstand.model import Configured, ItemsRequest, NodeKey, Published, SyncState
+from newsstand.model import NS_RSM, Configured, ItemsRequest, NodeKey, Published, SyncState
 from newsstand.rules.doubts import RELIST
 from newsstand.serving.steps import Rows, Served
 from newsstand.state.doubts import doubt
@@ -76,6 +75,12 @@ def asked(service: HostileService, node: str = NODE) -> list[str]:
     return [request.kind for request in service.requests if request.node == node]
 
 
+def pages_asked(service: HostileService) -> list[int]:
+    """How many items each page was to have."""
+    found = (request.rsm.findtext(f"{{{NS_RSM}}}max") for request in service.requests if request.rsm is not None)
+    return [int(most) for most in found if most]
+
+
 async def fail(program: Program, node: str = NODE) -> str:
     """Why the copy of a node that was read is not kept."""
     await program.read(node)
@@ -83,16 +88,6 @@ async def fail(program: Program, node: str = NODE) -> str:
     record = program.copy(node).record
     assert record.state is SyncState.FAILED
     return record.reason or ""
-
-
-async def live(program: Program) -> None:
-    """Wait until the copy is, and no longer: what is parsed afterwards takes its time."""
-    key = NodeKey(JULIET, SERVICE, NODE)
-    copies = program.replica._open.context.copies
-    async with asyncio.timeout(SECONDS):
-        # Nothing tells that a copy was begun.
-        while (copy := copies.find(key)) is None or copy.record.state is not SyncState.LIVE:  # noqa: ASYNC110
-            await asyncio.sleep(0)
 
 
 # Listings
@@ -110,13 +105,29 @@ async def test_large_items_without_end_are_left_to_their_service(database: Datab
     assert asked(service).count("items") <= 2 + 16 * MB // (3 * MB // 2) + 1
 
 
+async def test_the_first_page_is_of_few_items_until_it_is_known_how_large_they_are(
+    database: Database, service: HostileService
+) -> None:
+    service.swell(NODE, 299, size=MB // 50)
+    fits = range(95, 106)
+    async with at_work(database, service) as program:
+        await program.replica.synchronise(SERVICE, NODE)
+        first, *others = pages_asked(service)
+        assert first == 40
+        assert all(page in fits for page in others[:2]), others
+    service.requests.clear()
+    async with at_work(database, service) as program:
+        await program.read(NODE)
+        await program.settled()
+        assert pages_asked(service)[0] in fits, "as the copy lets foresee"
+
+
 async def test_a_node_of_many_items_takes_the_memory_of_a_few(database: Database, service: HostileService) -> None:
     service.create(NODE, "a")
     service.swell(NODE, 1_000, size=20_000)
     async with at_work(database, service) as program:
-        await program.replica.get_items(SERVICE, NODE, max_items=1)
         with no_more_than(8):
-            await live(program)
+            await program.replica.synchronise(SERVICE, NODE)
         assert (program.copy().record.item_count, program.copy().record.payload_bytes > 20 * MB - 1) == (1_001, True)
         assert (await program.replica.verify(SERVICE, NODE)).equal
 
@@ -125,9 +136,8 @@ async def test_a_whole_answer_of_many_items_is_freed_as_it_is_read(database: Dat
     service = HostileService()
     service.swell(NODE, 1_000, size=20_000)
     async with at_work(database, service) as program:
-        await program.replica.get_items(SERVICE, NODE, max_items=1)
         with no_more_than(8):  # the texts of the answer are one object
-            await live(program)
+            await program.replica.synchronise(SERVICE, NODE)
         assert program.copy().record.item_count == 1_000
 
 

@@ -7,6 +7,9 @@ LARGE = 250_000
 """Bytes of items that arrive: half of what Prosody takes of another server, or of a component."""
 AT_ONCE = 2_000_000
 """Bytes of items that are asked for at a time, as far as their sizes can be foreseen."""
+UNFORESEEN = 40
+"""Items that are asked for at first of a node of which no item is known: 40 of a megabyte fit into memory, and most
+nodes have fewer."""
 FEWER = 20
 """By how much fewer items are asked for when an answer did not arrive: each try takes as long as a request may."""
 SURELY = 4
@@ -20,8 +23,10 @@ class BatchSize:
     many as fit by the size of what came last, and never more than half of what was lost. So in a copy's life only a
     few answers are lost, however its items differ. All listings of the copy share it."""
 
-    def __init__(self, wanted: int) -> None:
-        self._wanted = self.size = wanted
+    def __init__(self, wanted: int, first: int | None = None) -> None:
+        """`first`: how many are asked for before anything came, if not as many as wanted."""
+        self._wanted = wanted
+        self.size = wanted if first is None else min(first, wanted)
         self._lost: int | None = None
         """The least that did not arrive, as far as its size may have been why."""
         self._again: int | None = None
@@ -41,9 +46,9 @@ class BatchSize:
             return
         if self._lost is None:
             # Nothing was lost; but what comes is in memory until it is taken apart.
-            self.size = min(self._wanted, max(1, AT_ONCE * count // max(1, size)))
+            self.size = min(self._wanted, _fitting(AT_ONCE, count, size))
             return
-        fitting = max(1, LARGE * count // max(1, size))
+        fitting = _fitting(LARGE, count, size)
         if after_loss and self._again is None and fitting >= self._lost * SURELY:
             self._again, self._lost, self.size = self._lost, None, self._wanted
         else:
@@ -65,8 +70,9 @@ class BatchSize:
 class BatchSizes:
     """The batch sizes of one node: of pages, and of requests by ids."""
 
-    def __init__(self, page_size: int) -> None:
-        self.pages = BatchSize(page_size)
+    def __init__(self, page_size: int, known: int = 0, size: int = 0) -> None:
+        """`known`: how many items of the node a copy holds, of `size` bytes together."""
+        self.pages = BatchSize(page_size, _fitting(AT_ONCE, known, size) if known else UNFORESEEN)
         self.ids = BatchSize(ID_BATCH)
         self.by_ids = False
         """By pages nothing arrived, and by ids everything did, of more than arrives at once."""
@@ -78,3 +84,8 @@ class BatchSizes:
     def listed_by_ids(self, size: int) -> None:
         """All came, of so many bytes."""
         self.by_ids = size > LARGE
+
+
+def _fitting(most: int, count: int, size: int) -> int:
+    """How many items fit into `most` bytes, if they are like these `count` of `size` bytes; one at least."""
+    return max(1, most * count // max(1, size))

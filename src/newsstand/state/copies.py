@@ -218,7 +218,7 @@ class Copy:
 
     def begin_pages(self, page_size: int, items: Spool) -> Pages:
         """Begin a listing, by pages of so many items or of as many as are known to arrive. They go to `items`."""
-        self.batch_sizes = self.batch_sizes or BatchSizes(page_size)
+        self.batch_sizes = self.batch_sizes or BatchSizes(page_size, self.record.item_count, self.record.payload_bytes)
         self.batch_sizes.begin()
         return Pages(self.batch_sizes, items)
 

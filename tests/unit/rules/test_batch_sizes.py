@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from newsstand.rules.batch_sizes import AT_ONCE, FEWER, LARGE, BatchSize, BatchSizes
+from newsstand.rules.batch_sizes import AT_ONCE, FEWER, LARGE, UNFORESEEN, BatchSize, BatchSizes
 
 KEPT_FROM_PROSODY = 512 << 10
 """Bytes of an answer that does not arrive."""
@@ -149,3 +149,21 @@ def test_a_node_is_listed_by_ids_again_only_where_it_would_not_arrive_whole() ->
     assert not portions.by_ids
     portions.listed_by_ids(LARGE * 2)
     assert portions.by_ids
+
+
+@pytest.mark.parametrize(
+    ("known", "size", "first"),
+    [(0, 0, UNFORESEEN), (1_000, 100_000, 200), (3, 3 * LARGE, AT_ONCE // LARGE), (2, AT_ONCE * 4, 1), (4, 0, 200)],
+)
+def test_the_first_page_is_of_the_size_that_the_copy_lets_foresee(known: int, size: int, first: int) -> None:
+    assert BatchSizes(200, known, size).pages.size == first
+
+
+def test_nobody_is_asked_for_more_than_the_setting_says() -> None:
+    assert BatchSizes(20).pages.size == 20
+
+
+def test_after_a_first_page_of_small_items_as_many_are_asked_for_as_wanted() -> None:
+    portion = BatchSizes(200).pages
+    come(portion, 100)
+    assert portion.size == 200
