@@ -52,7 +52,7 @@ async def run(args: argparse.Namespace) -> int:
         results = await asyncio.gather(*map(measured, chosen))
     if args.trace:
         args.trace.write_text("\n".join(map(trace, results)), encoding="utf-8")
-    for line in page.claims(results):
+    for line in page.claims(result for result in results if not result.trouble):
         say(line)
     for result in results:
         if result.trouble:

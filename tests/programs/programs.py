@@ -116,7 +116,7 @@ def _start_slidge(place: Place) -> list[str]:
     home = place.folder / "slidge"
     return [
         str(ENVIRONMENTS / "slidge" / "bin" / "slidge"),
-        *("--jid", stage.COMPONENT, "--secret", place.server.component_secret(stage.COMPONENT)),
+        *("--jid", stage.COMPONENT, f"--secret={place.server.component_secret(stage.COMPONENT)}"),
         *("--server", place.host, "--port", str(place.port), "--home-dir", str(home)),
         *("--legacy-module", "slidge_minimal", "--user-jid-validator", ".*"),
     ]
