@@ -34,6 +34,9 @@ if os.environ.get("CI"):
 # TLS name those that they trust.
 os.environ["SSL_CERT_FILE"] = os.devnull
 
+# Tests do not wait until a session's start is over, but those of that.
+os.environ["NEWSSTAND_QUIET_START"] = "0"
+
 LOGIN_SECONDS = 15.0
 PLUGINS = ("xep_0004", "xep_0030", "xep_0060", "xep_0163")
 

@@ -16,6 +16,7 @@ from newsstand.xmpp.xmltext import Limits
 
 DEEPEST = 400
 """Levels of nesting that Python's own XML functions take without harm."""
+MAY_BE_ZERO = {"quiet_start"}
 ANY = "*"
 """In `Settings.policy`: the nodes of all analysers that are not named."""
 
@@ -66,6 +67,9 @@ class Settings:
     """Items asked for in one page, where a service knows pages (XEP-0059)."""
     request_timeout: float = 60.0
     """How long a service may take over one request of ours."""
+    quiet_start: float = 60.0
+    """How long after a session's start a copy that is not live is synchronised only where the requests for that are
+    fewer than those that it saves: many programs read each node once, when their session starts. 0: at once."""
     patience: float = 10.0
     """How long the service may take over a program's read; then the read falls back on a stale copy."""
     revalidate: float = 900.0
@@ -100,8 +104,9 @@ class Settings:
             if field.name == "policy":
                 continue
             value = getattr(self, field.name)
-            if not (value > 0 and math.isfinite(value)):
-                raise ConfigurationError(f"{field.name} must be a number above 0, not {value!r}")
+            if not math.isfinite(value) or value < 0 or (value == 0 and field.name not in MAY_BE_ZERO):
+                least = "0 or more" if field.name in MAY_BE_ZERO else "above 0"
+                raise ConfigurationError(f"{field.name} must be a number {least}, not {value!r}")
             if isinstance(field.default, int) and not isinstance(value, int):
                 raise ConfigurationError(f"{field.name} must be a whole number, not {value!r}")
         if self.max_total_bytes < self.max_bytes:

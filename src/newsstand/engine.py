@@ -97,6 +97,7 @@ class Engine:
         """End all work, and wake whoever waits for something."""
         for copy in self.context.copies:
             copy.inbox.empty()
+        await self.synchroniser.start.write(self.synchroniser.start.fewer())
         self.synchroniser.lost()
         self.housekeeping.stop()
         self.ownership.stop()
@@ -116,8 +117,12 @@ class Engine:
             self.ownership.session_lost()
             return
         if session is Session.FRESH:
+            start = self.synchroniser.start
+            context.spawn(start.write(start.fewer()), "noting how often nodes are read")
             for copy in self._ours():
                 resets.begin_session(copy, BEGAN)
+            if not self.only_when_asked:
+                start.begin()
         self.ownership.session_began(fresh=session is Session.FRESH)
         if context.transport is not None and not context.serves(context.own_jid):
             log.warning("another client in this process keeps this account's copies: this one asks the service")

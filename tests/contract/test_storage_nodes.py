@@ -58,6 +58,7 @@ async def test_all_that_is_remembered_of_a_node_is_there_again(database: Databas
         failed_by=b"\0limits\xff",
         shows_publisher=False,
         read_at=NOW - 1,
+        session_reads=3,
     )
     saved = await database.write(nodes.save, record)
     assert saved.id > 0
@@ -66,7 +67,9 @@ async def test_all_that_is_remembered_of_a_node_is_there_again(database: Databas
     emptied = NodeRecord(saved.id, record.key)
     await database.write(nodes.save, emptied)
     (loaded,) = await all_nodes(database)
-    assert loaded == dataclasses.replace(emptied, read_at=NOW - 1)  # when it was read, other workers know better
+    assert loaded == dataclasses.replace(
+        emptied, read_at=NOW - 1, session_reads=3
+    )  # when it was read, other workers know better
 
 
 async def test_a_read_is_never_noted_as_earlier_than_it_was(database: Database, node: NodeRecord) -> None:

@@ -19,7 +19,7 @@ from newsstand.storage.database import Database
 from newsstand.xmpp.requests import read_request
 from newsstand.xmpp.transport import Session
 from tests.converge.faults import Faults
-from tests.converge.world import SETTINGS, Program, Reading, View, World, contents
+from tests.converge.world import Program, Reading, View, World, contents, settings_of
 from tests.fakes.requests import Request
 from tests.fakes.service import NOTE, SIMPLE, Service, Stream, soon
 from tests.servers.entities import Entity
@@ -146,7 +146,7 @@ class FakeProgram(Program):
         self._service = service
         self._stream = _Stream(service, account)
         self.faults = self._stream.faults
-        self.replica = Replica(self._stream, settings=Settings.of(SETTINGS), entry_points=False)
+        self.replica = Replica(self._stream, settings=Settings.of(settings_of(account)), entry_points=False)
         self.replica.register_analyser(Analyser("notes", "notes", namespace=NOTE, to_sync=True))
         self._stream.on_message(self.hear)
 

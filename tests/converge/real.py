@@ -20,7 +20,7 @@ from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
 from tests.conftest import log_in, log_out, new_client
 from tests.converge.proxy import Proxy
 from tests.converge.schedule import ACCOUNTS
-from tests.converge.world import SECONDS, SETTINGS, Program, Reading, View, World, contents
+from tests.converge.world import SECONDS, Program, Reading, View, World, contents, settings_of
 from tests.fakes.service import NOTE
 from tests.servers.ejabberd import Ejabberd
 from tests.servers.entities import Entity
@@ -125,7 +125,8 @@ class RealProgram(Program):
         self._proxy = Proxy(server.port)
         self.faults = self._proxy.faults
         self._client: ClientXMPP = new_client(server, account)
-        self._client.register_plugin("newsstand", {"database": f"sqlite:///{path}", "entry_points": False, **SETTINGS})
+        given = {"database": f"sqlite:///{path}", "entry_points": False, **settings_of(account)}
+        self._client.register_plugin("newsstand", given)
         plugins: Any = self._client.plugin
         self._plugin: Newsstand = plugins["newsstand"]
         self.replica = self._plugin.replica

@@ -27,6 +27,13 @@ SECONDS = 15.0
 """Within which every operation ends."""
 SETTINGS = {"page_size": 3, "retry_first": 0.2, "request_timeout": 5.0, "patience": 2.0}
 """Of the programs: small pages, so that small nodes take several."""
+QUIET_START = 0.3
+"""Seconds. Of one program: the other one synchronises at once, so that both are played."""
+
+
+def settings_of(account: str) -> dict[str, float]:
+    return {**SETTINGS, "quiet_start": QUIET_START if account.startswith("juliet") else 0.0}
+
 
 Contents = tuple[tuple[str, str], ...]
 """Ids and canonical items, publishers included, in order."""

@@ -14,7 +14,7 @@ from newsstand.model import NS_PUBSUB, Answer, ItemsRequest, NodeKey, Origin, Sy
 from newsstand.rules.behaviour import ServiceBehaviour
 from newsstand.serving.own_writes import Write
 from newsstand.serving.port import Port
-from newsstand.serving.steps import Ask, Read, Rows, Served, Step, Wait
+from newsstand.serving.steps import Ask, Pending, Read, Rows, Served, Step
 from newsstand.state.copies import Copy
 from newsstand.storage.database import Database
 from newsstand.xmpp.requests import read_request
@@ -86,7 +86,7 @@ class Program:
         """What an adapter's read of this comes to; with the age, as if its analyser said so."""
         driver = self.replica._open.driver
         step = driver.begin(Read(request, asyncio.get_running_loop().time() + SECONDS, max_age=max_age))
-        return await driver.go_on(step) if isinstance(step, Rows | Wait) else step
+        return await driver.go_on(step) if isinstance(step, Pending) else step
 
     @property
     def port(self) -> Port:
@@ -142,11 +142,16 @@ async def at_work(
     retry_first: float = 0.02,
     analysers: Iterable[Analyser] = (NOTES,),
     entry_points: bool = True,
+    quiet_start: float = 0,
     **settings: Any,
 ) -> AsyncIterator[Program]:
     """A program with a fresh session; closed at the end."""
     stream = Stream(service)
-    replica = Replica(stream, settings=Settings(retry_first=retry_first, **settings), entry_points=entry_points)
+    replica = Replica(
+        stream,
+        settings=Settings(retry_first=retry_first, quiet_start=quiet_start, **settings),
+        entry_points=entry_points,
+    )
     for analyser in analysers:
         replica.register_analyser(analyser)
     await replica.open(database)

@@ -48,6 +48,7 @@ async def fill(where: Where) -> None:
                 state=state,
                 verified_at=NOW + number,
                 analysed_by=b"\0\xff",
+                session_reads=number % 4,
                 failed_by=b"\0\xfe" if state is SyncState.FAILED else None,
             )
             saved = await database.write(nodes.save, record)

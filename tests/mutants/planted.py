@@ -89,8 +89,24 @@ MUTANTS = [
         "much-shorter-pages-believed",
         "a listing by pages that is much shorter than the copy is believed only if the ids agree",
         "sync/full.py",
-        "        if not listed.paged or await self._lacks_much(copy, listed):\n",
-        "        if not listed.paged:\n",
+        "        return is_much_shorter(len(held), missing) if listed.paged else missing > 0\n",
+        "        return not listed.paged and missing > 0\n",
+    ),
+    Mutant(
+        "whole-answer-believed",
+        "one answer that lacks what the copy holds is believed only if the ids say the same",
+        "sync/full.py",
+        "        return is_much_shorter(len(held), missing) if listed.paged else missing > 0\n",
+        "        return listed.paged and is_much_shorter(len(held), missing)\n",
+    ),
+    Mutant(
+        "lent-though-notified",
+        "the answer to a program's read is no listing of a node that was notified of in between",
+        "sync/listing.py",
+        "    if on_begin is not None:\n        on_begin()\n"
+        "    iq = await lent.answer(context.settings.request_timeout, on_answer)\n",
+        "    iq = await lent.answer(context.settings.request_timeout, on_answer)\n"
+        "    if on_begin is not None:\n        on_begin()\n",
     ),
     Mutant(
         "much-shorter-ids-believed",
@@ -189,7 +205,7 @@ MUTANTS = [
         "other-account-answers",
         "a copy answers its own account alone",
         "serving/driver.py",
-        "        copy = self._context.copies.by_key.get(read.request.key)\n        if copy is not None:\n",
+        "        copy = self._find(read)\n        if copy is not None:\n",
         "        copies, key = self._context.copies.by_key, read.request.key\n"
         "        same = (k for k in copies if (k.service, k.node) == (key.service, key.node))\n"
         "        copy = copies.get(next(same, key))\n"

@@ -47,7 +47,7 @@ class Newsreader(LoopbackClient):
         self.places = places
         self.register_plugin("xep_0292")
         if database is not None:
-            self.register_plugin("newsstand", {"database": database})
+            self.register_plugin("newsstand", {"database": database, "quiet_start": 0})
         self.looks: dict[str, Callable[[], Awaitable[list[Iq]]]] = {
             f"community, the last {LAST} posts": self.community,
             "community, one post by its id": self.one_post,

@@ -87,6 +87,8 @@ class NodeRecord:
     shows_publisher: bool | None = None
     """Whether answers of this node name the publisher; None while no item was seen in one."""
     read_at: int | None = None
+    session_reads: int = 0
+    """How often the program read it in the session that read it last, counted to three."""
     item_count: int = 0
     quarantined: int = 0
     payload_bytes: int = 0

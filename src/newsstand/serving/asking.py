@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy as copying
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
@@ -12,10 +13,12 @@ from newsstand.model import ItemsRequest, SyncState
 from newsstand.rules.refusals import MISSING, Refusal
 from newsstand.serving.steps import Ask, Basis, Read
 from newsstand.state.context import Context
+from newsstand.sync import listing
 from newsstand.sync.selection import Selection
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.workers.ownership import Ownership
 from newsstand.xmpp import answers, senders
+from newsstand.xmpp.weight import is_heavy
 
 
 class Asking:
@@ -58,7 +61,13 @@ class Asking:
         about another node, says nothing."""
         request, context = ask.read.request, self._context
         if senders.find_objection(iq, request.key) is not None:
+            _give_back(ask)
             return
+        if ask.lent is not None:
+            if answers.count_items(iq) <= listing.SMALL and not is_heavy(iq):
+                ask.lent.answered(copying.deepcopy(iq))  # the tree is the program's
+            else:
+                ask.lent.over()
         context.refusals.answered(request)
         context.service_responded(request.key)
         answered = answers.find_items(iq)
@@ -77,6 +86,7 @@ class Asking:
             whole = not request.item_ids and request.max_items is None and answers.read_ends(iq).rsm is None
             if copy.record.state is not SyncState.LIVE:
                 self._synchroniser.take_in(copy, list(answered), shows_all=whole)
+                self._synchroniser.note_answered(copy)
             elif ask.basis is not None and self.basis(request) == ask.basis:
                 self._synchroniser.compare(copy, list(answered), shows_all=whole)
         self._note_read(request, iq)
@@ -109,6 +119,7 @@ class Asking:
     def failed(self, ask: Ask, error: NewsstandError, iq: Element | None = None) -> bool:
         """The service answered with an error, or not at all: also where the copy answered before. Returns whether that
         says that it cannot be reached. What another sent in its place, as the `<iq/>` shows, is not remembered."""
+        _give_back(ask)
         if not isinstance(error, StanzaError):
             return True
         request = ask.read.request
@@ -117,3 +128,9 @@ class Asking:
             missing = not request.item_ids and error.condition in MISSING
             self._synchroniser.note_error(request.key, error, missing=missing)
         return error.unreachable
+
+
+def _give_back(ask: Ask) -> None:
+    """The answer is no listing."""
+    if ask.lent is not None:
+        ask.lent.over()

@@ -27,7 +27,22 @@ from newsstand.rules.policy import Decision, Fetch, Refuse, Serve, decide
 from newsstand.serving.asking import Asking
 from newsstand.serving.explained import explain
 from newsstand.serving.read_times import ReadTimes
-from newsstand.serving.steps import Ask, Basis, End, Form, Read, Refused, Repeated, Rows, Served, Step, Wait
+from newsstand.serving.steps import (
+    Ask,
+    Basis,
+    End,
+    Form,
+    Join,
+    Lend,
+    Pending,
+    Read,
+    Refused,
+    Repeated,
+    Rows,
+    Served,
+    Step,
+    Wait,
+)
 from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy, ticket
@@ -43,6 +58,8 @@ log = logging.getLogger(__name__)
 
 LARGE = 2_000_000
 """Bytes of an answer above which the copy is not read within the call: that would block the event loop."""
+LENDING = 1.0
+"""Seconds for which a read waits until we are subscribed to its node, or until another read has listed it."""
 _UNKNOWN_BEHAVIOUR = ServiceBehaviour()
 
 
@@ -89,7 +106,7 @@ class Driver:
             step = self._rows_now(step)
         return _logged(step)
 
-    async def go_on(self, step: Rows | Wait) -> End:
+    async def go_on(self, step: Pending) -> End:
         """What the read comes to. It takes time: until `Read.until` at most, unless only the copy can answer."""
         going: Step = step
         while True:
@@ -98,6 +115,11 @@ class Driver:
                     going = await self._rows(going)
                 case Wait():
                     going = await self._wait(going)
+                case Lend():
+                    going = await self._lend(going)
+                case Join():
+                    await going.lent.ended(self._lending(going.read))
+                    going = self._look(going.read, self._find(going.read), again=True)
                 case Ask() | Served() | Repeated() | Refused():
                     _logged(going)
                     return going
@@ -107,7 +129,7 @@ class Driver:
     def fall_back(self, ask: Ask) -> Rows | Served | Ask:
         """The service does not answer. Decides anew: the copy may be live by now, or closed. Ask: it cannot answer,
         either. Until its rows are there, the service's answer is still welcome."""
-        copy = self._context.copies.by_key.get(ask.read.request.key)
+        copy = self._find(ask.read)
         step = self._look(ask.read, copy, fallback=ask)
         while isinstance(step, Rows) and not step.in_thread and self._instant is not None:
             step = self._rows_now(step)
@@ -124,8 +146,13 @@ class Driver:
     # How a read begins ---------------------------------------------------------------------------------------------
 
     def _begin(self, read: Read, *, again: bool = False) -> Step:
-        copy = self._context.copies.by_key.get(read.request.key)
+        copy = self._find(read)
         if copy is not None:
+            if not again:
+                reads = copy.reads
+                reads.count += 1
+                if reads.count == reads.next_told:
+                    self._synchroniser.start.tell_reads(copy)
             times = self._read_times
             unknown = times.noted.get(copy.record.id, math.inf) != copy.record.read_at
             if unknown or time.monotonic() > times.valid_until:
@@ -171,6 +198,11 @@ class Driver:
         only_copy = read.policy is Policy.ONLY_COPY or fallback is not None or not self._can_ask(read.request.key)
         if stale is not None and copy is not None and only_copy:
             return self._rows_of(read, copy, stale, hopes=hopes, again=again, fallback=fallback)
+        if stale is not None and copy is not None and not again:
+            if (under_way := self._synchroniser.lent.get(copy)) is not None:
+                return Join(read, under_way)
+            if (lent := self._synchroniser.lend(read.request, copy)) is not None:
+                return Lend(read, lent)
         return self._ask(read, why, falls_back=stale is not None, fallback=fallback)
 
     def _judge(self, read: Read, copy: Copy | None, *, hopes: bool) -> Decision:
@@ -383,12 +415,28 @@ class Driver:
         """The node changed while its rows were read: once more, from the beginning."""
         if step.fallback is None:
             return self._begin(step.read, again=True)
-        copy = self._context.copies.by_key.get(step.read.request.key)
+        copy = self._find(step.read)
         return self._look(step.read, copy, again=True, fallback=step.fallback)
 
     def _overtaken(self, step: Rows, *, falls_back: bool = False) -> Step:
         why = "the node changed each time that its copy was read"
         return self._ask(step.read, why, falls_back=falls_back, fallback=step.fallback)
+
+    async def _lend(self, step: Lend) -> Step:
+        """The read is sent once we are subscribed; it does not wait for that for long."""
+        wanted = await step.lent.is_wanted(self._lending(step.read))
+        going = self._look(step.read, self._find(step.read), again=True)
+        if wanted and isinstance(going, Ask):
+            return dataclasses.replace(going, lent=step.lent)
+        step.lent.over()
+        return going
+
+    def _lending(self, read: Read) -> float:
+        """Seconds for which the read waits for a listing, which may be over by then."""
+        return max(0.0, min(LENDING, read.until - self._loop.time()))
+
+    def _find(self, read: Read) -> Copy | None:
+        return self._context.copies.by_key.get(read.request.key)
 
     async def _wait(self, step: Wait) -> Step:
         limit = asyncio.timeout_at(step.read.until)
@@ -398,7 +446,7 @@ class Driver:
         except TimeoutError:
             if not limit.expired():
                 raise
-        now = self._context.copies.by_key.get(step.read.request.key)
+        now = self._find(step.read)
         if limit.expired():
             return self._decide(step.read, now, again=step.again, late=True)
         return self._look(step.read, now, again=step.again)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from newsstand.serving.steps import Ask, Refused, Repeated, Rows, Served, Step, Wait
+from newsstand.serving.steps import Ask, Join, Lend, Refused, Repeated, Rows, Served, Step, Wait
 
 
 def explain(step: Step) -> str | None:
@@ -20,7 +20,7 @@ def explain(step: Step) -> str | None:
             comes_to = f"refused a moment ago: {step.refusal.error}"
         case Refused():
             comes_to = f"not from the copy: {step.reason}"
-        case Rows() | Wait():
+        case Rows() | Wait() | Lend() | Join():
             return None
         case _:
             assert_never(step)

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 from newsstand.errors import NewsstandError, StanzaError
 from newsstand.model import ItemsRequest, WriteRequest
 from newsstand.serving.own_writes import Write
-from newsstand.serving.steps import Ask, End, Rows, Served, Step, Wait
+from newsstand.serving.steps import Ask, End, Pending, Rows, Served, Step
 
 Spelt = Sequence[str | None]
 """How the program spells the JIDs of the service and of the account in a request; None where it names none."""
@@ -25,7 +25,7 @@ class Port(NamedTuple):
     - None: the request is no business of ours, and is sent as if there were no replica.
     - Served: hand the copy's answer over; where that takes a while, ask `find_change` right before.
     - Repeated: hand the error over that the refusal holds.
-    - Rows, Wait: call `go_on`, and do what it returns.
+    - Rows, Wait, Lend, Join: call `go_on`, and do what it returns.
     - Ask: send the request. Call `replied` or `failed` with what comes, however late, and before the program
       gets it. With a
       `patience`, call `fall_back` where `failed` says so, where no answer comes within so many seconds or the program's
@@ -38,7 +38,7 @@ class Port(NamedTuple):
     read: Callable[[ItemsRequest, float, Spelt], Step | None]
     """Whom this read asks, for which the program has so many seconds. Decided at once: what is to be sent can be sent
     in the program's own call."""
-    go_on: Callable[[Rows | Wait], Awaitable[End]]
+    go_on: Callable[[Pending], Awaitable[End]]
     """Do what takes time. It takes no longer than until `Read.until`, unless the service cannot be asked."""
     fall_back: Callable[[Ask], Rows | Served | Ask]
     """The service does not answer. Ask: nor can the copy."""

@@ -10,7 +10,7 @@ from newsstand.serving.asking import Asking
 from newsstand.serving.driver import Driver
 from newsstand.serving.fallback import Outcome, ask_or_fall_back
 from newsstand.serving.items import Items
-from newsstand.serving.steps import Ask, Form, Read, Refused, Repeated, Rows, Served, Wait
+from newsstand.serving.steps import Ask, Form, Pending, Read, Refused, Repeated, Served
 from newsstand.state.context import Context
 from newsstand.sync import listing
 from newsstand.xmpp import answers
@@ -33,7 +33,7 @@ class Reading:
         """Does what `Replica.get_items` promises, and raises what that does."""
         until = asyncio.get_running_loop().time() + self._context.settings.patience
         step = self._driver.begin(Read(request, until, Form.ITEMS, policy, max_age))
-        if isinstance(step, Rows | Wait):
+        if isinstance(step, Pending):
             step = await self._driver.go_on(step)
         match step:
             case Served():

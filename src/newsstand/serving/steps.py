@@ -12,6 +12,7 @@ from newsstand.model import ItemsRequest, Policy, Provenance, Rsm
 from newsstand.rules.policy import Serve
 from newsstand.rules.refusals import Refusal
 from newsstand.state.copies import Copy
+from newsstand.state.lent_read import LentRead
 
 
 class Form(enum.Enum):
@@ -93,6 +94,25 @@ class Ask:
     """Seconds for which its answer is waited for before the copy falls back for it; None: it cannot."""
     basis: Basis | None = None
     """How the copy stood when the service was asked; None where its answer cannot be compared with a copy."""
+    lent: LentRead | None = None
+    """The listing that takes the service's answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lend:
+    """The service is to be asked, once we are subscribed to the node: its answer is at the same time the node's
+    listing."""
+
+    read: Read
+    lent: LentRead
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The service was just asked for the whole node, by another read: what that lists may answer this one, too."""
+
+    read: Read
+    lent: LentRead
 
 
 # Ends -------------------------------------------------------------------------------------------------------------
@@ -129,4 +149,6 @@ class Refused:
 
 
 End = Ask | Served | Repeated | Refused
-Step = Rows | Wait | End
+Pending = Rows | Wait | Lend | Join
+"""What takes time."""
+Step = Pending | End

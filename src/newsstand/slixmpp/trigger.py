@@ -24,7 +24,7 @@ from newsstand.model import NS_PUBSUB, ItemsRequest, NodeKey, WriteRequest
 from newsstand.replica import Replica
 from newsstand.serving.own_writes import Write
 from newsstand.serving.port import Port, Spelt
-from newsstand.serving.steps import Ask, Refused, Repeated, Rows, Served, Step, Wait
+from newsstand.serving.steps import Ask, Join, Lend, Pending, Refused, Repeated, Rows, Served, Step, Wait
 from newsstand.slixmpp.early import SOONEST, Early
 from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback, StreamPart, report
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
@@ -177,7 +177,7 @@ class Trigger:
                 self._deliver_soon(iq, step, callback, future)
             case Repeated():
                 self._repeat(iq, step, callback, future)
-            case Rows() | Wait():
+            case Rows() | Wait() | Lend() | Join():
                 self._spawn(self._fill(future, self._go_on(iq, step, callback, timeout)))
             case _:
                 assert_never(step)
@@ -199,7 +199,7 @@ class Trigger:
         elif isinstance(error, IqError):
             report(self.replica.port, ask, error.iq)
 
-    async def _go_on(self, iq: Iq, step: Rows | Wait, callback: Any, timeout: Any) -> Any:
+    async def _go_on(self, iq: Iq, step: Pending, callback: Any, timeout: Any) -> Any:
         """It takes a while until it is known what the read comes to."""
         port, began = self.replica.port, self.xmpp.loop.time()
         assert port is not None

@@ -28,6 +28,7 @@ from newsstand.state.lease import Lease
 from newsstand.state.order import Order
 from newsstand.state.own_writes import OwnWrites
 from newsstand.state.pages import Listing, Pages
+from newsstand.state.reads import Reads
 from newsstand.state.services import Services, ServiceState
 from newsstand.state.session import NodeSession
 from newsstand.state.spool import Spool
@@ -67,6 +68,7 @@ class Copy:
         "order",
         "own",
         "pace",
+        "reads",
         "record",
         "saves",
         "session",
@@ -89,6 +91,8 @@ class Copy:
         """What must be done though nothing is in doubt."""
         self.session = NodeSession()
         """What only this session of the stream knows."""
+        self.reads = Reads(record.session_reads)
+        """How often the program reads it."""
         self.inbox = Inbox(waiting)
         """Notifications on their way into it."""
         self.own = OwnWrites()

@@ -14,6 +14,7 @@ from newsstand.state.work import Pace
 def begin_session(copy: Copy, reason: str) -> None:
     """A fresh session began: everything since the one before is lost. Nothing vouches for a copy of ours until it is
     listed again; where another worker owns the node, that one's session goes on."""
+    copy.reads = copy.reads.of_next_session()
     unknown, copy.own = copy.own.under_way > 0, OwnWrites()
     if copy.lease.ours:
         begin_anew(copy, reason)

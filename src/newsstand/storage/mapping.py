@@ -138,6 +138,8 @@ class PubsubNode(Base):
     """Goes up whenever another worker acquires the node: what was begun under an earlier one is not stored any more."""
     leader: Mapped[str | None] = mapped_column(String(32))
     """The worker that owns it, or did; see `Worker`."""
+    session_reads: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often the program read the node in the session that read it last, as far as that matters."""
     read_at: Mapped[int | None] = mapped_column(Big)
     """When the program last read it."""
     item_count: Mapped[int] = mapped_column(Big, default=0, server_default="0")

@@ -17,6 +17,7 @@ from newsstand.rules.reconcile import Applied, is_much_shorter, iter_listing
 from newsstand.state import doubts, slots
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
+from newsstand.state.lent_read import LentRead
 from newsstand.state.listener import Listener
 from newsstand.state.spool import Spool
 from newsstand.storage.statements import items, nodes
@@ -50,8 +51,9 @@ class FullSync:
         self._parse = parse
         self._listener = listener
 
-    async def relist(self, copy: Copy, progress: Progress | None = None) -> None:
-        """List the node once; its copy is live afterwards, if that can be believed."""
+    async def relist(self, copy: Copy, progress: Progress | None = None, lent: LentRead | None = None) -> None:
+        """List the node once; its copy is live afterwards, if that can be believed. `lent`: a read of the program that
+        asks for it."""
         if copy.listing.pages is None:
             await copy.inbox.quiet()
         mark = copy.listing.begin()
@@ -64,7 +66,7 @@ class FullSync:
             if not self._is_subscribed(copy):
                 copy.order.forget()  # a gap: the news since that order are not all known
             await self._subscriptions.begin(copy)
-            ids = await self._attempt(copy, mark, progress)
+            ids = await self._attempt(copy, mark, progress, lent)
         finally:
             is_this = copy.listing.is_this(mark)
             copy.listing.end(mark)
@@ -87,7 +89,9 @@ class FullSync:
     def _set_pace(self, copy: Copy, **changes: Any) -> None:
         copy.pace = dataclasses.replace(copy.pace, **changes)
 
-    async def _attempt(self, copy: Copy, mark: object, progress: Progress | None) -> list[str] | None:
+    async def _attempt(
+        self, copy: Copy, mark: object, progress: Progress | None, lent: LentRead | None
+    ) -> list[str] | None:
         """One listing; stored, if it can be believed. Returns its ids then, in order. Raises ListingError when the
         last of several, one after the other, cannot."""
         turns = self._context.session_changes
@@ -110,14 +114,14 @@ class FullSync:
         behaviour = copy.learnt.behaviour
         began, waited = asyncio.get_running_loop().time(), slots.waited()
         try:
-            listed = await listing.download(self._context, copy.key, behaviour, progress, begun, answered, pages)
+            listed = await listing.download(self._context, copy.key, behaviour, progress, begun, answered, pages, lent)
         except Disconnected:
             if pages.number and copy.record.state is not SyncState.LIVE and self._is_subscribed(copy):
                 copy.listing.interrupt(mark, pages)  # if the session is resumed, nothing was lost
             raise
         self._context.refusals.answered(ItemsRequest(copy.key))
         ids, by_disco = listed.ids, False
-        if not listed.paged or await self._lacks_much(copy, listed):
+        if await self._is_in_doubt(copy, listed):
             ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)
         if not copy.listing.is_this(mark):
             return None  # it was closed meanwhile, say: this tells nothing of what the node is now
@@ -160,14 +164,16 @@ class FullSync:
         """Whether we are notified of all that happens to the node, as far as is known."""
         return copy.session.subscribed and not copy.doubts.resubscribe
 
-    async def _lacks_much(self, copy: Copy, listed: listing.Listed) -> bool:
-        """Whether so much of the copy is missing in a listing by several answers, which agree with each other, that it
-        must not be taken out on their word alone."""
+    async def _is_in_doubt(self, copy: Copy, listed: listing.Listed) -> bool:
+        """Whether the ids are to be asked for, too. A listing by several answers, which agree with each other, is not
+        believed alone where much of the copy is missing in it. One answer is not believed alone where anything is, or
+        where there is no complete copy: it may be cut (XEP-0060, 6.5.4)."""
+        if not copy.record.item_count or not (copy.record.complete or listed.paged):
+            return not listed.paged
         held = await self._context.database.scan(items.held_ids, copy.record.id)
-        if not held:
-            return False
         there = set(listed.ids)
-        return is_much_shorter(len(held), sum(id_ not in there for id_ in held))
+        missing = sum(id_ not in there for id_ in held)
+        return is_much_shorter(len(held), missing) if listed.paged else missing > 0
 
     def _learnt(
         self, copy: Copy, listed: listing.Listed, ids: Sequence[str], later: Sequence[Notification]

@@ -18,6 +18,7 @@ from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.rules.refusals import MISSING
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
+from newsstand.state.lent_read import LentRead
 from newsstand.state.pages import Pages
 from newsstand.state.spool import ID_CHARACTERS, Spool
 from newsstand.xmpp import answers, requests
@@ -67,11 +68,13 @@ async def download(
     on_begin: OnBegin | None = None,
     on_answer: OnAnswer | None = None,
     pages: Pages | None = None,
+    lent: LentRead | None = None,
 ) -> Listed:
     """The whole node. One request both asks for the first page and shows whether the service knows pages: one that
     ignores the `<set/>` has sent everything. `on_begin` is called before each first request, for what is not answered
     is begun anew; `on_answer` as the first answer arrives. `pages` is gone on with, and holds what came if this is
-    interrupted. Raises ListingError, StanzaError, Timeout or Disconnected."""
+    interrupted. `lent`: a read of the program that takes the place of the first request. Raises ListingError,
+    StanzaError, Timeout or Disconnected."""
     pages = pages or Pages(BatchSizes(context.settings.page_size), Spool(context.database.folder))
     # By ids only where their order is known, from other nodes of the service.
     can_list_ids = behaviour.disco_order in (Behaviour.NODE_ORDER, Behaviour.REVERSED)
@@ -80,7 +83,7 @@ async def download(
     )
     try:
         if not by_ids:
-            return await _by_pages(context, key, behaviour, progress, on_begin, on_answer, pages)
+            return await _by_pages(context, key, behaviour, progress, on_begin, on_answer, pages, lent)
     except Timeout:
         if pages.number or not can_list_ids:
             raise
@@ -101,10 +104,13 @@ async def _by_pages(
     on_begin: OnBegin | None,
     on_answer: OnAnswer | None,
     pages: Pages,
+    lent: LentRead | None,
 ) -> Listed:
     items = pages.items
     if pages.count is None:
-        iq = await _request_page(context, key, behaviour, pages, on_begin, on_answer)
+        iq = await _lent_answer(context, pages, lent, on_begin, on_answer)
+        if iq is None:
+            iq = await _request_page(context, key, behaviour, pages, on_begin, on_answer)
         pages.own_from = Behaviour.SHOWN if iq.get("from") else Behaviour.LEFT_OUT
         rsm = answers.read_set(iq)
         if rsm is None and answers.count_items(iq) > pages.asked:
@@ -137,6 +143,20 @@ async def _by_pages(
         raise ListingError(f"the service listed {len(items)} items and counts {pages.count}")
     _report(progress, items, pages.count)
     return Listed(_checked(items), pages.number > 1, behaviour, pages.own_from)
+
+
+async def _lent_answer(
+    context: Context, pages: Pages, lent: LentRead | None, on_begin: OnBegin | None, on_answer: OnAnswer | None
+) -> Element | None:
+    """What the service answers a read that the program lends; None where there is none, or it is not answered."""
+    if lent is None:
+        return None
+    if on_begin is not None:
+        on_begin()
+    iq = await lent.answer(context.settings.request_timeout, on_answer)
+    if iq is not None:
+        pages.asked = answers.count_items(iq)  # the program asked for all
+    return iq
 
 
 async def _request_page(

@@ -89,6 +89,7 @@ class Selection:
             self._busy.pop(key, None)
         copy = self._context.copies.find(key)
         if copy is not None and copy.followed:
+            copy.reads.begin()
             self._synchroniser.want(copy)
 
     async def judge(

@@ -20,12 +20,13 @@ from newsstand.errors import (
 )
 from newsstand.jid import host_of
 from newsstand.model import (
+    ItemsRequest,
     News,
     NodeKey,
     NodeRecord,
     SyncState,
 )
-from newsstand.rules.doubts import RELIST
+from newsstand.rules.doubts import CLEAR, RELIST
 from newsstand.rules.reconcile import Applied, Step
 from newsstand.rules.refusals import MISSING, REFUSED
 from newsstand.rules.work import (
@@ -43,6 +44,7 @@ from newsstand.rules.work import (
 from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
+from newsstand.state.lent_read import LentRead
 from newsstand.state.listener import Listener
 from newsstand.storage.statements import doubt_rows, items
 from newsstand.storage.statements.doubt_rows import RaisedDoubt
@@ -55,6 +57,7 @@ from newsstand.sync.parsing import Parsing
 from newsstand.sync.partial import PartialSync
 from newsstand.sync.retrying import Retrying
 from newsstand.sync.revalidation import Revalidation
+from newsstand.sync.session_start import SessionStart
 from newsstand.sync.subscriptions import Subscriptions
 from newsstand.workers.ownership import Ownership
 from newsstand.xmpp.weight import is_heavy
@@ -80,9 +83,13 @@ class Synchroniser:
         self.revalidation = Revalidation(context, self._evictions, self.want)
         self._retrying = Retrying(context, ownership.storing, self.want, self.is_waited_for)
         self.closing = ClosedNodes(context, ownership, self._retrying)
+        self.start = SessionStart(context, self.is_waited_for, listener.may_begin)
         self._slots = context.new_slots(context.settings.listing_time)
         self._waiting: dict[Copy, list[model.Progress | None]] = {}
         """Those of which somebody waits until they are live, and what reports to each how far a listing has come."""
+        self.lent: dict[Copy, LentRead] = {}
+        """The reads of the program that are being taken for listings."""
+        self._readying: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._background_from: dict[str, float] = {}
         """When the next large node of a service may be listed, by the loop's clock."""
@@ -96,12 +103,60 @@ class Synchroniser:
         if not self._may_work(copy):
             return None
         if copy.work.task is None or copy.work.task.done():
-            if not self.has_work(copy) or self._retrying.is_waiting(copy):
+            if copy in self.lent and not self.is_waited_for(copy):
+                return None
+            if not self.has_work(copy) or self.start.holds_back(copy) or self._retrying.is_waiting(copy):
                 return None
             self._retrying.forget(copy)
             task = self._context.spawn(self._work(copy), f"synchronising {copy.key.node}")
             copy.work = dataclasses.replace(copy.work, task=task)
         return copy.work.task
+
+    def lend(self, request: ItemsRequest, copy: Copy) -> LentRead | None:
+        """Have this read of the program list its node, where that pays: the caller sends it when it is wanted. None:
+        it is a read like any other."""
+        if not self.start.lends(request, copy) or not self._is_lendable(copy):
+            return None
+        lent = self.lent[copy] = LentRead()
+        self._context.spawn(self._take_lent(copy, lent), f"lending a read of {copy.key.node}")
+        return lent
+
+    def _is_lendable(self, copy: Copy) -> bool:
+        """Whether one request to subscribe is all that is needed besides a listing."""
+        quiet = not copy.own.under_way and copy.doubts == CLEAR and copy.work.task is None
+        known = copy.record.access_model is not None and copy.followed and not copy.left
+        # At the very start of a session the leases are those of the one before.
+        leases = self._ownership.leases
+        return quiet and known and not (leases.ready and leases.owned_by_another(copy))
+
+    async def _take_lent(self, copy: Copy, lent: LentRead) -> None:
+        try:
+            await self._get_ready()
+            if not copy.lease.ours and self._is_lendable(copy):
+                await self._ownership.acquire_now(copy)
+            if self._is_lendable(copy) and self._may_work(copy):
+                task = self._context.spawn(self._work(copy, lent), f"synchronising {copy.key.node}")
+                copy.work = dataclasses.replace(copy.work, task=task)
+                await asyncio.wait({task})
+        except NewsstandError as error:
+            log.info("node %r of %s could not be acquired: %s", copy.key.node, copy.key.service, error)
+        finally:
+            del self.lent[copy]
+            lent.end()
+        self.want(copy)
+
+    async def _get_ready(self) -> None:
+        """Wait until our lease is stored in this session, once for all reads that wait for it. Raises DatabaseError."""
+        if self._ownership.leases.ready:
+            return
+        if self._readying is None or self._readying.done():
+            self._readying = self._context.spawn(self._ownership.heartbeat.get_ready(), "renewing the lease")
+        await asyncio.shield(self._readying)
+
+    def note_answered(self, copy: Copy) -> None:
+        """The service answered a read of the program about a copy that is not live: that may be one too many."""
+        if self.start.is_on and copy.record.state is SyncState.STALE:
+            self.want(copy)
 
     async def list_anew(self, copy: Copy, progress: model.Progress | None = None) -> NodeRecord:
         """List a followed node, or have the worker do it that follows it, and wait until its copy is live. Raises what
@@ -177,6 +232,7 @@ class Synchroniser:
         """The stream is down: nothing is tried until it is up."""
         self._retrying.stop()
         self.revalidation.stop()
+        self.start.stop()
         self._background_from.clear()
         # A task that rests for its node's sake would keep the next session's from beginning.
         self._wake()
@@ -191,27 +247,13 @@ class Synchroniser:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
 
-    async def _work(self, copy: Copy) -> None:
+    async def _work(self, copy: Copy, lent: LentRead | None = None) -> None:
         session, turns = self._context.session_number, self._context.session_changes
-        clock, peace = asyncio.get_running_loop().time, 0.0
         try:
-            while session == self._context.session_number and self._may_work(copy):
-                await self._ownership.doubts.share(copy)  # before any rest: others must not call it live meanwhile
-                if (rest := max(peace, self._rests_until(copy)) - clock()) > 0:
-                    await self._rest(rest)
-                    continue
-                large = self._is_for_later(copy)
-                async with self._slots.slot(
-                    host_of(copy.key.service), copy, urgent=self.is_waited_for(copy), large=large
-                ):
-                    if self._rests_until(copy) > clock():
-                        continue  # another large one was listed meanwhile
-                    if (job := self._next_job(copy)) is None:
-                        if not self._ownership.doubts.has_any(copy):
-                            break
-                        await self._ownership.doubts.settle(copy)
-                    elif session == self._context.session_number:
-                        peace = clock() + await self._do(copy, job)
+            if lent is not None:
+                await self._relist(copy, lent)
+            else:
+                await self._work_off(copy, session)
         except LeaseLost as error:
             log.info("node %r of %s is left to another worker: %s", copy.key.node, copy.key.service, error)
         except NewsstandError as error:
@@ -223,8 +265,29 @@ class Synchroniser:
             raise
         finally:
             copy.work = dataclasses.replace(copy.work, task=None)
+            if lent is not None and copy.record.state is SyncState.SYNCING:
+                copy.mark_stale("the program's read could not be taken for a listing")
         if turns != self._context.session_changes:
             self.want(copy)  # the stream came back while this task was still winding up
+
+    async def _work_off(self, copy: Copy, session: int) -> None:
+        """Do what is to be done about a copy, one thing after the other."""
+        clock, peace = asyncio.get_running_loop().time, 0.0
+        while session == self._context.session_number and self._may_work(copy):
+            await self._ownership.doubts.share(copy)  # before any rest: others must not call it live meanwhile
+            if (rest := max(peace, self._rests_until(copy)) - clock()) > 0:
+                await self._rest(rest)
+                continue
+            large = self._is_for_later(copy)
+            async with self._slots.slot(host_of(copy.key.service), copy, urgent=self.is_waited_for(copy), large=large):
+                if self._rests_until(copy) > clock():
+                    continue  # another large one was listed meanwhile
+                if (job := self._next_job(copy)) is None:
+                    if not self._ownership.doubts.has_any(copy):
+                        break
+                    await self._ownership.doubts.settle(copy)
+                elif session == self._context.session_number:
+                    peace = clock() + await self._do(copy, job)
 
     def has_work(self, copy: Copy) -> bool:
         """Whether something of a copy of ours is to be looked into, or is and others do not know it yet."""
@@ -289,10 +352,10 @@ class Synchroniser:
         """What reports how far a listing has come: that of whoever began to wait last."""
         return next((progress for progress in reversed(self._waiting.get(copy, [])) if progress is not None), None)
 
-    async def _relist(self, copy: Copy) -> None:
+    async def _relist(self, copy: Copy, lent: LentRead | None = None) -> None:
         later = self._is_for_later(copy)
         try:
-            await self.relisting.relist(copy, self._progress(copy))
+            await self.relisting.relist(copy, self._progress(copy), lent)
             if copy.record.state is SyncState.LIVE:
                 copy.work = dataclasses.replace(copy.work, failure=None)
         finally:

@@ -51,6 +51,7 @@ async def used(*, ours: bool) -> Copy:
     copy.own.keep_notified(TOLD.news, 1)
     doubts.doubt(copy, Doubts(relist=True, resubscribe=True, refetch=frozenset("a"), check_ids=True, own_write=True))
     doubts.due(copy, Chores(confirm=True, revalidate=True, cursors=True))
+    copy.reads.begin()
     copy.session.end_subscription()
     copy.session.subscribing()()
     copy.session.confirm(5.0)
@@ -108,8 +109,8 @@ UNDER_WAY = {"doubts", "chores", "elsewhere", "session", "listing", "order", "in
 @pytest.mark.parametrize(
     ("reset", "ours", "forgotten"),
     [
-        (begin_session, True, UNDER_WAY | {"own", "pace"}),
-        (begin_session, False, {"own", "session"}),
+        (begin_session, True, UNDER_WAY | {"own", "pace", "reads"}),
+        (begin_session, False, {"own", "reads", "session"}),
         (begin_anew, True, UNDER_WAY | {"pace"}),
         (resets.release, False, UNDER_WAY),
         (close, True, UNDER_WAY | {"pace"}),
@@ -134,6 +135,9 @@ async def test_a_reset_forgets_whole_parts_and_keeps_the_others(
     if reset is begin_session and not ours:
         assert copy.doubts == before["doubts"] | RELIST, "of a write that nobody knows of"
     assert changed == forgotten
+    if "reads" in forgotten:
+        assert after["reads"] == {"count": 0, "expected": 1, "next_told": 2}, "as many as there were"
+        forgotten = forgotten - {"reads"}
     assert {name for name in forgotten if after[name] != new[name]} == set()
     assert copy.inbox.received > heard, "what was asked before is void"
 

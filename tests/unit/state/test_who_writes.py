@@ -31,6 +31,7 @@ WRITERS = {
     "order": {"state/copies.py"},
     "own": {"state/copies.py", RESETS},
     "pace": {"state/copies.py", "sync/full.py", RESETS},
+    "reads": {"state/copies.py", RESETS},
     "record": {"state/copies.py"},
     "saves": {"state/copies.py", "workers/storing.py"},
     "session": {"state/copies.py", RESETS},

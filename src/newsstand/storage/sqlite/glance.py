@@ -31,7 +31,17 @@ _NODES = """
 _WORKERS = "SELECT id, host, pid, started, hears, until FROM newsstand_worker WHERE until > ?"
 _FIELDS = (
     *("id", "analyser", "type", "subtype", "analysed_by", "verified_at", "revision", "access_model"),
-    *("pubsub_type", "attempts", "retry_at", "failed_by", "read_at", "item_count", "quarantined", "payload_bytes"),
+    *(
+        "pubsub_type",
+        "attempts",
+        "retry_at",
+        "failed_by",
+        "read_at",
+        "session_reads",
+        "item_count",
+        "quarantined",
+        "payload_bytes",
+    ),
 )
 _TYPES = [(name, get_args(hint) or (hint,)) for name, hint in get_type_hints(NodeRecord).items() if name in _FIELDS]
 UNHEARD = "not heard from since the last session"

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import functools
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from sqlalchemy import Connection, CursorResult, Row, bindparam, delete, insert, or_, select, update
@@ -66,6 +66,7 @@ def record_of(row: Row[Any]) -> NodeRecord:
         failed_by=row.failed_by,
         shows_publisher=row.shows_publisher,
         read_at=row.read_at,
+        session_reads=row.session_reads,
         item_count=row.item_count,
         quarantined=row.quarantined,
         payload_bytes=row.payload_bytes,
@@ -131,7 +132,7 @@ def save(conn: Connection, record: NodeRecord) -> NodeRecord:
         if field.name not in ("id", "key", "revision", *Counts._fields)
     }
     if record.id:
-        del values["read_at"]
+        del values["read_at"], values["session_reads"]
         conn.execute(update(_node).where(_node.c.id == record.id).values(values))
         return record
     account_id = conn.execute(_FIND_ACCOUNT, {"jid": record.key.account}).scalar()
@@ -174,6 +175,12 @@ def note_read(conn: Connection, node_id: int, now: int) -> None:
     """The program read this node."""
     before = or_(_node.c.read_at.is_(None), _node.c.read_at < now)
     conn.execute(update(_node).where(_node.c.id == node_id, before).values(read_at=now))
+
+
+def note_session_reads(conn: Connection, reads: Mapping[int, int]) -> None:
+    """The program read each of these nodes so often in a session."""
+    for node_id, count in reads.items():
+        conn.execute(update(_node).where(_node.c.id == node_id).values(session_reads=count))
 
 
 def remove(conn: Connection, node_id: int) -> None:
