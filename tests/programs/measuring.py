@@ -62,10 +62,10 @@ async def _starts(
 
 def _line(program: Program, made: Start, which: str, with_newsstand: bool) -> str:
     how = "with" if with_newsstand else "without"
-    own = f", {len(made.own)} of them Newsstand's" if with_newsstand else ""
+    own = f", {made.own_requests} of them Newsstand's" if with_newsstand else ""
     reads = f"{len(made.reads)} reads, {len(made.hits)} from the copy, {len(made.differing)} of them otherwise"
     trouble = f" ({made.trouble})" if made.trouble else ""
-    return f"{program.name}, {how}, start {which}: {made.requests} IQs{own}; {reads}{trouble}"
+    return f"{program.name}, {how}, start {which}: {made.requests} IQs{own}, {made.later} later; {reads}{trouble}"
 
 
 def _tls(folder: Path) -> ssl.SSLContext:

@@ -30,7 +30,7 @@ def tables(results: list[Measured], seconds: float) -> str:
     """What stands between the markers."""
     measured = {result.name: result for result in results}
     lines = [
-        f"Each start was watched for {seconds:g} s.",
+        f"Each start was watched for {seconds:g} s from the beginning of its process.",
         "",
         *claims([result for result in results if not result.trouble]),
         "",
@@ -63,7 +63,10 @@ def _section(program: Program, result: Measured) -> Iterator[str]:
         yield from (f"Not measured: {result.trouble}.", "")
         return
     yield from _table(
-        ["start", "IQs without", "IQs with", "of these Newsstand's", "reads", "of these from the copy", "otherwise"],
+        [
+            *("start", "IQs without", "IQs with", "of these Newsstand's", "later without", "later with"),
+            *("reads", "of these from the copy", "otherwise"),
+        ],
         [*_rows(result)],
     )
     yield ""
@@ -75,9 +78,10 @@ def _section(program: Program, result: Measured) -> Iterator[str]:
 
 def _rows(result: Measured) -> Iterator[list[str]]:
     for number, (without, with_it) in enumerate(zip(result.without, result.with_it, strict=True), 1):
-        yield [str(number), str(without.requests), str(with_it.requests), str(len(with_it.own)), *_reads(with_it)]
+        requests = (without.requests, with_it.requests, with_it.own_requests, without.later, with_it.later)
+        yield [str(number), *map(str, requests), *_reads(with_it)]
     if result.offline is not None:
-        yield ["no server", NONE, NONE, NONE, *_reads(result.offline)]
+        yield ["no server", *[NONE] * 5, *_reads(result.offline)]
 
 
 def _reads(start: Start) -> list[str]:
@@ -89,12 +93,15 @@ def _reads(start: Start) -> list[str]:
 
 def _kinds(result: Measured) -> Iterator[list[str]]:
     pairs = [
-        (count(passed.request for passed in without.passed), count(passed.request for passed in with_it.passed))
-        for without, with_it in zip(result.without, result.with_it, strict=True)
+        (_counts(without), _counts(with_it)) for without, with_it in zip(result.without, result.with_it, strict=True)
     ]
     for kind in Kind:
         if any(without[kind] or with_it[kind] for without, with_it in pairs):
             yield [kind.value, *(f"{without[kind]} / {with_it[kind]}" for without, with_it in pairs)]
+
+
+def _counts(start: Start) -> dict[Kind, int]:
+    return count(passed.request for passed in start.first_minute)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> Iterator[str]:

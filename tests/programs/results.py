@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from tests.programs.tap import Passed
 
+MINUTE = 60.0
+
 
 @dataclass(slots=True)
 class Read:
@@ -39,8 +41,24 @@ class Start:
     """Why it counts for nothing."""
 
     @property
+    def first_minute(self) -> list[Passed]:
+        """Its requests in the minute that begins with the first of them, which is a part of its log-in."""
+        return [passed for passed in self.passed if passed.at < self.passed[0].at + MINUTE]
+
+    @property
+    def later(self) -> int:
+        """How many requests came after that."""
+        return len(self.passed) - len(self.first_minute)
+
+    @property
     def requests(self) -> int:
-        return len(self.passed)
+        """How many came in the first minute."""
+        return len(self.first_minute)
+
+    @property
+    def own_requests(self) -> int:
+        """How many of these were Newsstand's own."""
+        return sum(passed.request.id in self.own for passed in self.first_minute)
 
     @property
     def hits(self) -> list[Read]:
@@ -75,7 +93,7 @@ class Measured:
 
     @property
     def never_more(self) -> bool:
-        """No start of the program sent more requests than the same start without Newsstand."""
+        """No start of the program sent more requests, within a minute, than the same start without Newsstand."""
         pairs = zip(self.without, self.with_it, strict=True)
         return all(with_it.requests <= without.requests for without, with_it in pairs)
 

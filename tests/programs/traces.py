@@ -15,9 +15,10 @@ def trace(measured: Measured) -> str:
 def _lines(measured: Measured) -> Iterator[str]:
     yield f"== {measured.name}"
     for number, (without, with_it) in enumerate(zip(measured.without, measured.with_it, strict=True), 1):
-        yield f"-- start {number}, without: {without.requests} requests"
+        yield f"-- start {number}, without: {without.requests} requests; {without.later} later"
         yield from _of(without)
-        yield f"-- start {number}, with: {with_it.requests} requests, {len(with_it.own)} of them Newsstand's"
+        own = f"{with_it.own_requests} of them Newsstand's; {with_it.later} later"
+        yield f"-- start {number}, with: {with_it.requests} requests, {own}"
         yield from _of(with_it)
     if measured.offline is not None:
         yield "-- start without a server"

@@ -157,6 +157,14 @@ def test_one_request_more_in_one_start_is_more() -> None:
     assert not measured(start(3), start(4), start(0)).never_more
 
 
+def test_what_comes_after_the_first_minute_is_counted_by_itself() -> None:
+    long = start(4)
+    long.began, long.own = 95.0, {"1", "3"}
+    long.passed = [Passed(at, passed.request) for at, passed in zip((100, 159.9, 160, 170), long.passed, strict=True)]
+    assert (long.requests, long.own_requests, long.later) == (2, 1, 2)
+    assert measured(long, start(3), start(3)).never_more
+
+
 @pytest.mark.parametrize(
     ("second", "third", "profits"),
     [
@@ -197,7 +205,7 @@ def test_the_page_says_what_holds_and_what_does_not() -> None:
     online = start(1, "copy", same=True)
     said = page.tables([measured(online, start(4, "service"), online, offline=start(0))], 70)
     assert "| poezio 0.18 | **no** | **no** | yes | reads nothing |" in said
-    assert "| 2 | 3 | 4 | 0 | 1 | 0 | - |" in said
+    assert "| 2 | 3 | 4 | 0 | 0 | 0 | 1 | 0 | - |" in said
     assert "| items of a node | 3 / 1 | 3 / 4 | 3 / 1 |" in said
 
 
