@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from benchmarks.measure import Ratio
 from newsstand import Analyser, Replica
-from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, SyncState
+from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, Provenance, SyncState
 from newsstand.storage.database import open_database
 from newsstand.xmpp.transport import Session
 
@@ -40,6 +40,8 @@ class PagedService:
         self._ids = range(count)
         self._text = "word " * (size // 5)
         self._listeners: list[Callable[[Session], None]] = []
+
+    def deliver(self, message: Element, made_of: Provenance) -> None: ...
 
     def on_message(self, listener: Callable[[Element], None]) -> None:
         pass

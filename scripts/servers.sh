@@ -36,6 +36,8 @@ all)
     has_erlang_sqlite || missing="$missing erlang-p1-sqlite3"
     has_postgresql || missing="$missing postgresql"
     command -v pgbouncer >/dev/null 2>&1 || [ -e /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
+    [ -e /usr/lib/prosody/modules/mod_privilege ] || [ -e "${NEWSSTAND_PROSODY_MODULES:-}/mod_privilege" ] ||
+        missing="$missing prosody-modules"
     [ -e /usr/share/libervia/sat_pubsub ] || missing="$missing libervia-pubsub"
     ;;
 *)

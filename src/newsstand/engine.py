@@ -112,17 +112,17 @@ class Engine:
         context = self.context
         context.follow(session)
         if not context.connected:
+            if session is Session.LOST:
+                self._end_stream()
             self.synchroniser.lost()
             self.housekeeping.stop()
             self.ownership.session_lost()
             return
         if session is Session.FRESH:
-            start = self.synchroniser.start
-            context.spawn(start.write(start.fewer()), "noting how often nodes are read")
             for copy in self._ours():
                 resets.begin_session(copy, BEGAN)
             if not self.only_when_asked:
-                start.begin()
+                self.synchroniser.start.begin()
         self.ownership.session_began(fresh=session is Session.FRESH)
         if context.transport is not None and not context.serves(context.own_jid):
             log.warning("another client in this process keeps this account's copies: this one asks the service")
@@ -136,6 +136,12 @@ class Engine:
             return
         context.spawn(self.ownership.begin(), "renewing the lease")
 
+    def _end_stream(self) -> None:
+        start = self.synchroniser.start
+        self.context.spawn(start.write(start.fewer()), "noting how often nodes are read")
+        for copy in self._ours():
+            resets.end_stream(copy)
+
     def _ours(self) -> list[Copy]:
         """The copies that this stream's accounts have."""
         return [copy for copy in self.context.copies if self.context.serves(copy.key.account)]
@@ -143,7 +149,8 @@ class Engine:
     def acquired(self, copy: Copy) -> None:
         """We own this node from now on, and follow it, if the analysers still want it."""
         resets.begin_anew(copy, owners.NOT_NOTIFIED)
-        self.parsing.want(copy)
+        if copy.record.item_count:  # the owner before us may have left some unparsed
+            self.parsing.want(copy)
         if self.only_when_asked or self.selection.is_settled(copy):
             self.synchroniser.want(copy)
         else:

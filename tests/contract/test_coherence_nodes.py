@@ -17,7 +17,7 @@ from newsstand.state.doubts import doubt
 from newsstand.state.work import Pace
 from newsstand.storage.database import Database
 from newsstand.storage.mapping import PubsubNode
-from newsstand.storage.statements import items
+from newsstand.storage.statements import items, nodes
 from newsstand.xmpp.requests import read_request
 from newsstand.xmpp.seen_items import read_item
 from newsstand.xmpp.transport import Session
@@ -77,6 +77,21 @@ async def test_what_is_fetched_of_a_node_that_is_closed_meanwhile_is_not_stored(
     hold.release()
     await program.settled()
     assert not any("of before" in xml for xml in await database.read(items.xml_by_ids, copy.record.id, ["a"]))
+
+
+async def test_what_is_found_out_of_a_node_that_was_configured_is_stored_though_it_is_not_subscribed_anew(
+    program: Program, database: Database
+) -> None:
+    node, copy = program.service.nodes[NODE], program.copy()
+    node.affiliations[JULIET] = "member"
+    node.config["access_model"] = "whitelist"
+    subscribed = program.service.counted("subscribe")
+    program.service.tell_configured(NODE)
+    await program.settled()
+    await program.serves_live()
+    (stored,) = await database.read(nodes.load, [copy.record.id])
+    assert stored.access_model == "whitelist"
+    assert program.service.counted("subscribe") == subscribed
 
 
 async def test_a_node_that_is_opened_again_does_not_rest_for_its_former_listing(program: Program) -> None:

@@ -12,7 +12,7 @@ from newsstand.analysis.analysers import Analysers
 from newsstand.config import Settings
 from newsstand.engine import Engine
 from newsstand.errors import ListingError, NodeTooLarge, NotListable, StanzaError, Timeout
-from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, NodeKey
+from newsstand.model import NS_DISCO_ITEMS, NS_PUBSUB, NS_RSM, NodeKey, Provenance
 from newsstand.rules.batch_sizes import LARGE, BatchSizes
 from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.state.pages import Pages
@@ -97,6 +97,8 @@ class PagingService:
             item = SubElement(items, f"{{{NS_PUBSUB}}}item", {} if self.nameless else {"id": item_id})
             SubElement(item, "{urn:example:note}note").text = self.text
 
+    def deliver(self, message: Element, made_of: Provenance) -> None: ...
+
     def on_message(self, listener: Callable[[Element], None]) -> None: ...
 
     def on_session(self, listener: Callable[[Session], None]) -> None: ...
@@ -118,7 +120,7 @@ async def list_node(
 async def test_every_page_is_asked_for_and_counted(database: Database) -> None:
     service = PagingService()
     listed = await list_node(database, service, ServiceBehaviour())
-    assert (listed.ids, listed.paged, listed.behaviour.paging) == (IDS, True, Behaviour.HONOURED)
+    assert (listed.items.ids, listed.paged, listed.behaviour.paging) == (IDS, True, Behaviour.HONOURED)
     assert service.asked == [20, 20, 5]
 
 
@@ -151,7 +153,7 @@ async def test_a_node_that_names_more_ids_than_the_limit_is_not_asked_for_them(d
 
 
 async def test_a_node_as_large_as_the_limit_is_listed(database: Database) -> None:
-    assert (await list_node(database, PagingService(), ServiceBehaviour(), max_items=len(IDS))).ids == IDS
+    assert (await list_node(database, PagingService(), ServiceBehaviour(), max_items=len(IDS))).items.ids == IDS
 
 
 async def test_an_item_without_an_id_ends_the_listing_at_once(database: Database) -> None:
@@ -164,27 +166,27 @@ async def test_an_item_without_an_id_ends_the_listing_at_once(database: Database
 async def test_an_answer_too_large_to_arrive_is_asked_for_in_batches_of_ids(database: Database) -> None:
     service = PagingService(whole=False)
     listed = await list_node(database, service, ServiceBehaviour(disco_order=Behaviour.REVERSED))
-    assert listed.ids == IDS
+    assert listed.items.ids == IDS
     assert service.asked == [20, 20, 5]
 
 
 async def test_a_page_too_large_to_arrive_is_asked_for_again_smaller(database: Database) -> None:
     service = PagingService(limit=12, text=LONG)
     listed = await list_node(database, service, ServiceBehaviour())
-    assert (listed.ids, listed.paged) == (IDS, True)
+    assert (listed.items.ids, listed.paged) == (IDS, True)
     assert (service.lost, service.asked) == ([20], [1, 9, 9, 9, 9, 8])
 
 
 async def test_a_page_that_was_not_too_large_is_tried_once_more(database: Database) -> None:
     service = PagingService(limit=12)
-    assert (await list_node(database, service, ServiceBehaviour())).ids == IDS
+    assert (await list_node(database, service, ServiceBehaviour())).items.ids == IDS
     assert (service.lost, service.asked) == ([20, 20], [1, 1, 10, 10, 10, 10, 3])
 
 
 async def test_where_small_pages_do_not_arrive_either_batches_of_ids_may(database: Database) -> None:
     service = PagingService(whole=False, limit=12, text=LONG)
     listed = await list_node(database, service, ServiceBehaviour(disco_order=Behaviour.REVERSED))
-    assert (listed.ids, service.lost, service.asked) == (IDS, [20], [1, 9, 9, 9, 9, 8])
+    assert (listed.items.ids, service.lost, service.asked) == (IDS, [20], [1, 9, 9, 9, 9, 8])
 
 
 async def test_what_arrives_of_a_node_is_remembered(database: Database) -> None:
@@ -192,7 +194,7 @@ async def test_what_arrives_of_a_node_is_remembered(database: Database) -> None:
     await list_node(database, service, ServiceBehaviour(), pages)
     service.lost.clear()
     listed = await list_node(database, service, ServiceBehaviour(), Pages(pages.batch_sizes))
-    assert (listed.ids, service.lost) == (IDS, [])
+    assert (listed.items.ids, service.lost) == (IDS, [])
 
 
 async def test_a_node_that_only_arrives_by_ids_is_listed_by_them_again(database: Database) -> None:
@@ -204,7 +206,7 @@ async def test_a_node_that_only_arrives_by_ids_is_listed_by_them_again(database:
     await list_node(database, service, behaviour, pages)
     tried = service.refused
     assert tried
-    assert (await list_node(database, service, behaviour, Pages(pages.batch_sizes))).ids == IDS
+    assert (await list_node(database, service, behaviour, Pages(pages.batch_sizes))).items.ids == IDS
     assert service.refused == tried
 
 
@@ -239,7 +241,7 @@ async def test_a_service_that_is_known_to_have_pages_is_asked_for_pages(database
     listed = await list_node(
         database, service, ServiceBehaviour(disco_order=Behaviour.REVERSED, paging=Behaviour.HONOURED), pages
     )
-    assert (listed.ids, service.asked) == (IDS, [20, 20, 5])
+    assert (listed.items.ids, service.asked) == (IDS, [20, 20, 5])
 
 
 async def test_where_the_order_of_ids_is_not_known_an_answer_that_does_not_arrive_stays_one(database: Database) -> None:

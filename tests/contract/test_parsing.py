@@ -265,6 +265,22 @@ async def test_a_batch_costs_one_small_write(database: Database, monkeypatch: py
     assert set((await errors(database, node)).values()) == {None}
 
 
+async def test_what_has_no_parser_is_not_noted(database: Database) -> None:
+    node = await wanted_node(database, *NAMES)
+    with notes_written() as written:
+        await parse_all(database, Analyser(DEADLY, "notes", node="blog", to_sync=True))
+    assert written == {"kept": 0, "removed": 1}
+    assert not await database.read(items.to_parse, node.id, 100)
+
+
+async def test_what_was_left_behind_of_a_node_that_has_no_parser_any_more_goes(database: Database) -> None:
+    node = await wanted_node(database, *NAMES)
+    await leave_note(database, node, ENDED, None, until=b"")
+    await parse_all(database, Analyser(DEADLY, "notes", node="blog", to_sync=True))
+    assert await note_of(database, node) is None
+    assert not await database.read(items.to_parse, node.id, 100)
+
+
 async def test_a_note_goes_with_its_node(database: Database) -> None:
     node = await wanted_node(database, "a")
     await leave_note(database, node, ENDED, "a")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from typing import Any
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, fromstring
 
+import pytest
 from sqlalchemy import select, update
 
 from newsstand import Analyser
-from newsstand.analysis.words import XML_VERSION
+from newsstand.analysis.words import MAX_TEXT, NOT_ALL_WORDS, XML_VERSION
 from newsstand.model import NodeRecord
 from newsstand.storage.database import Database
 from newsstand.storage.maintenance.checking import check
@@ -19,7 +20,7 @@ from newsstand.storage.statements.items import ParsedItem
 from tests.contract._storage import ids_found, row
 from tests.contract._workers import Workers
 from tests.fakes.program import NODE, NOTES, Program
-from tests.fakes.service import NOTE
+from tests.fakes.service import NOTE, SERVICE
 
 
 def parse_note(item: Element, *, service: str, node: str) -> dict[str, Any]:
@@ -106,6 +107,35 @@ async def test_a_programs_own_changes_are_found_by_the_same_fields(workers: Work
             await session.commit()
         await program.settled()
         assert await found(program, "moon", "rewritten", *MACHINES) == [["a"], ["b"], *[[]] * len(MACHINES)]
+    assert await check(workers.url) == []
+
+
+def parse_title_and_body(item: Element, *, service: str, node: str) -> dict[str, Any]:
+    title, _, body = (item[0].text or "").partition(":")
+    return {"title": title, "body": body}
+
+
+@pytest.mark.parametrize("parser", [parse_title_and_body, None], ids=["parsed", "texts"])
+async def test_an_item_with_a_body_beyond_a_size_is_found_by_its_title_alone(workers: Workers, parser: Any) -> None:
+    body = "loam " * (MAX_TEXT // 5 + 1)
+    if parser is None:
+        note = fromstring(f'<note xmlns="{NOTE}"><title>Compost</title><body>{body}</body></note>')
+        workers.service.publish(NODE, "c", "", payload=note)
+    else:
+        workers.service.publish(NODE, "c", f"Compost:{body}")
+    analyser = Analyser("notes", "notes", namespace=NOTE, to_sync=True, parser=parser)
+    async with workers.another(analysers=[analyser]) as program:
+        await program.follow()
+        await program.settled()
+        assert await found(program, "compost", "loam") == [["c"], []]
+        (item,) = (await program.replica.get_items(SERVICE, NODE, item_ids=["c"])).items
+        assert item.parse_error == NOT_ALL_WORDS
+        assert item.parsed == (None if parser is None else {"title": "Compost", "body": body})
+        async with program.replica.session() as session:  # a change of a program's own cuts its words anew
+            stored = (await session.scalars(select(PubsubItem).where(PubsubItem.item_id == "c"))).one()
+            stored.recency -= 1_000_000
+            await session.commit()
+        assert await found(program, "compost", "loam") == [["c"], []]
     assert await check(workers.url) == []
 
 

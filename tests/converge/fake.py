@@ -10,7 +10,7 @@ from typing import Literal
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
-from newsstand import Analyser, Replica
+from newsstand import Replica
 from newsstand.config import Settings
 from newsstand.errors import StanzaError, Timeout
 from newsstand.model import ItemsRequest, Origin
@@ -19,9 +19,9 @@ from newsstand.storage.database import Database
 from newsstand.xmpp.requests import read_request
 from newsstand.xmpp.transport import Session
 from tests.converge.faults import Faults
-from tests.converge.world import Program, Reading, View, World, contents, settings_of
+from tests.converge.world import Program, Reading, View, World, analyser_of, contents, settings_of
 from tests.fakes.requests import Request
-from tests.fakes.service import NOTE, SIMPLE, Service, Stream, soon
+from tests.fakes.service import SIMPLE, Service, Stream, soon
 from tests.servers.entities import Entity
 from tests.servers.quirks import QUIRKS, Quirk
 
@@ -147,7 +147,7 @@ class FakeProgram(Program):
         self._stream = _Stream(service, account)
         self.faults = self._stream.faults
         self.replica = Replica(self._stream, settings=Settings.of(settings_of(account)), entry_points=False)
-        self.replica.register_analyser(Analyser("notes", "notes", namespace=NOTE, to_sync=True))
+        self.replica.register_analyser(analyser_of(account))
         self._stream.on_message(self.hear)
 
     def inject(self, message: Element) -> None:

@@ -11,7 +11,6 @@ from slixmpp import ClientXMPP
 from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.xmlstream.xmlstream import NotConnectedError
 
-from newsstand import Analyser
 from newsstand.demo.servers.prosody import Prosody
 from newsstand.demo.servers.xmpp_server import XmppServer
 from newsstand.errors import Disconnected, Timeout
@@ -20,8 +19,7 @@ from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
 from tests.conftest import log_in, log_out, new_client
 from tests.converge.proxy import Proxy
 from tests.converge.schedule import ACCOUNTS
-from tests.converge.world import SECONDS, Program, Reading, View, World, contents, settings_of
-from tests.fakes.service import NOTE
+from tests.converge.world import SECONDS, Program, Reading, View, World, analyser_of, contents, settings_of
 from tests.servers.ejabberd import Ejabberd
 from tests.servers.entities import Entity
 from tests.servers.libervia_pubsub import LiberviaPubsub
@@ -130,7 +128,7 @@ class RealProgram(Program):
         plugins: Any = self._client.plugin
         self._plugin: Newsstand = plugins["newsstand"]
         self.replica = self._plugin.replica
-        self.replica.register_analyser(Analyser("notes", "notes", namespace=NOTE, to_sync=True))
+        self.replica.register_analyser(analyser_of(account))
         self._gone = asyncio.Event()
         self._gone.set()
         self._client.add_event_handler("disconnected", lambda _: self._gone.set())

@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
-from newsstand import Policy, Replica
+from newsstand import Analyser, Policy, Replica
 from newsstand.errors import DatabaseError, Disconnected, NotInCopy, StanzaError, Timeout
 from newsstand.model import Item, NodeKey, NodeRecord
 from newsstand.storage.database import Database
@@ -33,6 +33,12 @@ QUIET_START = 0.3
 
 def settings_of(account: str) -> dict[str, float]:
     return {**SETTINGS, "quiet_start": QUIET_START if account.startswith("juliet") else 0.0}
+
+
+def analyser_of(account: str) -> Analyser:
+    """Of the program whose start is quiet, the copies may be served stale first."""
+    policy = Policy.STALE_FIRST if settings_of(account)["quiet_start"] else None
+    return Analyser("notes", "notes", namespace=NOTE, to_sync=True, policy=policy)
 
 
 Contents = tuple[tuple[str, str], ...]

@@ -143,10 +143,11 @@ async def at_work(
     analysers: Iterable[Analyser] = (NOTES,),
     entry_points: bool = True,
     quiet_start: float = 0,
+    component: str | None = None,
     **settings: Any,
 ) -> AsyncIterator[Program]:
-    """A program with a fresh session; closed at the end."""
-    stream = Stream(service)
+    """A program with a fresh session; closed at the end. Juliet's client, or the component of this JID."""
+    stream = Stream(service) if component is None else Stream(service, component, is_component=True)
     replica = Replica(
         stream,
         settings=Settings(retry_first=retry_first, quiet_start=quiet_start, **settings),

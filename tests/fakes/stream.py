@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from xml.etree.ElementTree import Element
 
 from newsstand.errors import Disconnected, Timeout
+from newsstand.model import Provenance
 from newsstand.xmpp.transport import Session
 from tests.fakes.requests import read
 
@@ -26,6 +27,8 @@ class Stream:
         self.session = Session.LOST
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending: set[asyncio.Future[Element]] = set()
+        self.delivered: list[Element] = []
+        """What the replica handed to the program, though the service did not send it now."""
         self._message_listeners: list[Callable[[Element], None]] = []
         self._session_listeners: list[Callable[[Session], None]] = []
         service.streams.append(self)
@@ -89,6 +92,9 @@ class Stream:
         if not answered:
             raise Disconnected("the stream ended") if lost.done() else Timeout(f"no answer within {timeout} s")
         return answer.result()
+
+    def deliver(self, message: Element, made_of: Provenance) -> None:
+        self.delivered.append(message)
 
     def on_message(self, listener: Callable[[Element], None]) -> None:
         self._message_listeners.append(listener)

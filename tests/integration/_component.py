@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -67,10 +67,13 @@ class Component:
 
 
 @asynccontextmanager
-async def component(server: XmppServer, jid: str, database: str | None = None) -> AsyncIterator[Component]:
+async def component(
+    server: XmppServer, jid: str, database: str | None = None, *, plugins: Iterable[str] = ()
+) -> AsyncIterator[Component]:
     """Logged in for the length of the block."""
     xmpp = ComponentXMPP(jid, server.component_secret(jid))
-    xmpp.register_plugin("xep_0060")
+    for plugin in ("xep_0060", *plugins):
+        xmpp.register_plugin(plugin)
     if database is not None:
         xmpp.register_plugin("newsstand", {"database": database})
         await newsstand_of(xmpp).ready()

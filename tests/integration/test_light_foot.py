@@ -19,7 +19,7 @@ from newsstand import Analyser, Replica
 from newsstand.config import Settings
 from newsstand.demo.servers.prosody import Prosody
 from newsstand.errors import Disconnected
-from newsstand.model import NS_DISCO_INFO, NS_PUBSUB, NodeRecord, Subscription, SyncState, Verdict
+from newsstand.model import NS_DISCO_INFO, NS_PUBSUB, NodeRecord, Provenance, Subscription, SyncState, Verdict
 from newsstand.storage.database import Database, open_database
 from newsstand.storage.mapping import PubsubNode
 from newsstand.xmpp.transport import Session
@@ -223,6 +223,8 @@ class CautiousService:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+
+    def deliver(self, message: Element, made_of: Provenance) -> None: ...
 
     def on_message(self, listener: Callable[[Element], None]) -> None:
         pass

@@ -3,6 +3,7 @@ no reads of its own, and slixmpp 1.17 has no xep_0384: their nodes are read by x
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,7 +14,7 @@ from slixmpp import JID, ClientXMPP
 from slixmpp.exceptions import IqError
 from slixmpp.plugins.xep_0172 import UserNick
 
-from newsstand import Analyser
+from newsstand import Analyser, Policy
 from newsstand.demo.servers.prosody import Prosody
 from newsstand.demo.servers.xmpp_server import XmppServer
 from tests.conftest import Connect
@@ -27,12 +28,19 @@ from tests.integration._program import (
     is_hit,
 )
 
-PLUGINS = ("xep_0084", "xep_0172", "xep_0222", "xep_0223", "xep_0292", "xep_0359", "xep_0402", "xep_0490")
+PLUGINS = ("xep_0048", "xep_0084", "xep_0172", "xep_0222", "xep_0223", "xep_0292", "xep_0359", "xep_0402", "xep_0490")
 AVATAR = b"a picture of nobody in particular"
 AVATAR_ID = hashlib.sha1(AVATAR).hexdigest()
 BOOKMARKS = "urn:xmpp:bookmarks:1"
 METADATA = "urn:xmpp:avatar:metadata"
+DATA = "urn:xmpp:avatar:data"
 DISPLAYED = "urn:xmpp:mds:displayed:0"
+OLD_BOOKMARKS = "storage:bookmarks"
+OMEMO = "urn:xmpp:omemo:2"
+BUNDLES = "urn:xmpp:omemo:2:bundles"
+OLD_OMEMO = "eu.siacs.conversations.axolotl"
+OLD_BUNDLES = "eu.siacs.conversations.axolotl.bundles:31415"
+KEY = base64.b64encode(bytes(range(32))).decode()
 NICK = "http://jabber.org/protocol/nick"
 PRIVATE = "urn:example:private"
 PUBLIC = "urn:example:public"
@@ -55,6 +63,18 @@ async def publish_everything(client: ClientXMPP) -> None:
     await plugins["xep_0163"].publish(nick)
     conference = ET.Element(f"{{{BOOKMARKS}}}conference", {"name": "Balcony", "autojoin": "true"})
     await publish_one(client, BOOKMARKS, "balcony@rooms.localhost", conference)
+    storage = ET.Element(f"{{{OLD_BOOKMARKS}}}storage")
+    room = {"jid": "balcony@rooms.localhost", "name": "Balcony", "autojoin": "true"}
+    conference = ET.SubElement(storage, f"{{{OLD_BOOKMARKS}}}conference", room)
+    ET.SubElement(conference, f"{{{OLD_BOOKMARKS}}}password").text = "hunter2"
+    await publish_one(client, OLD_BOOKMARKS, "current", storage)
+    for node, item_id, namespace, key in (
+        (BUNDLES, "31415", OMEMO, "ik"),
+        (OLD_BUNDLES, "current", OLD_OMEMO, "identityKey"),
+    ):
+        bundle = ET.Element(f"{{{namespace}}}bundle")
+        ET.SubElement(bundle, f"{{{namespace}}}{key}").text = KEY
+        await publish_one(client, node, item_id, bundle)
     for node, item_id in ((PRIVATE, "diary"), (PUBLIC, "notice")):
         note = ET.Element(f"{{{node}}}note")
         note.text = "dear diary"
@@ -72,13 +92,16 @@ READS: dict[str, Read] = {
     "avatar metadata by get_item": lambda c: c.plugin["xep_0060"].get_item(c.boundjid.bare, METADATA, AVATAR_ID),
     "xep_0292.retrieve_vcard": lambda c: c.plugin["xep_0292"].retrieve_vcard(JID(c.boundjid.bare)),
     "xep_0490.catch_up": lambda c: c.plugin["xep_0490"].catch_up(),
+    "xep_0048.get_bookmarks": lambda c: c.plugin["xep_0048"].get_bookmarks(method="xep_0223"),
+    "a bundle by its id": lambda c: c.plugin["xep_0060"].get_item(c.boundjid.bare, BUNDLES, "31415"),
+    "a bundle of the older form": lambda c: c.plugin["xep_0060"].get_items(c.boundjid.bare, OLD_BUNDLES),
     "xep_0223.retrieve": lambda c: c.plugin["xep_0223"].retrieve(PRIVATE),
     "xep_0223.retrieve of one": lambda c: c.plugin["xep_0223"].retrieve(PRIVATE, id="diary"),
     "xep_0222.retrieve": lambda c: c.plugin["xep_0222"].retrieve(PUBLIC),
     "nick by get_items": lambda c: c.plugin["xep_0060"].get_items(None, NICK),
     "bookmarks by get_items": lambda c: c.plugin["xep_0060"].get_items(c.boundjid.bare, BOOKMARKS),
 }
-NOT_BUILT_IN = ("urn:xmpp:avatar:data", DISPLAYED, PRIVATE, PUBLIC)
+NOT_BUILT_IN = (PRIVATE, PUBLIC)
 
 
 @pytest.fixture
@@ -165,7 +188,6 @@ async def test_a_chat_that_a_plugin_flags_is_in_what_it_catches_up_with(
     prosody: Prosody, connect: Connect, open_program: OpenProgram
 ) -> None:
     program = await open_program("nurse", plugins=PLUGINS)
-    program.replica.register_analyser(Analyser("mds", "displayed", node=DISPLAYED, to_sync=True))
     mds = program.client.plugin["xep_0490"]
     await mds.flag_chat("nurse@localhost", "stanza-1")
     await mds.catch_up()
@@ -192,13 +214,48 @@ async def test_a_plugin_sees_stanzas_of_its_own_kind_in_a_hit(program: Program, 
     assert iq["pubsub"]["items"]["node"] == "urn:ietf:params:xml:ns:vcard-4.0"
 
 
-async def test_by_default_blobs_and_private_storage_are_left_with_the_service(
+PARSED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    OLD_BOOKMARKS: (
+        "bookmark",
+        "current",
+        {"conferences": [{"jid": "balcony@rooms.localhost", "autojoin": True, "name": "Balcony"}]},
+    ),
+    DATA: ("avatar", AVATAR_ID, {"bytes": len(AVATAR), "sha1": AVATAR_ID, "verified": True}),
+    BUNDLES: ("omemo", "31415", {"namespace": OMEMO, "device": 31415, "identity_key": KEY, "prekeys": 0}),
+    OLD_BUNDLES: ("omemo", "current", {"namespace": OLD_OMEMO, "device": 31415, "identity_key": KEY, "prekeys": 0}),
+    DISPLAYED: (
+        "displayed",
+        "nurse@localhost",  # the last that was published: Prosody's nodes of PEP keep one
+        {"jid": "nurse@localhost", "stanza_id": "of nurse@localhost", "by": "juliet@localhost"},
+    ),
+}
+
+
+@pytest.mark.parametrize("node", PARSED)
+async def test_what_programs_read_at_their_start_is_copied_and_parsed(
+    prosody: Prosody, connect: Connect, open_program: OpenProgram, node: str
+) -> None:
+    plain = await connect("juliet", plugins=PLUGINS)
+    await publish_everything(plain)
+    program = await open_program()
+    type_, item_id, parsed = PARSED[node]
+    record = await program.follow(node, program.jid)
+    assert record.type == type_
+    answer = await program.replica.get_items(program.jid, node, item_ids=[item_id], policy=Policy.ONLY_COPY)
+    assert [item.parsed for item in answer.items] == [parsed]
+    found = await program.replica.search("balcony", node=node)
+    assert found.total == (1 if node == OLD_BOOKMARKS else 0)
+    for text in ("hunter2", KEY[:8], AVATAR_ID, base64.b64encode(AVATAR).decode()[:20], "nurse"):
+        assert (await program.replica.search(text, node=node)).total == 0
+
+
+async def test_by_default_private_storage_of_unknown_payloads_is_left_with_the_service(
     prosody: Prosody, connect: Connect, open_program: OpenProgram
 ) -> None:
     plain = await connect("juliet", plugins=PLUGINS)
     await publish_everything(plain)
     program = await open_program(plugins=PLUGINS)
-    for how in ("xep_0084.retrieve_avatar", "xep_0223.retrieve", "xep_0490.catch_up"):
+    for how in ("xep_0222.retrieve", "xep_0223.retrieve"):
         await READS[how](program.client)
         await program.caught_up()
         assert not is_hit(await READS[how](program.client))

@@ -82,8 +82,8 @@ MUTANTS = [
         "short-listing-believed",
         "one listing is believed only if the ids, asked for in another way, agree",
         "sync/full.py",
-        "        same = ids == listed.ids or set(ids) ^ set(listed.ids) <= may_differ\n",
-        "        same = set(ids) >= set(listed.ids) - may_differ\n",
+        "        same = ids == listed.items.ids or set(ids) ^ set(listed.items.ids) <= may_differ\n",
+        "        same = set(ids) >= set(listed.items.ids) - may_differ\n",
     ),
     Mutant(
         "much-shorter-pages-believed",
@@ -190,8 +190,8 @@ MUTANTS = [
         "close-words-not-looked-up",
         "of two words on an item, close together, it is looked up which one holds",
         "sync/follower.py",
-        "Doubts(relist=late, refetch=frozenset(close), check_ids=bool(moved))\n",
-        "Doubts(relist=late, check_ids=bool(moved))\n",
+        "Doubts(relist=late, refetch=frozenset(close))\n",
+        "Doubts(relist=late)\n",
     ),
     Mutant(
         "stranger-believed",

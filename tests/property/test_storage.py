@@ -57,13 +57,13 @@ class Model:
     def carry_out(self, step: Step) -> None:
         match step:
             case Put(item, new, overwritten):
-                held = self.find(item.id)
+                held, (_, xml) = self.find(item.id), item.read()
                 if held is None:
-                    place, held = new, Held(item.id, item.xml, item.quarantine)
+                    place, held = new, Held(item.id, xml, item.quarantine)
                 else:
                     place = overwritten
                     if item.exact:
-                        held.xml, held.quarantine = item.xml, item.quarantine
+                        held.xml, held.quarantine = xml, item.quarantine
                     if place is Place.KEEP:
                         return
                     self.items.remove(held)

@@ -70,7 +70,7 @@ def test_policies_are_named_by_analyser_type_or_all() -> None:
     [
         ("serve-stale", "policy is a mapping such as"),
         ({"avatar": "serve-stall"}, "policy of 'avatar' is 'serve-stall': did you mean 'serve-stale'"),
-        ({"avatar": "x"}, "there are ask-when-stale, serve-stale, only-copy, only-service"),
+        ({"avatar": "x"}, "there are ask-when-stale, serve-stale, stale-first, only-copy, only-service"),
         ({"avatar": None}, "policy of 'avatar' is None"),
         ({"": "serve-stale"}, "policy names analysers or their types"),
         ({3: "serve-stale"}, "policy names analysers or their types"),

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 ParserFunction = Callable[..., "dict[str, Any] | Awaitable[dict[str, Any]]"]
 MatchFunction = Callable[["Analysis"], "Analysis | Awaitable[Analysis | None] | None"]
+ImmutableFunction = Callable[[Element], bool]
 FetchType = Callable[[], Awaitable["str | None"]]
 Run = Callable[..., Awaitable[Any]]
 """Calls a foreign function, plain or coroutine, within bounds (`newsstand.analysis.runner.Runner`)."""
@@ -78,6 +79,10 @@ class Analyser:
     `policy` and `max_age` (seconds) say how the program's reads of such nodes are answered, where a request does not
     say otherwise: see `Replica.get_items`. Where there is no copy to serve, the service is asked, whatever they say;
     but `get_items` raises NotInCopy where the policy is ONLY_COPY.
+
+    `is_immutable(item)` says of an `<item/>` whether it is right for ever, whoever hands it out: because it is named by
+    the hash of what it holds. A read of such items by their ids is answered from the copy, and not as stale, also when
+    nothing vouches for the copy otherwise, and offline. It must be quick, and must not raise.
     """
 
     name: str
@@ -92,6 +97,7 @@ class Analyser:
     words: tuple[str, ...] | None = dataclasses.field(default=None, kw_only=True)
     policy: Policy | None = dataclasses.field(default=None, kw_only=True)
     max_age: float | None = dataclasses.field(default=None, kw_only=True)
+    is_immutable: ImmutableFunction | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.name or not self.type:
@@ -164,6 +170,10 @@ class Analysers:
     def find(self, name: str | None) -> Analyser | None:
         return self.by_name.get(name)
 
+    def may_parse(self, node: str, namespaces: Collection[str]) -> bool:
+        """Whether one that has a parser may match a node of this name, whose payloads have these namespaces."""
+        return any(each.parser and _may_be_of(each, node, namespaces) for each in self)
+
     def words_of(self, name: str | None) -> tuple[str, ...] | None:
         """Which parsed fields of its nodes are words: see `Analyser.words`."""
         analyser = self.find(name)
@@ -216,7 +226,7 @@ class Decided:
     analysis: Analysis
 
 
-def may_be_of(analyser: Analyser, node: str, namespaces: Collection[str]) -> bool:
+def _may_be_of(analyser: Analyser, node: str, namespaces: Collection[str]) -> bool:
     """Whether an analyser may match a node of this name, whose payloads have these namespaces."""
     prefixes, wanted = _several(analyser.node), _several(analyser.namespace)
     return (not prefixes or node.startswith(prefixes)) and (not wanted or not set(wanted).isdisjoint(namespaces))

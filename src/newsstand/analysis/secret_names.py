@@ -56,7 +56,8 @@ def _has_secret_part(name: str) -> bool:
 
 
 class Naming:
-    """Finds the elements of one payload that are named like secrets. Each name is examined once."""
+    """Finds the elements of payloads that are named like secrets. Each name is examined once, and remembered: what
+    strangers sent decides how many there are, so one object serves one batch of items at most."""
 
     def __init__(self) -> None:
         self._known: dict[str, bool] = {}

@@ -17,7 +17,17 @@ from newsstand.analysis.secret_names import Naming
 MAX_WORD = 64
 MAX_TERMS = 500_000
 """Bytes of terms kept of one item: below what PostgreSQL's tsvector holds (1,048,575)."""
-XML_VERSION = 2
+MAX_TEXT = 100_000
+"""Characters of one text above which it has no words: what a field holds, or an element. That is a book, a log or
+data, some twenty times as long as a long article: nearly every search would find it, and its words cost more than all
+others of its node. The title and the other fields of such an item have theirs. It is no setting: programs that share a
+database must cut alike."""
+NOT_ALL_WORDS = (
+    f"only some of its words are found by a search: none of a text of more than {MAX_TEXT} characters, and no more "
+    f"than {MAX_TERMS} bytes of all"
+)
+"""The parse error of an item of which not all words were kept."""
+XML_VERSION = 3
 """Of `terms_of_xml`: a higher number has the items cut again that no parser knows."""
 
 _SLICE = 16_384
@@ -91,12 +101,12 @@ def _values(parsed: Mapping[str, Any], field: str) -> list[Any]:
 def terms_of_xml(item: Element) -> str:
     """The words of a payload that no parser knows: of the texts of its elements, and of attributes that people read
     (such as `title`). What is named like a secret (such as `<api-key/>`) is left out, with all that is inside it."""
-    return cut_terms(texts_of_xml(item)).text
+    return cut_xml(item, Naming()).text
 
 
-def texts_of_xml(item: Element) -> Iterator[str]:
-    """The texts that `terms_of_xml` cuts."""
-    return xml_texts(item, Naming())
+def cut_xml(item: Element, naming: Naming) -> Terms:
+    """The same, and whether these are all of its words. `naming` may be that of other payloads, too."""
+    return cut_terms(xml_texts(item, naming))
 
 
 def xml_texts(root: Element, naming: Naming, skip: Collection[str] = ()) -> Iterator[str]:
@@ -140,24 +150,29 @@ class Terms(NamedTuple):
     text: str
     """The words, joined by spaces."""
     whole: bool
-    """Whether these are all of them; an item has no more than MAX_TERMS bytes."""
+    """Whether these are all of them: no text was longer than MAX_TEXT, and all together took no more than MAX_TERMS."""
 
 
 def cut_terms(texts: Iterable[str]) -> Terms:
-    """The words of texts."""
+    """The words of texts, but of those that are longer than MAX_TEXT."""
     kept: list[str] = []
     size = 0
-    for found in (some for text in texts for some in _slices(text) if some):
-        joined = " ".join(found)
-        more = _size(joined)
-        if size + more > MAX_TERMS:
-            sizes = accumulate(map(_size, found), initial=size)
-            next(sizes)
-            kept += (word for word, so_far in zip(found, sizes, strict=True) if so_far <= MAX_TERMS)
-            return Terms(" ".join(kept), whole=False)
-        size += more
-        kept.append(joined)
-    return Terms(" ".join(kept), whole=True)
+    whole = True
+    for text in texts:
+        if len(text) > MAX_TEXT:
+            whole = False
+            continue
+        for found in filter(None, _slices(text)):
+            joined = " ".join(found)
+            more = _size(joined)
+            if size + more > MAX_TERMS:
+                sizes = accumulate(map(_size, found), initial=size)
+                next(sizes)
+                kept += (word for word, so_far in zip(found, sizes, strict=True) if so_far <= MAX_TERMS)
+                return Terms(" ".join(kept), whole=False)
+            size += more
+            kept.append(joined)
+    return Terms(" ".join(kept), whole=whole)
 
 
 def _size(terms: str) -> int:

@@ -20,7 +20,7 @@ from newsstand.model.events import (
     Retracted,
     SubscriptionChanged,
 )
-from newsstand.model.items import DIGEST_BYTES, HeldItem, Item, Outline, SeenItem, StorableItem, digest
+from newsstand.model.items import DIGEST_BYTES, Digests, HeldItem, Item, Outline, SeenItem, StorableItem, digest
 from newsstand.model.namespaces import NS_DATA, NS_DISCO_INFO, NS_DISCO_ITEMS, NS_EVENT, NS_OWNER, NS_PUBSUB, NS_RSM
 from newsstand.model.nodes import Counts, NodeKey, NodeRecord, Subscription, SyncState, Verdict
 from newsstand.model.requests import ItemsRequest, Policy, RsmQuery, WriteKind, WriteRequest
@@ -41,6 +41,7 @@ __all__ = [
     "Configured",
     "Counts",
     "Deleted",
+    "Digests",
     "HeldItem",
     "Item",
     "ItemsRequest",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from newsstand.model.items import Item, SeenItem
 from newsstand.model.nodes import NodeKey
@@ -57,11 +57,12 @@ class Notification:
     key: NodeKey
     news: tuple[News, ...]
     delayed: bool = False
+    bytes: int = field(init=False, repr=False, compare=False)
+    """About how much memory it takes."""
 
-    @property
-    def bytes(self) -> int:
-        """About how much memory it takes."""
-        return 500 + sum(len(item.xml) for news in self.news if isinstance(news, Published) for item in news.items)
+    def __post_init__(self) -> None:
+        texts = (len(item.xml) for news in self.news if isinstance(news, Published) for item in news.items)
+        object.__setattr__(self, "bytes", 500 + sum(texts))
 
 
 class ChangeKind(enum.StrEnum):

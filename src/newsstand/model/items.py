@@ -20,6 +20,15 @@ def digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).digest()
 
 
+class Digests(NamedTuple):
+    """The digests by which an item is compared: of its id, of its content, and of what it says, whatever its id and
+    publisher."""
+
+    id: bytes
+    content: bytes
+    payload: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class SeenItem:
     """An item as a service sent it. `xml` is the whole `<item/>` in `NS_PUBSUB`."""
@@ -48,8 +57,16 @@ class SeenItem:
         return digest(self.xml.partition(">")[2])
 
     @property
+    def digests(self) -> Digests:
+        return Digests(self.digest, self.content_digest, self.payload_digest)
+
+    @property
     def size(self) -> int:
         return len(self.xml)
+
+    def read(self) -> tuple[str | None, str]:
+        """Its publisher and XML."""
+        return self.publisher, self.xml
 
     def says_the_same(self, other: SeenItem) -> bool:
         """Whether both have the same payload, whatever their ids and publishers."""
@@ -61,10 +78,6 @@ class StorableItem(Protocol):
 
     @property
     def id(self) -> str: ...
-    @property
-    def xml(self) -> str: ...
-    @property
-    def publisher(self) -> str | None: ...
     @property
     def quarantine(self) -> str | None: ...
     @property
@@ -78,6 +91,9 @@ class StorableItem(Protocol):
     @property
     def size(self) -> int:
         """About how many bytes its XML takes; known without reading that."""
+
+    def read(self) -> tuple[str | None, str]:
+        """Its publisher and XML."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ class Policy(enum.StrEnum):
     """The copy while it is live; the service otherwise; a stale copy only if the service cannot answer."""
     SERVE_STALE = "serve-stale"
     """A complete copy at once, marked where it is stale; meanwhile it is brought up to date in the background."""
+    STALE_FIRST = "stale-first"
+    """At the start of a session a complete copy at once, marked, until it is known what the service holds; then as
+    ASK_WHEN_STALE. What turns out to be another is notified to the program, as the service would have done it."""
     ONLY_COPY = "only-copy"
     """A complete copy, or nothing."""
     ONLY_SERVICE = "only-service"
@@ -44,6 +47,8 @@ class ItemsRequest:
     item_ids: tuple[str, ...] = ()
     max_items: int | None = None
     paged: bool = False
+    privileged: bool = False
+    """The program makes it in the name of another entity's account (XEP-0356)."""
 
 
 class WriteKind(enum.StrEnum):
@@ -68,3 +73,5 @@ class WriteRequest:
     """The ids of the items retracted."""
     items: tuple[SeenItem, ...] = ()
     """The items published. One without an id gets it from the service, in its answer."""
+    privileged: bool = False
+    """As in `ItemsRequest`."""

@@ -50,6 +50,7 @@ RELIST = Doubts(relist=True)
 NOT_TOLD = Doubts(relist=True, resubscribe=True)
 """Subscribing again changes nothing, or brings notifications back."""
 OWN_WRITE = Doubts(own_write=True)
+CHECK_IDS = Doubts(check_ids=True)
 
 
 def refetch(*item_ids: str) -> Doubts:

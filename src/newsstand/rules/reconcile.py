@@ -83,12 +83,12 @@ def plan_listing(held: Iterable[HeldItem], seen: Sequence[StorableItem]) -> list
 def iter_listing(held: Iterable[HeldItem], seen: Sequence[StorableItem]) -> Iterator[Step]:
     """The same, step by step, for a listing that is larger than what should be in memory. `held` is read to its end
     before the first step."""
-    place = {item.id: at for at, item in enumerate(seen)}
-    if len(place) < len(seen):
+    place, count = {item.id: at for at, item in enumerate(seen)}, len(seen)
+    if len(place) < count:
         raise ListingError("the service listed an item id twice")
-    ours: list[int | None] = [None] * len(seen)
+    ours: list[int | None] = [None] * count
     """The positions that the items seen have in the copy."""
-    same = bytearray(len(seen))
+    same = bytearray(count)
     gone: list[str] = []
     for item_id, content_digest, position in held:
         at = place.get(item_id)
@@ -100,11 +100,11 @@ def iter_listing(held: Iterable[HeldItem], seen: Sequence[StorableItem]) -> Iter
     del place
     for start in range(0, len(gone), REMOVED):
         yield Remove(tuple(gone[start : start + REMOVED]))
-    for at, position in enumerate(_positions(ours)):
-        if not same[at]:
-            yield Put(seen[at], position, position)
-        elif ours[at] != position:
-            yield Move(seen[at].digest, position)
+    for item, is_same, before, position in zip(seen, same, ours, _positions(ours), strict=True):
+        if not is_same:
+            yield Put(item, position, position)
+        elif before != position:
+            yield Move(item.digest, position)
 
 
 def _positions(ours: Sequence[int | None]) -> Iterator[int]:
@@ -238,8 +238,9 @@ class Applied:
     """An item that was there was put, and kept its place because no other was named."""
 
     @property
-    def changed(self) -> bool:
-        return bool(self.inserted or self.overwritten or self.removed)
+    def brought(self) -> bool:
+        """Whether items came that may be new, or have other contents."""
+        return bool(self.inserted or self.overwritten)
 
     @property
     def counts(self) -> Counts:

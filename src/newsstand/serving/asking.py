@@ -63,11 +63,7 @@ class Asking:
         if senders.find_objection(iq, request.key) is not None:
             _give_back(ask)
             return
-        if ask.lent is not None:
-            if answers.count_items(iq) <= listing.SMALL and not is_heavy(iq):
-                ask.lent.answered(copying.deepcopy(iq))  # the tree is the program's
-            else:
-                ask.lent.over()
+        _lend(ask, iq)
         context.refusals.answered(request)
         context.service_responded(request.key)
         answered = answers.find_items(iq)
@@ -97,7 +93,7 @@ class Asking:
         """The service answered a read that was sent before the database was open: the node is one that the program
         reads, or is refused to it. Nothing is drawn from what it holds, which may be of another moment."""
         context, account = self._context, request.key.account
-        if account != context.account and not context.speaks_for(account):
+        if request.privileged or (account != context.account and not context.speaks_for(account)):
             return
         for jid in spelt:
             if jid is not None and (context.spellings or jid not in (request.key.service, account)):
@@ -128,6 +124,14 @@ class Asking:
             missing = not request.item_ids and error.condition in MISSING
             self._synchroniser.note_error(request.key, error, missing=missing)
         return error.unreachable
+
+
+def _lend(ask: Ask, iq: Element) -> None:
+    """The answer may be a listing. The tree is the program's."""
+    if ask.lent is not None and answers.count_items(iq) <= listing.SMALL and not is_heavy(iq):
+        ask.lent.answered(copying.deepcopy(iq))
+    else:
+        _give_back(ask)
 
 
 def _give_back(ask: Ask) -> None:

@@ -50,9 +50,11 @@ from newsstand.storage.statements import answers, polls
 from newsstand.storage.statements.answers import Found
 from newsstand.storage.statements.keys import CHUNK
 from newsstand.storage.statements.polls import Standing
+from newsstand.sync.late_news import may_serve_stale
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.workers.ownership import Ownership
 from newsstand.workers.peers import lease_clock
+from newsstand.xmpp import xmltext
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +91,12 @@ class Driver:
 
     def read(self, request: ItemsRequest, allowed: float, spelt: Sequence[str | None] = ()) -> Step | None:
         """Begins a read as `begin` does, for an adapter's stream, which has so many seconds. None where the account
-        is not the stream's. `spelt`: how the program spells the service and the account."""
+        is not the stream's, unless the program asks by privilege. `spelt`: how the program spells the service and the
+        account."""
         account, context = request.key.account, self._context
-        if account != context.account and not context.speaks_for(account):
+        if (account == context.account or context.speaks_for(account)) is request.privileged:
             return None
-        for jid in spelt:
+        for jid in () if request.privileged else spelt:
             if jid is not None and (context.spellings or jid not in (request.key.service, account)):
                 context.note_spelling(jid)
         return self.begin(Read(request, self._loop.time() + min(allowed, context.settings.patience)))
@@ -148,7 +151,7 @@ class Driver:
     def _begin(self, read: Read, *, again: bool = False) -> Step:
         copy = self._find(read)
         if copy is not None:
-            if not again:
+            if not again and not read.request.privileged:
                 reads = copy.reads
                 reads.count += 1
                 if reads.count == reads.next_told:
@@ -195,10 +198,10 @@ class Driver:
             case Serve() as serve:
                 assert copy is not None
                 return self._rows_of(read, copy, serve, hopes=hopes, again=again, fallback=fallback)
-        only_copy = read.policy is Policy.ONLY_COPY or fallback is not None or not self._can_ask(read.request.key)
+        only_copy = read.policy is Policy.ONLY_COPY or fallback is not None or not self._can_ask(read.request)
         if stale is not None and copy is not None and only_copy:
             return self._rows_of(read, copy, stale, hopes=hopes, again=again, fallback=fallback)
-        if stale is not None and copy is not None and not again:
+        if stale is not None and copy is not None and not again and not read.request.privileged:
             if (under_way := self._synchroniser.lent.get(copy)) is not None:
                 return Join(read, under_way)
             if (lent := self._synchroniser.lend(read.request, copy)) is not None:
@@ -216,6 +219,12 @@ class Driver:
             # Looked at first whether there are any: each hit comes by here.
             if settings.policy and (given := settings.policy_of(analyser.name, analyser.type)) is not None:
                 policy, max_age = given, None
+        stale_first = policy is Policy.STALE_FIRST
+        if stale_first:
+            policy = Policy.SERVE_STALE if not request.privileged and self._serves_stale_first(copy) else None
+        immutable = hopes and policy in (None, Policy.ASK_WHEN_STALE) and self._asks_for_immutable(read, copy)
+        if immutable:
+            policy = Policy.SERVE_STALE  # the rows show whether they are
         behaviour = self._behaviour(copy)
         situation = copy.situation(
             self._is_notified(copy),
@@ -227,9 +236,33 @@ class Driver:
         # No analyser has programs served with parts: only a read that says so itself.
         part = read.policy is Policy.ONLY_COPY
         decision = decide(request, situation, behaviour, policy or Policy.ASK_WHEN_STALE, max_age, part=part)
-        if policy is Policy.SERVE_STALE and isinstance(decision, Serve) and decision.stale:
-            self._synchroniser.try_again(copy)
+        if policy is Policy.SERVE_STALE and isinstance(decision, Serve) and decision.stale and not immutable:
+            if stale_first:
+                self._synchroniser.late_news.served(copy)
+            else:
+                self._synchroniser.try_again(copy)
         return decision
+
+    def _asks_for_immutable(self, read: Read, copy: Copy) -> bool:
+        """Whether the read is of single items that may be right for ever, where it says nothing itself."""
+        if not read.request.item_ids or read.policy is not None or read.max_age is not None:
+            return False
+        analyser = self._context.analysers.by_name.get(copy.record.analyser)
+        return analyser is not None and analyser.is_immutable is not None
+
+    def _are_immutable(self, read: Read, copy: Copy, found: Found, take: Take) -> bool:
+        """Whether all that is asked for is there, and right for ever."""
+        analyser = self._context.analysers.by_name.get(copy.record.analyser)
+        if analyser is None or analyser.is_immutable is None or not _are_all(read.request, take, found):
+            return False
+        texts = (row if read.form is Form.TEXTS else row.xml for row in found.rows)
+        return all(analyser.is_immutable(xmltext.parse([text])) for text in texts)
+
+    def _serves_stale_first(self, copy: Copy) -> bool:
+        """Whether a session has just begun, in which nothing says that the service holds something else."""
+        beginning = self._synchroniser.start.is_on or (self._context.online and not self._context.connected)
+        alone = copy.lease.ours or not self._ownership.leases.owned_by_another(copy)
+        return beginning and alone and may_serve_stale(copy)
 
     def _ask(self, read: Read, why: str, *, falls_back: bool = False, fallback: Ask | None = None) -> Step:
         """The service, unless that is being asked, or refused the same a moment ago."""
@@ -241,8 +274,8 @@ class Driver:
         patience = self._context.settings.patience if falls_back else None
         return Ask(read, why, patience, self._asking.basis(read.request))
 
-    def _can_ask(self, key: NodeKey) -> bool:
-        return self._context.online and self._context.speaks_for(key.account)
+    def _can_ask(self, request: ItemsRequest) -> bool:
+        return self._context.online and (request.privileged or self._context.speaks_for(request.key.account))
 
     def _is_notified(self, copy: Copy) -> bool:
         """Whether the worker that owns the node is notified of its changes. As `Ownership.is_notified`: of a copy of
@@ -317,7 +350,7 @@ class Driver:
     def _has_limit(self, step: Rows) -> bool:
         """Whether there is somebody else to ask."""
         only_copy = step.read.policy is Policy.ONLY_COPY
-        return step.fallback is None and not only_copy and self._can_ask(step.read.request.key)
+        return step.fallback is None and not only_copy and self._can_ask(step.read.request)
 
     def _wanted(self, step: Rows, serve: Serve) -> answers.Wanted:
         copy, request = step.copy, step.read.request
@@ -358,6 +391,11 @@ class Driver:
             return self._changed(step)
         if unsure and read.policy is not Policy.ONLY_COPY and step.fallback is None:
             return self._overtaken(step, falls_back=True)
+        immutable = serve.stale and self._asks_for_immutable(read, copy)
+        if immutable and not self._are_immutable(read, copy, found, serve.take):
+            if step.hopes:
+                return self._decide(read, copy, hopes=False, again=step.again, fallback=step.fallback)
+            immutable = False
         rsm = None
         if step.hopes:
             behaviour = self._behaviour(copy)
@@ -372,7 +410,7 @@ class Driver:
             origin=Origin.COPY,
             verified_at=copy.verified_at(request.item_ids),
             complete=copy.record.complete and not copy.record.quarantined,
-            stale=serve.stale or unsure,
+            stale=(serve.stale and not immutable) or unsure,
             revision=copy.record.revision,
         )
         return self._served(read, copy, found, rsm, made_of)

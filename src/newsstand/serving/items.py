@@ -12,7 +12,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from newsstand.analysis.analysers import Analyser, Analysis, analyse, may_be_of, parse
+from newsstand.analysis.analysers import Analyser, Analysis, analyse, parse
 from newsstand.errors import DatabaseError, ParseError
 from newsstand.model import Item, ItemsRequest, NodeKey, SeenItem, Verdict
 from newsstand.rules.behaviour import Take
@@ -96,7 +96,7 @@ class Items:
     async def _analyser(self, key: NodeKey, items: Sequence[Item], namespaces: tuple[str, ...]) -> Analyser | None:
         """The one that the node was judged by, or would be by what these items show."""
         analysers, copy = self._context.analysers, self._context.copies.by_key.get(key)
-        if namespaces and not any(each.parser and may_be_of(each, key.node, namespaces) for each in analysers):
+        if namespaces and not analysers.may_parse(key.node, namespaces):
             return None
         if (judging := self._selection.judging_of(key)) is not None:
             await asyncio.wait({judging}, timeout=self._context.settings.patience)

@@ -51,22 +51,24 @@ class Writes:
 
     def begin(self, request: WriteRequest, spelt: Sequence[str | None] = ()) -> Write | None:
         """One is sent now: until its end, reads of that node ask the service. None where there is no copy, or the
-        account is not the stream's. `spelt`: how the program spells the service and the account."""
-        if not self._context.speaks_for(request.key.account):
+        account is not the stream's, unless the program writes by privilege. `spelt`: how the program spells the service
+        and the account."""
+        if self._context.speaks_for(request.key.account) is request.privileged:
             return None
-        for jid in spelt:
+        for jid in () if request.privileged else spelt:
             if jid is not None:
                 self._context.note_spelling(jid)
         copy = self._context.copies.find(request.key)
         if copy is None or not copy.followed:
             return None
-        copy.own.begin()
+        copy.own.begin(by_privilege=request.privileged)
+        copy.stale_first.contradict(())  # a copy that is not live does not take it in
         return Write(copy, request, copy.inbox.received, self._context.session_number)
 
     def end(self, write: Write, outcome: Element | StanzaError | None) -> None:
         """The service acknowledged it, or refused it; None where nobody knows."""
         copy = write.copy
-        if write.session != self._context.session_number:
+        if write.session != self._context.session_number and not write.request.privileged:
             return  # a fresh session lists it anyway
         copy.own.end()
         if isinstance(outcome, Element) and outcome.get("from") and senders.find_objection(outcome, copy.key):

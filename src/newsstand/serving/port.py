@@ -29,7 +29,8 @@ class Port(NamedTuple):
     - Ask: send the request. Call `replied` or `failed` with what comes, however late, and before the program
       gets it. With a
       `patience`, call `fall_back` where `failed` says so, where no answer comes within so many seconds or the program's
-      own time, and where the stream ends. Do what that returns, if it is not an Ask.
+      own time, and where the stream ends. Do what that returns, if it is not an Ask. For a read in another account's
+      name (`ItemsRequest.privileged`) only `failed` is called, with the service's own error and without an `<iq/>`.
 
     Around a write it calls `begin_write` before it sends it and, where that returns one, `end_write`; before whatever
     else may change something at a service, `changing`.

@@ -12,6 +12,7 @@ from slixmpp.stanza import Iq
 from newsstand.serving.port import Port
 from newsstand.serving.steps import Ask, Rows, Served
 from newsstand.slixmpp.transport import stanza_error
+from newsstand.xmpp.privilege import forwarded, is_about
 
 Callback = Callable[[Iq], Any]
 SLIXMPP_TIMEOUT = 120.0
@@ -136,7 +137,20 @@ def report(port: Port | None, ask: Ask, reply: Iq) -> bool:
     """Reports the answer to a request to the port. Returns whether it says that the service cannot be reached."""
     if port is None:
         return False
+    if ask.read.request.privileged:
+        return _report_forwarded(port, ask, reply)
     if reply.xml.get("type") == "error":
         return port.failed(ask, stanza_error(reply.xml), reply.xml)
     port.replied(ask, reply.xml)
     return False
+
+
+def _report_forwarded(port: Port, ask: Ask, reply: Iq) -> bool:
+    """The same of an answer that the account's server wrapped. Its own word is not the service's on the node. Of what
+    the service answers to another account nothing is learnt: only that it could not be reached, or has no such node."""
+    if not is_about(reply.xml, ask.read.request.key.account):
+        return False
+    answer = forwarded(reply.xml)
+    if answer is None:
+        return reply.xml.get("type") == "error" and stanza_error(reply.xml).unreachable
+    return answer.get("type") == "error" and port.failed(ask, stanza_error(answer), None)

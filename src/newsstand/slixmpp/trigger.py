@@ -20,16 +20,18 @@ from slixmpp.exceptions import IqError
 from slixmpp.stanza import Iq
 
 from newsstand.jid import usual_bare
-from newsstand.model import NS_PUBSUB, ItemsRequest, NodeKey, WriteRequest
+from newsstand.model import NS_PUBSUB, ItemsRequest, WriteRequest
 from newsstand.replica import Replica
 from newsstand.serving.own_writes import Write
 from newsstand.serving.port import Port, Spelt
 from newsstand.serving.steps import Ask, Join, Lend, Pending, Refused, Repeated, Rows, Served, Step, Wait
 from newsstand.slixmpp.early import SOONEST, Early
 from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback, StreamPart, report
+from newsstand.slixmpp.privileges import Privileges
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
 from newsstand.xmpp import xmltext
 from newsstand.xmpp.answers import write_rsm
+from newsstand.xmpp.privilege import NS_CLIENT, NS_FORWARD, WRAPPERS, forwarded, is_about, is_denial, read_privileged
 from newsstand.xmpp.requests import read_request
 from newsstand.xmpp.senders import is_from
 from newsstand.xmpp.transport import Session
@@ -62,6 +64,9 @@ class Trigger:
         """What comes before the database is open."""
         if replica.port is not None:
             self.early.opened(replica.port)
+        self._privileges = Privileges()
+        transport.on_message(self._privileges.receive)
+        transport.on_session(self._privileges.on_session)
         transport.on_session(self._on_session)
 
     def install(self) -> None:
@@ -120,6 +125,8 @@ class Trigger:
         return Iq.send(iq, callback, timeout)
 
     def _read(self, port: Port, iq: Iq, request: ItemsRequest, callback: Any, timeout: Any) -> asyncio.Future[Any]:
+        if request.privileged and not self._privileges.may_read(request.key.account):
+            return Iq.send(iq, callback, timeout)  # the server is to say what it thinks of that
         step = port.read(request, _allowed(timeout), (iq.xml.get("to"), iq.xml.get("from")))
         return Iq.send(iq, callback, timeout) if step is None else self._act(iq, step, callback, timeout)
 
@@ -128,8 +135,11 @@ class Trigger:
         return str(self.xmpp.boundjid.bare or self.xmpp.requested_jid.bare)
 
     def _understand(self, iq: Iq) -> ItemsRequest | WriteRequest | None:
+        xml = iq.xml
         try:
-            return read_request(iq.xml, self._own_jid())
+            if len(xml) and xml[0].tag in WRAPPERS:
+                return read_privileged(xml)
+            return read_request(xml, self._own_jid())
         except Exception:  # whatever we do not understand goes its normal way
             log.exception("a request could not be read")
             return None
@@ -158,7 +168,7 @@ class Trigger:
     def _end_with(self, port: Port, write: Write, request: WriteRequest, future: asyncio.Future[Any]) -> None:
         def ended(done: asyncio.Future[Any]) -> None:
             if self.replica.port is port:
-                port.end_write(write, _outcome(done, request.key))
+                port.end_write(write, _outcome(done, request))
 
         future.add_done_callback(ended)
 
@@ -265,6 +275,8 @@ class Trigger:
     def _hand_over(self, tree: Element, served: Served, callback: Any, future: asyncio.Future[Any]) -> None:
         result: Any = Iq(self.xmpp, xml=tree, recv=True)
         result.newsstand = served.made_of
+        if served.read.request.privileged and "privilege" in result.plugin_attrib_map:
+            result["privilege"]["forwarded"]["iq"].newsstand = served.made_of  # what slixmpp's xep_0356 hands on
         if not future.done():
             future.set_result(result)
         self._call(callback, result)
@@ -279,15 +291,29 @@ class Trigger:
 
     def _frame(self, iq: Iq, served: Served) -> list[str]:
         """The whole answer in texts: its items within what the server would put around them."""
+        if not served.read.request.privileged:
+            return self._result(iq.xml, served, self.xmpp.default_ns, self.xmpp.boundjid.full)
+        wrapped = iq.xml[0]
+        account, namespace = iq.xml.get("to", ""), wrapped.tag[1:].partition("}")[0]
+        attributes = {"type": "result", "id": iq["id"], "from": account}
+        attributes["to"] = iq.xml.get("from") or self.xmpp.boundjid.full
+        return [
+            f"<iq xmlns={quoteattr(self.xmpp.default_ns)}{_written(attributes)}>"
+            f'<privilege xmlns={quoteattr(namespace)}><forwarded xmlns="{NS_FORWARD}">',
+            *self._result(wrapped[0], served, NS_CLIENT, account),
+            "</forwarded></privilege></iq>",
+        ]
+
+    def _result(self, asked: Element, served: Served, namespace: str, account: str) -> list[str]:
+        """The service's own `<iq/>`. `account`: to whom it answers where the request does not say."""
         key = served.read.request.key
-        attributes = {"type": "result", "id": iq["id"], "to": iq.xml.get("from") or self.xmpp.boundjid.full}
+        attributes = {"type": "result", "id": asked.get("id", ""), "to": asked.get("from") or account}
         if served.names_sender:
-            sender = iq.xml.get("to") or iq.xml.get("from") or self._own_jid()
+            sender = asked.get("to") or asked.get("from") or key.account
             attributes["from"] = sender if sender == key.service else usual_bare(sender)
         cursors = write_rsm(served.rsm) if served.rsm is not None else ""
-        opening = "".join(f" {name}={quoteattr(str(value))}" for name, value in attributes.items() if value)
         return [
-            f"<iq xmlns={quoteattr(self.xmpp.default_ns)}{opening}>"
+            f"<iq xmlns={quoteattr(namespace)}{_written(attributes)}>"
             f'<pubsub xmlns="{NS_PUBSUB}">{cursors}<items node={quoteattr(key.node)}>',
             *served.found,
             "</items></pubsub></iq>",
@@ -317,7 +343,10 @@ def _running(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
 
 def _concerns_nodes(iq: Element) -> bool:
     """Whether a request is one of XEP-0060's, or a command (XEP-0050), which may do anything."""
-    return any(child.tag[1:].startswith((NS_PUBSUB, "http://jabber.org/protocol/commands")) for child in iq)
+    return any(
+        child.tag in WRAPPERS or child.tag[1:].startswith((NS_PUBSUB, "http://jabber.org/protocol/commands"))
+        for child in iq
+    )
 
 
 def _allowed(timeout: float | None) -> float:
@@ -328,12 +357,26 @@ def _is_large(texts: list[str]) -> bool:
     return len(texts) > LARGE or sum(map(len, texts)) > LARGE_TEXT
 
 
-def _outcome(done: asyncio.Future[Any], key: NodeKey) -> Any:
+def _written(attributes: dict[str, str]) -> str:
+    return "".join(f" {name}={quoteattr(str(value))}" for name, value in attributes.items() if value)
+
+
+def _outcome(done: asyncio.Future[Any], request: WriteRequest) -> Any:
     """The result's `<iq/>`, the error that the service answered, or None where nobody knows."""
     if done.cancelled():
         return None
-    error = done.exception()
-    if isinstance(error, IqError):
-        mine = is_from(error.iq.xml, key.service, key.account)
-        return stanza_error(error.iq.xml) if mine else None
-    return None if error is not None else done.result().xml
+    error, key = done.exception(), request.key
+    if error is not None and not isinstance(error, IqError):
+        return None
+    answer: Element = done.result().xml if error is None else error.iq.xml
+    if request.privileged:
+        if not is_about(answer, key.account):
+            return None
+        if (inner := forwarded(answer)) is None:
+            # The server's own word: either it did not pass the request on, or nobody knows.
+            said = stanza_error(answer)
+            return said if answer.get("type") == "error" and is_denial(said.condition) else None
+        answer = inner
+    if answer.get("type") == "error":
+        return stanza_error(answer) if is_from(answer, key.service, key.account) else None
+    return answer

@@ -101,14 +101,17 @@ class Context:
     def speaks_for(self, account: str) -> bool:
         """Whether this stream's requests are this account's: a database may hold other accounts' copies too, and what
         one account sees must never become another's copy."""
-        if self.transport is None:
-            return False
-        own = self.own_jid
-        return account == own or (self.transport.is_component and account.endswith(f"@{own}"))
+        return self._is_of(account, self.own_jid)
 
     def serves(self, account: str) -> bool:
         """Whether the copies of this account are kept by us, and by no other client in this process."""
-        return self.speaks_for(account) and self.database.keeper(self.own_jid) is self
+        own = self.own_jid
+        return self._is_of(account, own) and self.database.keeper(own) is self
+
+    def _is_of(self, account: str, own: str) -> bool:
+        if self.transport is None:
+            return False
+        return account == own or (self.transport.is_component and account.endswith(f"@{own}"))
 
     @property
     def own_jid(self) -> str:
@@ -210,8 +213,10 @@ class Context:
 
     def service_responded(self, key: NodeKey) -> None:
         """The service of this node answered a request, or sent a notification."""
-        self.silent.discard(host_of(key.service))
-        if key.service != key.account and self.domains.answered(key.service):
+        host = host_of(key.service)
+        self.silent.discard(host)
+        is_of_contact = host != key.service != key.account
+        if is_of_contact and self.domains.answered(key.service):
             self._listener.domain_answered(key.service)
 
     def _refused(self, key: NodeKey, error: StanzaError) -> None:

@@ -32,6 +32,7 @@ from newsstand.state.reads import Reads
 from newsstand.state.services import Services, ServiceState
 from newsstand.state.session import NodeSession
 from newsstand.state.spool import Spool
+from newsstand.state.stale_first import StaleFirst
 from newsstand.state.work import Closing, Pace, Work
 from newsstand.storage.statements.owners import LeaseRow
 
@@ -72,6 +73,7 @@ class Copy:
         "record",
         "saves",
         "session",
+        "stale_first",
         "work",
     )
 
@@ -93,6 +95,8 @@ class Copy:
         """What only this session of the stream knows."""
         self.reads = Reads(record.session_reads)
         """How often the program reads it."""
+        self.stale_first = StaleFirst()
+        """Whether it may be served stale, at the start of this session."""
         self.inbox = Inbox(waiting)
         """Notifications on their way into it."""
         self.own = OwnWrites()
@@ -253,11 +257,16 @@ class Copies:
     def by_id(self, node_id: int) -> Copy | None:
         return self._by_id.get(node_id)
 
-    def add(self, record: NodeRecord, held: LeaseRow | None = None) -> Copy:
-        """The copy of this record's node, made if there was none. `held`: what the database says of its lease."""
+    def make(self, record: NodeRecord) -> Copy:
+        """A copy of this record's node that is not among these yet."""
+        return Copy(record, self._waiting, self._services.of(record.key.service))
+
+    def add(self, record: NodeRecord, held: LeaseRow | None = None, made: Copy | None = None) -> Copy:
+        """The copy of this record's node: where there was none, `made`, or one that is made now. `held`: what the
+        database says of its lease."""
         copy = self.by_key.get(record.key)
         if copy is None:
-            copy = self.by_key[record.key] = Copy(record, self._waiting, self._services.of(record.key.service))
+            copy = self.by_key[record.key] = made or self.make(record)
         copy.record = record
         if held is not None:
             copy.lease = dataclasses.replace(copy.lease, generation=held.generation, owner=held.leader)

@@ -78,6 +78,15 @@ class Inbox:
         self.arriving = True
         return True
 
+    def oldest(self, most: int, most_bytes: int) -> list[Notification]:
+        """The oldest notifications: one at least, and not more than so many, nor than so many bytes."""
+        size = 0
+        for at, notification in enumerate(self._queue[:most]):
+            size += notification.bytes
+            if size > most_bytes:
+                return self._queue[: max(1, at)]
+        return self._queue[:most]
+
     def take(self, count: int) -> None:
         """Take out the oldest `count` notifications, which are dealt with."""
         self._waiting.bytes -= sum(notification.bytes for notification in self._queue[:count])

@@ -19,17 +19,21 @@ class Notified(NamedTuple):
 class OwnWrites:
     """The program's own writes to one node that are under way, in one session of the stream."""
 
-    __slots__ = ("_notified", "under_way")
+    __slots__ = ("_notified", "by_privilege", "under_way")
 
     def __init__(self) -> None:
         self.under_way = 0
         """How many writes the service has not acknowledged."""
+        self.by_privilege = False
+        """Whether there were writes in the name of an account that is not the stream's (XEP-0356): what is in doubt
+        after them is handed to the worker that owns the node."""
         self._notified: dict[str, Notified] = {}
         """The last notification of each item; kept while a write is under way."""
 
-    def begin(self) -> None:
+    def begin(self, *, by_privilege: bool = False) -> None:
         """The program sends a write."""
         self.under_way += 1
+        self.by_privilege |= by_privilege
 
     def end(self) -> None:
         """The service acknowledged a write, or refused it, or nobody knows."""

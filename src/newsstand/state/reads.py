@@ -12,7 +12,7 @@ class Reads:
 
     def __init__(self, expected: int) -> None:
         self.count = 0
-        """How many there were. The driver counts them: each hit comes by."""
+        """How many there were. The driver counts them: each hit comes by it."""
         self.expected = expected
         """How many there were in the last session before that had any."""
         self.next_told = max(2, expected + 1) if expected < COUNTED else 0

@@ -8,13 +8,19 @@ from newsstand.rules.doubts import CLEAR, RELIST, Chores
 from newsstand.state.copies import Copy
 from newsstand.state.own_writes import OwnWrites
 from newsstand.state.session import NodeSession
+from newsstand.state.stale_first import StaleFirst
 from newsstand.state.work import Pace
+
+
+def end_stream(copy: Copy) -> None:
+    """The stream ended: what the program reads, and is notified of, from now on belongs to another session."""
+    copy.reads = copy.reads.of_next_session()
+    copy.stale_first = StaleFirst()
 
 
 def begin_session(copy: Copy, reason: str) -> None:
     """A fresh session began: everything since the one before is lost. Nothing vouches for a copy of ours until it is
     listed again; where another worker owns the node, that one's session goes on."""
-    copy.reads = copy.reads.of_next_session()
     unknown, copy.own = copy.own.under_way > 0, OwnWrites()
     if copy.lease.ours:
         begin_anew(copy, reason)

@@ -31,7 +31,10 @@ class Services:
 
     def of(self, service: str) -> ServiceState:
         """The state of this service, made if there was none."""
-        return self._states.setdefault(host_of(service), ServiceState())
+        host = host_of(service)
+        if (state := self._states.get(host)) is None:
+            state = self._states[host] = ServiceState()
+        return state
 
     def load(self, behaviour: Mapping[str, ServiceBehaviour]) -> None:
         """Load what the database remembers, by host."""

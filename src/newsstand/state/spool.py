@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import overload
 
 from newsstand.errors import DatabaseError
-from newsstand.model import DIGEST_BYTES, SeenItem, digest
+from newsstand.model import DIGEST_BYTES, Digests, SeenItem
 
 IN_MEMORY = 1 << 20
 """Bytes of XML above which they are kept in a file."""
@@ -60,7 +60,7 @@ class Spool(Sequence["SpooledItem"]):
         self.ids.append(item.id)
         self.id_characters += len(item.id)
         self.bytes += len(text) - len(publisher)
-        self._digests += item.content_digest + item.payload_digest
+        self._digests += b"".join(item.digests)
         self._ends.append((self._ends[-1] if self._ends else 0) + len(text))
         self._publisher_bytes.append(len(publisher))
 
@@ -102,10 +102,11 @@ class Spool(Sequence["SpooledItem"]):
 
     # For its items
 
-    def digests(self, at: int) -> tuple[bytes, bytes]:
-        """The digests of an item's content, and of its payload."""
-        both = bytes(self._digests[2 * at * DIGEST_BYTES : 2 * (at + 1) * DIGEST_BYTES])
-        return both[:DIGEST_BYTES], both[DIGEST_BYTES:]
+    def digests(self, at: int) -> Digests:
+        start, payload = 3 * at * DIGEST_BYTES, (3 * at + 2) * DIGEST_BYTES
+        return Digests(
+            *(bytes(self._digests[of : of + DIGEST_BYTES]) for of in range(start, payload + 1, DIGEST_BYTES))
+        )
 
     def quarantine(self, at: int) -> str | None:
         return self._quarantine.get(at)
@@ -133,15 +134,10 @@ class SpooledItem:
         self._spool = spool
         self._at = at
         self.id = spool.ids[at]
-        self.digest = digest(self.id)
-        self.content_digest, self.payload_digest = spool.digests(at)
+        self.digest, self.content_digest, self.payload_digest = spool.digests(at)
         self.size = spool.size(at)
         self.quarantine = spool.quarantine(at)
 
-    @property
-    def publisher(self) -> str | None:
-        return self._spool.read(self._at)[0]
-
-    @property
-    def xml(self) -> str:
-        return self._spool.read(self._at)[1]
+    def read(self) -> tuple[str | None, str]:
+        """Its publisher and XML."""
+        return self._spool.read(self._at)

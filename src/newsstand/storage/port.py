@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from newsstand.errors import DatabaseError
+from newsstand.errors import DatabaseError, DatabaseLost
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,6 +51,9 @@ class Database(ABC):
         self.loop = loop
         self._process = os.getpid()
         self._closed = False
+        self.lost: str | None = None
+        """What became of the file, where it was moved, deleted or replaced while it was used: nothing more is read or
+        written then."""
         self._keepers: dict[str, Keeper] = {}
         self._listeners: set[Callable[[int], None]] = set()
         self._when_lost: set[Callable[[], None]] = set()
@@ -61,10 +64,12 @@ class Database(ABC):
         return os.getpid() != self._process
 
     def check_usable(self) -> None:
-        """Raises DatabaseError where it was closed, or is another process's."""
+        """Raises DatabaseError where it was closed, or is another process's; DatabaseLost where its file is lost."""
         self._check_process()
         if self._closed:
             raise DatabaseError("the database is closed")
+        if self.lost is not None:
+            raise DatabaseLost(self.lost)
 
     def _check_process(self) -> None:
         if self.is_inherited:
@@ -84,12 +89,6 @@ class Database(ABC):
                 "the database was opened in another event loop: each loop opens its own (in a thread of its own, that "
                 "is all that it takes)"
             )
-
-    @property
-    def lost(self) -> str | None:
-        """What became of the file, where it was moved, deleted or replaced while it was used: nothing more is read or
-        written then."""
-        return None
 
     def when_lost(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Have `listener` called in the event loop, once, should the file be lost. Returns a function that takes

@@ -20,13 +20,12 @@ from newsstand.model import (
     SyncState,
 )
 from newsstand.rules.behaviour import Behaviour
-from newsstand.rules.doubts import RELIST, Doubts, refetch
+from newsstand.rules.doubts import CHECK_IDS, RELIST, Doubts, refetch
 from newsstand.rules.reconcile import Applied, NewsPlan, doubts_after, plan_news
 from newsstand.state import doubts
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
 from newsstand.state.elsewhere import Awaited
-from newsstand.state.inbox import Inbox
 from newsstand.sync.synchroniser import Synchroniser
 from newsstand.workers.storing import Storing
 from newsstand.xmpp import seen_items
@@ -70,6 +69,8 @@ class Follower:
         """Take in news of a node: from now on reads wait for it."""
         copy.inbox.void_answers()
         copy.checked.forget_covered()
+        if copy.record.state is not SyncState.LIVE:
+            self._synchroniser.late_news.notified(copy, notification)
         if not copy.lease.ours:
             self._await(copy, notification)
             return
@@ -123,14 +124,14 @@ class Follower:
 
     def drain(self, copy: Copy) -> None:
         """See to it that what was received for a live copy gets applied."""
-        if copy.inbox and not copy.listing.under_way and copy.key not in self._busy:
+        if copy.inbox.arriving and not copy.listing.under_way and copy.key not in self._busy:
             self._busy.add(copy.key)
             self._context.spawn(self._drain(copy), f"following {copy.key.node}")
 
     async def _drain(self, copy: Copy) -> None:
         try:
-            while copy.inbox and not copy.listing.under_way and copy.record.state is SyncState.LIVE:
-                await self._apply(copy, _batch(copy.inbox))
+            while copy.inbox.arriving and not copy.listing.under_way and copy.record.state is SyncState.LIVE:
+                await self._apply(copy, copy.inbox.oldest(BATCH, BATCH_BYTES))
         except LeaseLost:
             copy.inbox.empty()
         except DatabaseError as error:
@@ -152,14 +153,17 @@ class Follower:
         close = copy.inbox.note_close(news, asyncio.get_running_loop().time())
         # Stored for the offline, it may come behind newer news; what a resumed session brings along is in order.
         late = self._context.session is not Session.RESUMED and any(notification.delayed for notification in batch)
+        doubted = plan.doubts | Doubts(relist=late, refetch=frozenset(close))
 
         def find_doubts(applied: Applied) -> Doubts:
-            found = doubts_after(applied, behaviour, known_gone, unchecked=copy.doubts.check_ids)
+            found = doubted | doubts_after(applied, behaviour, known_gone, unchecked=copy.doubts.check_ids)
             # Close together, their notifications may come in another order.
             moved = applied.overwritten and behaviour.overwritten is not Behaviour.STAYS and copy.inbox.recent > 1
-            return found | plan.doubts | Doubts(relist=late, refetch=frozenset(close), check_ids=bool(moved))
+            return found | CHECK_IDS if moved else found
 
-        applied = await self._synchroniser.apply(copy, plan.steps, lambda applied: find_doubts(applied).is_any)
+        applied = await self._synchroniser.apply(
+            copy, plan.steps, lambda applied: doubted.is_any or find_doubts(applied).is_any
+        )
         # From here on without a pause: a read must not see the news taken in and the doubts not yet.
         found = find_doubts(applied)
         if plan.doubts.relist:
@@ -181,16 +185,6 @@ class Follower:
                 copy, state=SyncState.STALE, reason=f"the service says: subscription {plan.subscription}"
             )
             doubts.doubt(copy, RELIST)
-
-
-def _batch(inbox: Inbox) -> list[Notification]:
-    """The oldest of them, as many as are stored in one transaction."""
-    size = 0
-    for at, notification in enumerate(inbox[:BATCH]):
-        size += notification.bytes
-        if size > BATCH_BYTES:
-            return inbox[: max(1, at)]
-    return inbox[:BATCH]
 
 
 def _ends_subscription(news: News) -> bool:

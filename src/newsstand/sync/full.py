@@ -103,7 +103,7 @@ class FullSync:
 
         def begun() -> None:
             doubts.settle(copy, Doubts(relist=True, check_ids=True, refetch=copy.doubts.refetch))
-            if copy.inbox:
+            if copy.inbox.arriving:
                 doubts.doubt(copy, OWN_WRITE)  # the copy does not say so yet
             copy.inbox.empty()  # what came before the request is in the listing
 
@@ -120,7 +120,7 @@ class FullSync:
                 copy.listing.interrupt(mark, pages)  # if the session is resumed, nothing was lost
             raise
         self._context.refusals.answered(ItemsRequest(copy.key))
-        ids, by_disco = listed.ids, False
+        ids, by_disco = listed.items.ids, False
         if await self._is_in_doubt(copy, listed):
             ids, by_disco = await listing.list_ids(self._context, copy.key, listed.items)
         if not copy.listing.is_this(mark):
@@ -133,7 +133,7 @@ class FullSync:
         later = copy.inbox[came_before:]
         undisturbed = all(_contained(listed.items, shows, each, behaviour) for each in copy.inbox)
         may_differ = _ids_of(later if undisturbed else list(copy.inbox))
-        same = ids == listed.ids or set(ids) ^ set(listed.ids) <= may_differ
+        same = ids == listed.items.ids or set(ids) ^ set(listed.items.ids) <= may_differ
         last = copy.pace.disturbed + 1 >= ATTEMPTS
         if (
             copy.doubts.relist
@@ -158,7 +158,7 @@ class FullSync:
         listed.items.close()
         if not undisturbed:
             copy.order.forget()
-        return listed.ids
+        return listed.items.ids
 
     def _is_subscribed(self, copy: Copy) -> bool:
         """Whether we are notified of all that happens to the node, as far as is known."""
@@ -171,7 +171,7 @@ class FullSync:
         if not copy.record.item_count or not (copy.record.complete or listed.paged):
             return not listed.paged
         held = await self._context.database.scan(items.held_ids, copy.record.id)
-        there = set(listed.ids)
+        there = set(listed.items.ids)
         missing = sum(id_ not in there for id_ in held)
         return is_much_shorter(len(held), missing) if listed.paged else missing > 0
 
@@ -179,12 +179,12 @@ class FullSync:
         self, copy: Copy, listed: listing.Listed, ids: Sequence[str], later: Sequence[Notification]
     ) -> ServiceBehaviour:
         """What a listing, and the ids by another request, teach of the service."""
-        behaviour = learn_from_disco(listed.behaviour, listed.ids, ids)
+        behaviour = learn_from_disco(listed.behaviour, listed.items.ids, ids)
         if copy.order.ids is not None:
             # Only what came before the answer can have had a part in its order.
             until = len(copy.order.history) - sum(len(notification.news) for notification in later)
             if copy.order.explains(news := copy.order.history[:until], listed.items):
-                said = said_by_order(behaviour, copy.order.ids, news, listed.ids)
+                said = said_by_order(behaviour, copy.order.ids, news, listed.items.ids)
                 behaviour = copy.learnt.evidence.weigh(behaviour, said, copy.key, news)
         if copy.key.service == copy.key.account and listed.own_from is not Behaviour.UNKNOWN:
             behaviour = behaviour.learn(own_from=listed.own_from)
@@ -193,9 +193,8 @@ class FullSync:
     async def _store(self, copy: Copy, listed: listing.Listed, shows: bool | None, turns: int, mark: object) -> None:
         """Make the copy equal to a listing that was begun when the session had made so many turns."""
         now = self._context.clock()
-        copy.update(reason=None, attempts=0, retry_at=None, failed_by=None)
-        if shows is not None:
-            copy.update(shows_publisher=shows)
+        shows = copy.record.shows_publisher if shows is None else shows
+        copy.update(reason=None, attempts=0, retry_at=None, failed_by=None, shows_publisher=shows)
         before = copy.record
         record = dataclasses.replace(before, state=SyncState.LIVE, complete=True, verified_at=now)
 
@@ -205,21 +204,21 @@ class FullSync:
             return items.apply(conn, record.id, steps, now, of_listing=listed.items)
 
         applied = await self._storing.write(copy, store)
-        meanwhile = copy.record is not before
+        meanwhile, followed, counts = copy.record is not before, copy.followed, applied.counts
         goes_on = turns == self._context.session_changes and copy.listing.is_this(mark)
-        believed = goes_on and copy.followed and not copy.left
+        believed = goes_on and followed and not copy.left
         copy.update(
-            state=SyncState.LIVE if believed else SyncState.STALE if copy.followed else copy.record.state,
-            complete=copy.followed,
+            state=SyncState.LIVE if believed else SyncState.STALE if followed else copy.record.state,
+            complete=followed,
             verified_at=now,
             revision=applied.revision,
-            **applied.counts._asdict(),
+            **counts._asdict(),
         )
-        if not copy.followed:
+        if not followed:
             await self._storing.write(copy, nodes.erase_items, copy.record.id)  # it was closed during the write
         copy.notify_watchers()
         if believed:
-            facts = (copy.key.node, copy.key.service, applied.counts.item_count, copy.pace.took)
+            facts = (copy.key.node, copy.key.service, counts.item_count, copy.pace.took)
             log.info("node %r of %s is synchronised: %d items, for which the service took %.2f s", *facts)
         if meanwhile:
             await self._storing.save(copy)  # what was changed of it during the write must not get lost, nor undo it
@@ -228,7 +227,7 @@ class FullSync:
         doubts.settle_own_writes(copy)
         copy.cursors.forget_all()
         cursor_probing.note_need(copy)
-        probing.remember_order(copy, listed.ids, listed.items)
+        probing.remember_order(copy, listed.items.ids, listed.items)
         for notification in copy.inbox:
             copy.order.note(notification.news)
         self._parse(copy)

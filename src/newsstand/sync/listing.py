@@ -6,13 +6,13 @@ Never by an iterator that takes an error for the end: every page is asked for, l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from newsstand.errors import ListingError, NodeTooLarge, NotListable, StanzaError, Timeout
-from newsstand.model import NodeKey, Progress, RsmQuery
+from newsstand.model import NodeKey, Progress, RsmQuery, SeenItem
 from newsstand.rules.batch_sizes import BatchSizes
 from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
 from newsstand.rules.refusals import MISSING
@@ -49,10 +49,6 @@ class Listed:
     """It took several answers, so what was published between them may be missing."""
     behaviour: ServiceBehaviour
     own_from: Behaviour
-
-    @property
-    def ids(self) -> list[str]:
-        return self.items.ids
 
 
 def begin(context: Context, copy: Copy) -> Pages:
@@ -113,10 +109,10 @@ async def _by_pages(
             iq = await _request_page(context, key, behaviour, pages, on_begin, on_answer)
         pages.own_from = Behaviour.SHOWN if iq.get("from") else Behaviour.LEFT_OUT
         rsm = answers.read_set(iq)
-        if rsm is None and answers.count_items(iq) > pages.asked:
-            behaviour = behaviour.learn(paging=Behaviour.IGNORED)
         if rsm is None:
-            check_count(context, answers.count_items(iq))  # all of the node
+            if (count := answers.count_items(iq)) > pages.asked:
+                behaviour = behaviour.learn(paging=Behaviour.IGNORED)
+            check_count(context, count)  # all of the node
         await _take_page(context, iq, pages)
         if rsm is None:
             _report(progress, items, len(items))
@@ -229,14 +225,14 @@ async def _take_page(context: Context, iq: Element, pages: Pages) -> None:
     items, limits, most = pages.items, context.limits, context.settings
     count, size = len(items), items.bytes
 
-    def take() -> None:
-        if not items.add_up_to(answers.iter_items(iq, limits), most=most.max_items, most_bytes=most.max_bytes):
+    def take(came: Iterable[SeenItem]) -> None:
+        if not items.add_up_to(came, most=most.max_items, most_bytes=most.max_bytes):
             dismantle([iq])
 
     if answers.count_items(iq) <= SMALL and not is_heavy(iq):
-        take()
+        take(answers.read_items(iq, limits).items)
     else:
-        await asyncio.to_thread(take)
+        await asyncio.to_thread(take, answers.iter_items(iq, limits))
     check_size(context, items)
     pages.batch_sizes.pages.arrived(pages.asked, len(items) - count, items.bytes - size)
 

@@ -4,7 +4,8 @@ A parser is foreign code, and an item is a stranger's text: together they may en
 or by never coming back. So that this does not happen again at each start, it is noted in the database what is being
 parsed (`newsstand.storage.statements.parsing_notes`):
 
-- Before a batch is parsed it is noted, in one small write; storing what came of it removes the note.
+- Before a batch is parsed it is noted, in one small write; storing what came of it removes the note. What has no
+  parser is not noted: its words are cut by our own code, which takes bounded time and memory.
 - A note that was left behind, because its process ended, makes the batch suspicious: its items are parsed one by one,
   each noted first.
 - An item that was left behind while it was parsed by itself ended two processes. It is put aside: that is its parse
@@ -24,7 +25,8 @@ from typing import Any, TypeVar
 from xml.etree.ElementTree import Element
 
 from newsstand.analysis.analysers import Analyser, parse, parser_of
-from newsstand.analysis.words import MAX_TERMS, Terms, cut_terms, texts_of, texts_of_xml
+from newsstand.analysis.secret_names import Naming
+from newsstand.analysis.words import NOT_ALL_WORDS, Terms, cut_terms, cut_xml, texts_of
 from newsstand.errors import LeaseLost, NewsstandError, ParseError
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
@@ -51,7 +53,6 @@ MAX_DATE = 100
 NOTING = 2.0
 """Seconds that the note of a batch is waited for: a database that takes longer is busy with what may be waiting for
 what is parsed."""
-TOO_MANY_WORDS = f"only the first {MAX_TERMS} bytes of its words are found by a search"
 PUT_ASIDE = (
     "put aside: twice the process ended while this item was parsed. It is parsed again when its contents change, or "
     "the version of its parser"
@@ -97,6 +98,8 @@ class Parsing:
                             continue
                     if suspects := [item for item in batch if item.digest <= suspected]:
                         await self._parse_alone(copy, analyser, suspects, suspected)
+                    elif batch and left is None and (analyser is None or analyser.parser is None):
+                        await self._parse_and_store(copy, analyser, batch)
                     elif batch:
                         await self._parse_together(copy, analyser, batch)
                 except LeaseLost:
@@ -127,16 +130,20 @@ class Parsing:
         done: list[ParsedItem] = []
         for item in batch:
             await self._store(copy, analyser, done, self._note(analyser, suspected, item))
-            done = [await self._parse(copy, analyser, item)]
+            done = [await self._parse(copy, analyser, item, Naming())]
             if self._is_another(copy, analyser):
                 return
         await self._store(copy, analyser, done, self._note(analyser, suspected))
 
     async def _parse_together(self, copy: Copy, analyser: Analyser | None, batch: Sequence[ToParse]) -> None:
         async with self._noting(copy, self._note(analyser, batch[-1].digest)):
-            results = [await self._parse(copy, analyser, item) for item in batch]
-            if not self._is_another(copy, analyser):
-                await self._store(copy, analyser, results, self._token)
+            await self._parse_and_store(copy, analyser, batch)
+
+    async def _parse_and_store(self, copy: Copy, analyser: Analyser | None, batch: Sequence[ToParse]) -> None:
+        naming = Naming()
+        results = [await self._parse(copy, analyser, item, naming) for item in batch]
+        if not self._is_another(copy, analyser):
+            await self._store(copy, analyser, results, self._token)
 
     @asynccontextmanager
     async def _noting(self, copy: Copy, note: Note) -> AsyncIterator[None]:
@@ -181,7 +188,7 @@ class Parsing:
             with suppress(NewsstandError):
                 await self._context.database.write(parsing_notes.remove, node_id, self._token)
 
-    async def _parse(self, copy: Copy, analyser: Analyser | None, item: ToParse) -> ParsedItem:
+    async def _parse(self, copy: Copy, analyser: Analyser | None, item: ToParse, naming: Naming) -> ParsedItem:
         if not item.xml:
             return ParsedItem(item, None, None, None, "")
         try:
@@ -190,7 +197,7 @@ class Parsing:
             return ParsedItem(item, None, f"what is stored is no XML: {error}", None, "")
         if analyser is None or analyser.parser is None:
             await asyncio.sleep(0)
-            terms = await _do(_cut_xml, element, size=len(item.xml))
+            terms = await _do(cut_xml, element, naming, size=len(item.xml))
             return ParsedItem(item, None, _error_of(terms), None, terms.text)
         try:
             text = await parse(analyser, element, service=copy.key.service, node=copy.key.node, run=self._context.run)
@@ -233,17 +240,13 @@ def _read(xml: str) -> Element:
     return xmltext.parse(xml[start : start + SLICE] for start in range(0, len(xml), SLICE))
 
 
-def _cut_xml(item: Element) -> Terms:
-    return cut_terms(texts_of_xml(item))
-
-
 def _cut(text: str, fields: Sequence[str] | None) -> tuple[dict[str, Any], Terms]:
     parsed: dict[str, Any] = json.loads(text)
     return parsed, cut_terms(texts_of(parsed, fields))
 
 
 def _error_of(terms: Terms) -> str | None:
-    return None if terms.whole else TOO_MANY_WORDS
+    return None if terms.whole else NOT_ALL_WORDS
 
 
 def date_of(parsed: dict[str, Any]) -> int | None:

@@ -60,9 +60,10 @@ class PartialSync:
         shows = seen_items.shows_publisher({item.publisher is not None for item in found.values()})
         if shows is not None and copy.record.shows_publisher is None:
             copy.update(shows_publisher=shows)
-        applied = await self._apply(copy, steps)
-        if applied.inserted:
-            doubts.doubt(copy, RELIST)  # where among the others, only a listing shows
+        if steps:
+            applied = await self._apply(copy, steps)
+            if applied.inserted:
+                doubts.doubt(copy, RELIST)  # where among the others, only a listing shows
         if copy.inbox.received == heard:  # else the same item may be in doubt anew
             doubts.settle(copy, Doubts(refetch=frozenset(wanted)))
             doubts.settle_own_writes(copy)

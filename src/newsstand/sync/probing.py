@@ -27,7 +27,7 @@ WATCHED = 100
 async def probe(context: Context, copy: Copy, ids: Sequence[str]) -> None:
     """See how the service answers about a live node that holds exactly `ids`, so that the copy can answer the
     same. Raises as `listing.download`."""
-    if copy.inbox or copy.record.state is not SyncState.LIVE or not ids or copy.record.quarantined:
+    if copy.inbox.arriving or copy.record.state is not SyncState.LIVE or not ids or copy.record.quarantined:
         return  # what cannot be kept is not asked for only to learn by it
     heard, before = copy.inbox.received, copy.learnt.behaviour
     seen = await _try_all(context, copy, ids, before)
@@ -90,7 +90,7 @@ async def _is_in_order(context: Context, copy: Copy, ids: Sequence[str], behavio
             listed = listed[::-1]
     if listed is None:
         pages = listing.begin(context, copy)
-        listed = (await listing.download(context, copy.key, behaviour, pages=pages)).ids
+        listed = (await listing.download(context, copy.key, behaviour, pages=pages)).items.ids
     return list(listed) == list(ids)
 
 

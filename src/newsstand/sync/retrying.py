@@ -77,7 +77,7 @@ class Retrying:
     def is_waiting(self, copy: Copy) -> bool:
         """Whether a copy's last failure waits for a change, and nobody for the copy. It is tried again in time."""
         record = copy.record
-        if self._is_waited_for(copy):
+        if record.failed_by is None or self._is_waited_for(copy):
             return False
         now = self._context.clock()
         waits = is_waiting(record, self._of_node, now)

@@ -128,7 +128,7 @@ class Selection:
         context, key = self._context, judgement.key
         copy = context.copies.find(key)
         record = copy.record if copy is not None else NodeRecord(0, key)
-        copy = copy if copy is not None else Copy(record)
+        copy = copy if copy is not None else context.copies.make(record)
         # Wanted by no analyser: the program asked for it before, and nobody took that back.
         asked_for = asked_for or (record.verdict is Verdict.WANTED and record.analyser is None)
         fingerprint = context.analysers.fingerprint
@@ -182,6 +182,7 @@ class Selection:
             self._synchroniser.closing.reopen(copy)
         # Of a node that was refused, rows are kept for a while; not any longer than it is wanted.
         left_over = not wanted and copy.record.item_count > 0
+        is_new = not copy.record.id
         ours = await self._storing.save(
             copy,
             verdict=Verdict.WANTED if wanted else Verdict.UNWANTED,
@@ -199,7 +200,8 @@ class Selection:
             return None  # dropped meanwhile
         if not ours:  # another worker remembered it first
             return kept if kept.followed else await self._remember(kept, decided, wanted, fingerprint, reason)
-        await context.database.write(nodes.note_read, kept.record.id, context.clock())
+        if not is_new:  # a new row says so already
+            await context.database.write(nodes.note_read, kept.record.id, context.clock())
         if dropped:
             await self._synchroniser.subscriptions.end(kept)
         if dropped or left_over:

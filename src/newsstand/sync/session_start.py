@@ -26,20 +26,18 @@ class SessionStart:
         self._is_waited_for = is_waited_for
         self._over = over
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def is_on(self) -> bool:
+        self.is_on = False
         """Whether a session has just begun."""
-        return self._timer is not None
 
     def begin(self) -> None:
         """A fresh session began."""
         self.stop()
         if (seconds := self._context.settings.quiet_start) > 0:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._end)
+            self.is_on = True
 
     def _end(self) -> None:
-        self._timer = None
+        self.stop()
         self._over()
 
     def stop(self) -> None:
@@ -47,10 +45,11 @@ class SessionStart:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.is_on = False
 
     def holds_back(self, copy: Copy) -> bool:
-        """Whether the copy waits until the session's start is over."""
-        if not self.is_on or copy.record.state is SyncState.LIVE or self._is_waited_for(copy):
+        """Whether the copy waits until the session's start is over, while it is on."""
+        if copy.record.state is SyncState.LIVE or self._is_waited_for(copy):
             return False
         record = copy.record
         return not pays(
@@ -65,6 +64,7 @@ class SessionStart:
         record = copy.record
         return (
             self.is_on
+            and not request.privileged
             and record.state is SyncState.STALE
             and is_lent(
                 expected=copy.reads.expected,

@@ -118,11 +118,12 @@ class Subscriptions:
 
     async def _look(self, copy: Copy) -> None:
         """Look at the access model before the first subscription: to subscribe to a node of model authorize would
-        bother its owner with a request that nobody made."""
+        bother its owner with a request that nobody made. It is stored with what comes of the subscription, or of the
+        listing."""
         if copy.record.access_model is not None:
             return
         info = await self.node_info(copy)
-        await self._storing.save(copy, access_model=info.access_model or "", pubsub_type=info.pubsub_type or "")
+        copy.update(access_model=info.access_model or "", pubsub_type=info.pubsub_type or "")
         if info.access_model == "authorize":
             reason = "its owner decides on each subscription (access model authorize)"
             await self._storing.save(

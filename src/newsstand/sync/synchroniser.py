@@ -53,6 +53,7 @@ from newsstand.sync.answered_reads import AnsweredReads
 from newsstand.sync.closed_nodes import ClosedNodes
 from newsstand.sync.evictions import Evictions
 from newsstand.sync.full import FullSync
+from newsstand.sync.late_news import LateNews
 from newsstand.sync.parsing import Parsing
 from newsstand.sync.partial import PartialSync
 from newsstand.sync.retrying import Retrying
@@ -83,6 +84,7 @@ class Synchroniser:
         self.revalidation = Revalidation(context, self._evictions, self.want)
         self._retrying = Retrying(context, ownership.storing, self.want, self.is_waited_for)
         self.closing = ClosedNodes(context, ownership, self._retrying)
+        self.late_news = LateNews(context, self.apply, self._note_refused)
         self.start = SessionStart(context, self.is_waited_for, listener.may_begin)
         self._slots = context.new_slots(context.settings.listing_time)
         self._waiting: dict[Copy, list[model.Progress | None]] = {}
@@ -105,7 +107,11 @@ class Synchroniser:
         if copy.work.task is None or copy.work.task.done():
             if copy in self.lent and not self.is_waited_for(copy):
                 return None
-            if not self.has_work(copy) or self.start.holds_back(copy) or self._retrying.is_waiting(copy):
+            if (
+                not self.has_work(copy)
+                or (self.start.is_on and self.start.holds_back(copy))
+                or self._retrying.is_waiting(copy)
+            ):
                 return None
             self._retrying.forget(copy)
             task = self._context.spawn(self._work(copy), f"synchronising {copy.key.node}")
@@ -208,6 +214,9 @@ class Synchroniser:
         if copy.work.task is not None and copy.work.task is not asyncio.current_task():
             copy.work.task.cancel()
 
+    def _note_refused(self, key: NodeKey, error: StanzaError, missing: bool) -> None:
+        self.note_error(key, error, missing=missing)
+
     def note_error(self, key: NodeKey, error: StanzaError, *, missing: bool = False) -> None:
         """The program was answered with an error. `missing`: it says that there is no such node; only a listing of ours
         makes that certain, and reads ask the service until then. Where it says that a link between servers broke,
@@ -278,15 +287,17 @@ class Synchroniser:
             if (rest := max(peace, self._rests_until(copy)) - clock()) > 0:
                 await self._rest(rest)
                 continue
+            if self._next_job(copy) is None:
+                if not self._ownership.doubts.has_any(copy):
+                    break
+                await self._ownership.doubts.settle(copy)
+                continue
             large = self._is_for_later(copy)
             async with self._slots.slot(host_of(copy.key.service), copy, urgent=self.is_waited_for(copy), large=large):
                 if self._rests_until(copy) > clock():
                     continue  # another large one was listed meanwhile
-                if (job := self._next_job(copy)) is None:
-                    if not self._ownership.doubts.has_any(copy):
-                        break
-                    await self._ownership.doubts.settle(copy)
-                elif session == self._context.session_number:
+                job = self._next_job(copy)
+                if job is not None and session == self._context.session_number:
                     peace = clock() + await self._do(copy, job)
 
     def has_work(self, copy: Copy) -> bool:
@@ -353,6 +364,8 @@ class Synchroniser:
         return next((progress for progress in reversed(self._waiting.get(copy, [])) if progress is not None), None)
 
     async def _relist(self, copy: Copy, lent: LentRead | None = None) -> None:
+        if copy.stale_first.due:
+            await self.late_news.compare(copy)  # a listing would bring what differs, and nobody be notified
         later = self._is_for_later(copy)
         try:
             await self.relisting.relist(copy, self._progress(copy), lent)
@@ -439,12 +452,13 @@ class Synchroniser:
 
         with self._ownership.doubts.raising(copy):
             applied, doubts = await self._ownership.storing.write(copy, change)
-        self._ownership.doubts.keep(copy, doubts)
+        if doubts:
+            self._ownership.doubts.keep(copy, doubts)
         copy.contents_changed(applied.revision, applied.counts)
         copy.inbox.note_gone(applied.removed)
         for item_id in applied.removed:
             copy.cursors.forget(item_id)
         copy.notify_watchers()
-        if applied.changed:
+        if applied.brought:
             self.parse(copy)
         return applied

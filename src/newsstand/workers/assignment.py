@@ -147,10 +147,14 @@ class Assignment:
 
     def want(self, copy: Copy) -> None:
         """Have work done on a copy that is not ours: a node that nobody owns is acquired, and what is in doubt of
-        another worker's is handed to that worker."""
-        if not self._leases.begun or not self._context.connected or not self.is_ours(copy):
+        another worker's is handed to that worker; this also where the node is an account's that we wrote for by
+        privilege."""
+        ours = self.is_ours(copy)
+        if not self._leases.begun or not self._context.connected or not (ours or copy.own.by_privilege):
             return
         if not self._leases.owned_by_another(copy):
+            if not ours:
+                return
             self._wanted.add(copy)
             if not self._acquiring:
                 self._acquiring = True

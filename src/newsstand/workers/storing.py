@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from newsstand.errors import LeaseLost
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
+from newsstand.storage.schema import dialects
 from newsstand.storage.statements import nodes, owners
 from newsstand.workers.leases import Leases
 
@@ -51,7 +52,7 @@ class Storing:
         def checked(conn: Any) -> T:
             owners.check(conn, node_id, lease.generation, lease.owner)
             result = statement(conn, *args, **kwargs)
-            owners.notify(conn, node_id)
+            dialects.notify(conn, node_id)
             return result
 
         try:
@@ -71,7 +72,7 @@ class Storing:
             return True
         copy.update(**changes)
         record, held, made = await self._context.database.write(owners.begin_node, copy.record)
-        self._context.copies.add(record, held)
+        self._context.copies.add(record, held, copy)
         copy.load(record)
         return made
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement, fromstring
 
 from newsstand.model import (
     NS_EVENT,
@@ -99,3 +99,20 @@ def _read_event_items(items: Element, limits: Limits) -> Sequence[News]:
         else:
             news.append(Retracted((item_id,)))
     return news or [Configured()]
+
+
+def write_message(news: Published | Retracted, key: NodeKey, service: str) -> Element:
+    """The `<message/>` by which a service, as it is spelt, notifies an account of this (XEP-0060, 7.1.2 and 7.2.2)."""
+    message = Element("{jabber:client}message", {"from": service, "to": key.account, "type": "headline"})
+    event = SubElement(message, f"{{{NS_EVENT}}}event")
+    items = SubElement(event, f"{{{NS_EVENT}}}items", {"node": key.node})
+    match news:
+        case Published(published):
+            for seen in published:
+                stored = fromstring(seen.xml)
+                item = SubElement(items, f"{{{NS_EVENT}}}item", stored.attrib)
+                item.extend(list(stored))
+        case Retracted(item_ids):
+            for item_id in item_ids:
+                SubElement(items, f"{{{NS_EVENT}}}retract", {"id": item_id})
+    return message

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 from xml.etree.ElementTree import Element
 
+from newsstand.model import Provenance
+
 
 class Session(enum.StrEnum):
     """The state of the XMPP session, as the adapter reports it."""
@@ -32,6 +34,8 @@ class Transport(Protocol):
       as soon as the stream is down. A request of ours never comes back to us as a program's request. `on_answer` is
       called at the moment when a result arrives, before the listeners of any later message: by the time that
       whoever awaits `iq` goes on, more may have come.
+    - `deliver` hands the program a `<message/>` that its service did not send now, as if it had come: nothing of the
+      stream notices. The program finds on it, as on an answer of the copy, what it was made of.
     - listeners of `on_message` are called synchronously for every `<message/>`, in the order of arrival, before
       the program's own handlers and before a later IQ's result is delivered; they must not raise;
     - listeners of `on_session` are called for each transition, LOST being where it begins. FRESH and RESUMED say that
@@ -54,6 +58,8 @@ class Transport(Protocol):
         timeout: float | None = None,
         on_answer: Callable[[], None] | None = None,
     ) -> Element: ...
+
+    def deliver(self, message: Element, made_of: Provenance) -> None: ...
 
     def on_message(self, listener: Callable[[Element], None]) -> None: ...
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from newsstand.analysis.words import MAX_TERMS, MAX_WORD, cut_terms, terms_of, terms_of_xml, words
+from newsstand.analysis.words import MAX_TERMS, MAX_TEXT, MAX_WORD, cut_terms, terms_of, terms_of_xml, words
 
 TSVECTOR_BYTES = 1_048_575
 
@@ -152,11 +152,21 @@ def test_a_password_gives_no_words_and_the_text_after_it_does(secret: str) -> No
 
 
 def test_whether_all_words_were_kept_is_told() -> None:
-    fits = "x" * (MAX_TERMS - 1)
-    assert cut_terms([" ".join(fits[at : at + MAX_WORD - 1] for at in range(0, len(fits), MAX_WORD))]).whole
+    fits = "x" * (MAX_TERMS // 5 - 1)
+    assert cut_terms([" ".join(fits[at : at + MAX_WORD - 1] for at in range(0, len(fits), MAX_WORD))] * 5).whole
     many = [f"{number:09}" for number in range(MAX_TERMS // 10)]
     assert cut_terms(many) == (" ".join(many), True)
-    assert cut_terms([" ".join([*many, "x"])]) == (" ".join(many), False)
+    assert cut_terms([*many, "x"]) == (" ".join(many), False)
+    assert cut_terms([*many[:-1], f"{many[-1]} x"]) == (" ".join(many), False)
+
+
+def test_a_text_beyond_a_size_has_no_words_and_those_beside_it_have() -> None:
+    longest = "a " * (MAX_TEXT // 2)
+    assert cut_terms(["title", longest, "tag"]) == (f"title {longest}tag", True)
+    assert cut_terms(["title", f"{longest}b", "tag"]) == ("title tag", False)
+    parsed: dict[str, Any] = {"title": "Moon", "body": "b" * (MAX_TEXT + 1), "tags": ["light"]}
+    assert terms_of(parsed) == "moon light"
+    assert terms_of_xml(item(f"<x xmlns='urn:x' title='Moon'><b>{'b ' * MAX_TEXT}</b>light</x>")) == "moon light"
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "한", "ह", "日", "\U00010428"])

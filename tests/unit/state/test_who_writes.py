@@ -35,6 +35,7 @@ WRITERS = {
     "record": {"state/copies.py"},
     "saves": {"state/copies.py", "workers/storing.py"},
     "session": {"state/copies.py", RESETS},
+    "stale_first": {"state/copies.py", RESETS},
     "work": {"state/copies.py", "sync/synchroniser.py"},
 }
 """By part: the modules that may assign it. state/copies.py makes a copy, and has verbs for its record."""

@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element
 from newsstand.analysis.builtin._dates import date_time
 from newsstand.analysis.builtin._payload import JSON, add, children, collapse, own_text
 from newsstand.analysis.secret_names import Naming
-from newsstand.analysis.words import iter_words, texts_of, xml_texts
+from newsstand.analysis.words import MAX_TEXT, iter_words, texts_of, xml_texts
 
 _LONGEST_ADDRESS = 5_000
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{1,30}://|(?:xmpp|urn|tag|mailto|data|cid|geo|sip|tel):", re.IGNORECASE)
@@ -62,7 +62,8 @@ def add_more(result: JSON, fields: Sequence[str], rest: Iterable[str]) -> JSON:
     held = list(texts_of(result, fields))
     same = set(held)
     texts = [text for text in texts if text not in same]
-    known = {word for one in held for word in iter_words(one)} if texts else set()
+    # What is too long for the index holds no word that is found.
+    known = {word for one in held if len(one) <= MAX_TEXT for word in iter_words(one)} if texts else set()
     more: list[str] = []
     for text in texts:
         words = set(iter_words(text))

@@ -1,12 +1,14 @@
-"""XEP-0084, User Avatar: the metadata. The image itself, in `urn:xmpp:avatar:data`, is not parsed."""
+"""XEP-0084, User Avatar: the metadata; and the images, of which only their size and their hash are told."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from xml.etree.ElementTree import Element
 
 from newsstand.analysis.builtin._more import add_more, texts_around, texts_in
-from newsstand.analysis.builtin._payload import JSON, add, children, collapse, integer, payload_of
+from newsstand.analysis.builtin._payload import JSON, add, children, collapse, integer, own_text, payload_of
 
 NAMESPACE = "urn:xmpp:avatar:metadata"
 NODE = NAMESPACE
@@ -16,6 +18,13 @@ _STOP = f"{{{NAMESPACE}}}stop"
 
 WORDS = ("more",)
 """The fields that people read."""
+
+DATA_NAMESPACE = "urn:xmpp:avatar:data"
+DATA_NODE = DATA_NAMESPACE
+DATA = f"{{{DATA_NAMESPACE}}}data"
+LONGEST_DATA = 2**23
+"""Characters of base64 above which an image is not decoded. A service that has one so large would hand out 6 MB for
+each avatar."""
 
 _SHA1 = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _WEB = ("http://", "https://")
@@ -74,3 +83,44 @@ def _parse_info(element: Element) -> JSON | None:
     if url.lower().startswith(_WEB):
         info["url"] = url
     return info
+
+
+def parse_data(item: Element, *, service: str, node: str) -> JSON:
+    """XEP-0084, 4.1: `{bytes, sha1, verified}`, the size and the hash of the image, which is in the raw XML alone.
+
+    `verified` is true when the item is named by that hash: see `is_verified`. Raises ValueError when the item does not
+    hold one `<data/>`, or that holds no base64, or more than 8,388,608 characters.
+    """
+    image = _image_in(payload_of(item, DATA))
+    sha1 = _sha1_of(image)
+    return {"bytes": len(image), "sha1": sha1, "verified": _is_named(item, sha1)}
+
+
+def is_verified(item: Element) -> bool:
+    """Whether an `<item/>` of avatar data is named by the hash of its own bytes (XEP-0084, 4.1), and holds nothing
+    else. Such an item is right for ever, whoever hands it out and whenever: under its id there can be no other image.
+    Never raises."""
+    try:
+        return _is_named(item, _sha1_of(_image_in(payload_of(item, DATA))))
+    except ValueError:
+        return False
+
+
+def _is_named(item: Element, sha1: str) -> bool:
+    """The payload is known to hold that image."""
+    alone = len(item) == 1 and not len(item[0])
+    return alone and (item.get("id") or "").lower() == sha1
+
+
+def _image_in(data: Element) -> bytes:
+    text = own_text(data)
+    if len(text) > LONGEST_DATA:
+        raise ValueError(f"the data is longer than {LONGEST_DATA} characters")
+    try:
+        return base64.b64decode(text.replace(" ", "").encode("ascii"), validate=True)
+    except ValueError:
+        raise ValueError("the data is no base64") from None
+
+
+def _sha1_of(image: bytes) -> str:
+    return hashlib.sha1(image, usedforsecurity=False).hexdigest()

@@ -1,12 +1,15 @@
-"""XEP-0384, OMEMO: the lists of devices, in today's form and in the one before it. Bundles are not parsed."""
+"""XEP-0384, OMEMO: the lists of devices and the bundles of keys, in today's form and in the one before it."""
 
 from __future__ import annotations
 
+import base64
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from newsstand.analysis.builtin._more import add_more, texts_around, texts_in
 from newsstand.analysis.builtin._payload import (
     JSON,
+    add,
     add_attributes,
     children,
     collapse,
@@ -24,12 +27,42 @@ LEGACY_NAMESPACE = "eu.siacs.conversations.axolotl"
 LEGACY_NODE = "eu.siacs.conversations.axolotl.devicelist"
 LEGACY_LIST = f"{{{LEGACY_NAMESPACE}}}list"
 
+BUNDLES_NODE = "urn:xmpp:omemo:2:bundles"
+BUNDLE = f"{{{NAMESPACE}}}bundle"
+LEGACY_BUNDLES_NODE = "eu.siacs.conversations.axolotl.bundles:"
+"""The id of the device comes behind it."""
+LEGACY_BUNDLE = f"{{{LEGACY_NAMESPACE}}}bundle"
+
 WORDS = ("devices.label", "more")
 """The fields that people read."""
 _DEVICE_TAGS = (f"{{{NAMESPACE}}}device", f"{{{LEGACY_NAMESPACE}}}device")
 
 MAX_DEVICE_ID = 2**31 - 1
 _SHOWN = 80
+_IDENTITY_BYTES = (32, 33)
+"""Of an identity key; the older form puts the kind of the key before it."""
+_LONGEST_KEY = 200
+
+
+class _Form(NamedTuple):
+    """The elements of a bundle, and the attribute that names its signed prekey, in one of the two forms."""
+
+    identity_key: str
+    signed_prekey: str
+    signed_prekey_id: str
+    prekeys: str
+    prekey: str
+
+    @classmethod
+    def of(cls, namespace: str, identity: str, signed: str, signed_id: str, prekey: str) -> _Form:
+        tag = f"{{{namespace}}}"
+        return cls(f"{tag}{identity}", f"{tag}{signed}", signed_id, f"{tag}prekeys", f"{tag}{prekey}")
+
+
+_FORMS = {
+    BUNDLE: _Form.of(NAMESPACE, "ik", "spk", "id", "pk"),
+    LEGACY_BUNDLE: _Form.of(LEGACY_NAMESPACE, "identityKey", "signedPreKeyPublic", "signedPreKeyId", "preKeyPublic"),
+}
 
 
 def parse_device_list(item: Element, *, service: str, node: str) -> JSON:
@@ -84,3 +117,41 @@ def _device(number: int, element: Element) -> JSON:
 def _label(element: Element) -> str:
     """Empty where there is none, or it counts for nothing."""
     return collapse(element.get("label")) if collapse(element.get("labelsig")) else ""
+
+
+def parse_bundle(item: Element, *, service: str, node: str) -> JSON:
+    """XEP-0384, 5.3.2, and its version 0.3, 4.3: `{namespace, prekeys, device?, identity_key?, signed_prekey?}`.
+
+    `namespace` tells which of the two it is. `device` is the id of the device: the item's id, or in the older form
+    what the node's name ends with; it is left out where that is no id. `prekeys` counts the prekeys that are offered,
+    `signed_prekey` is the id of the one that is signed, and `identity_key` is the public key of the device, in base64:
+    by these a program sees that a device was replaced, or runs short. The other keys are in the raw XML, and no key
+    was checked. Raises ValueError when the item does not hold one bundle (a list of devices is none).
+    """
+    bundle = payload_of(item, BUNDLE, LEGACY_BUNDLE)
+    form = _FORMS[bundle.tag]
+    if bundle.tag == BUNDLE:
+        device = item.get("id")
+    else:
+        device = node[len(LEGACY_BUNDLES_NODE) :] if node.startswith(LEGACY_BUNDLES_NODE) else None
+    result: JSON = {"namespace": split_tag(bundle.tag)[0], "prekeys": 0}
+    add(result, "device", integer(device, 1, MAX_DEVICE_ID))
+    for child in children(bundle):
+        if child.tag == form.identity_key and "identity_key" not in result:
+            add(result, "identity_key", _identity_key(own_text(child)))
+        elif child.tag == form.signed_prekey and "signed_prekey" not in result:
+            add(result, "signed_prekey", integer(child.get(form.signed_prekey_id), 0, 2**32 - 1))
+        elif child.tag == form.prekeys:
+            result["prekeys"] += sum(1 for key in children(child) if key.tag == form.prekey)
+    return result
+
+
+def _identity_key(text: str) -> str | None:
+    """None for what is no such key."""
+    if len(text) > _LONGEST_KEY:
+        return None
+    try:
+        key = base64.b64decode(text.replace(" ", "").encode("ascii"), validate=True)
+    except ValueError:
+        return None
+    return base64.b64encode(key).decode() if len(key) in _IDENTITY_BYTES else None

@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from newsstand.analysis.analysers import checked_json
-from newsstand.analysis.words import terms_of, terms_of_xml
+from newsstand.analysis.words import NOT_ALL_WORDS, terms_of, terms_of_xml
 from newsstand.errors import ConfigurationError, ParseError
 from newsstand.jid import canonical_bare
 from newsstand.model import NS_PUBSUB, ChangeKind, Counts, digest
@@ -226,7 +226,7 @@ class Flush:
             terms = terms_of(item.parsed, fields)
         else:
             terms = terms_of_xml(xmltext.parse([item.xml]))
-        if (terms or item.parsed) and item.parse_error is None:
+        if (terms or item.parsed) and item.parse_error in (None, NOT_ALL_WORDS):
             search.index(self._conn, item.node_id, [(item.recency, item.digest, terms)])
 
 

@@ -20,7 +20,6 @@ from typing import Any, Concatenate
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
-from newsstand.errors import DatabaseLost
 from newsstand.storage.port import Database, Instant, P, T, Turn
 from newsstand.storage.schema import waiting
 from newsstand.storage.schema.explaining import UNEXPLAINED, explained, explanation_of
@@ -111,7 +110,7 @@ class SqliteDatabase(Database):
 
     def read_now(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         file = self._file
-        if self._closed or file.lost is not None or os.getpid() != self._process:
+        if self._closed or self.lost is not None or os.getpid() != self._process:
             self.check_usable()  # raises
         try:
             with file.reading:
@@ -134,12 +133,12 @@ class SqliteDatabase(Database):
         return await asyncio.get_running_loop().run_in_executor(self._scanner, run)
 
     async def write(self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._write(Turn.IN_ORDER, explained(statement, *args, **kwargs))
+        return await self._write(Turn.IN_ORDER, lambda conn: statement(conn, *args, **kwargs))
 
     async def write_first(
         self, statement: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return await self._write(Turn.FIRST, explained(statement, *args, **kwargs))
+        return await self._write(Turn.FIRST, lambda conn: statement(conn, *args, **kwargs))
 
     def _write(self, turn: Turn, job: Callable[[Connection], T]) -> asyncio.Future[T]:
         self._check_awaitable()
@@ -158,11 +157,6 @@ class SqliteDatabase(Database):
             )
         async with self._sessions.open() as session:
             yield session
-
-    def check_usable(self) -> None:
-        super().check_usable()
-        if self._file.lost is not None:
-            raise DatabaseLost(self._file.lost)
 
     def _check_file(self) -> None:
         self.check_usable()
@@ -188,11 +182,8 @@ class SqliteDatabase(Database):
 
     # The file's end ------------------------------------------------------------------------------------------------
 
-    @property
-    def lost(self) -> str | None:
-        return self._file.lost
-
     def _lose(self, what: str) -> None:
+        self.lost = what
         log.error(
             "%s: Newsstand is off, every read goes to the service, and nothing more is stored. Start the program anew "
             "to have it opened, or made, again",

@@ -7,8 +7,6 @@ import os
 import time
 from pathlib import Path
 
-from newsstand.storage.forks import FileId, file_id
-
 
 class Identity:
     """The identity of an open file, and of what SQLite keeps beside it while it is open: the log (-wal) and its index
@@ -19,9 +17,9 @@ class Identity:
         # They are beside the file, not beside a link to it: and stay where they are if the link changes.
         self._real = Path(os.path.realpath(path))
         self._log_path, self._index_path = (Path(f"{self._real}{suffix}") for suffix in ("-wal", "-shm"))
-        self._file: FileId | None = None
-        self._log: FileId | None = None
-        self._index: FileId | None = None
+        self._file: os.stat_result | None = None
+        self._log: os.stat_result | None = None
+        self._index: os.stat_result | None = None
 
     @property
     def is_known(self) -> bool:
@@ -30,9 +28,9 @@ class Identity:
     def note(self) -> None:
         """A connection to the file was made."""
         if self._file is None:
-            self._file = _id_of(self._path)
+            self._file = _find(self._path)
         if self._log is None:
-            self._log, self._index = _id_of(self._log_path), _id_of(self._index_path)
+            self._log, self._index = _find(self._log_path), _find(self._index_path)
 
     def forget_log(self) -> None:
         """Nobody here has the file open: SQLite deletes the log, unless another process has."""
@@ -41,14 +39,14 @@ class Identity:
     def find_loss(self) -> str | None:
         """What became of the file, where the path does not lead to it any more. Costs two calls of the system."""
         try:
-            file, log = _id_of(self._path), _id_of(self._log_path)
+            file, log = _find(self._path), _find(self._log_path)
         except OSError:
             return None  # whoever may not read the folder cannot know
         if file is None:
             return "was moved or deleted"
-        if file != self._file:
+        if not _is_same(file, self._file):
             return "was replaced by another file"
-        if self._log is not None and log != self._log:
+        if self._log is not None and not _is_same(log, self._log):
             return "lost its log (the file beside it that ends in -wal)"
         return None
 
@@ -58,12 +56,12 @@ class Identity:
         where what is in the log."""
         aside = None
         with contextlib.suppress(OSError):
-            if _id_of(self._real) == self._file or self._log is None:
+            if _is_same(_find(self._real), self._file) or self._log is None:
                 return None  # they belong together still
-            if _id_of(self._log_path) == self._log:
+            if _is_same(_find(self._log_path), self._log):
                 aside = self._free_name()
                 self._log_path.rename(aside)
-            if _id_of(self._index_path) == self._index:
+            if _is_same(_find(self._index_path), self._index):
                 self._index_path.unlink()
         return aside
 
@@ -76,9 +74,16 @@ class Identity:
         return free
 
 
-def _id_of(path: Path) -> FileId | None:
+def _find(path: Path) -> os.stat_result | None:
     """None where there is no such file. Raises OSError."""
     try:
-        return file_id(path.stat())
+        return path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _is_same(one: os.stat_result | None, other: os.stat_result | None) -> bool:
+    """Whether both are of one file, or of none."""
+    if one is None or other is None:
+        return one is other
+    return os.path.samestat(one, other)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from newsstand.errors import DatabaseError
 from newsstand.storage.port import Turn
+from newsstand.storage.schema.explaining import UNEXPLAINED, explanation_of
 from newsstand.storage.sqlite.connections import translated
 from newsstand.storage.sqlite.file import OpenFile
 from newsstand.storage.write_queue import GROUP, Job, WriteQueue, failure_of
@@ -42,8 +43,8 @@ class Writer:
         self._thread.start()
 
     def submit(self, job: Callable[[Connection], T], turn: Turn = Turn.IN_ORDER) -> Future[T]:
-        """Its result, once it is committed. A future that is cancelled before gets nothing; the job runs all the
-        same. Raises DatabaseError when the writer is closed."""
+        """Its result, once it is committed; what it raises is explained. A future that is cancelled before gets
+        nothing; the job runs all the same. Raises DatabaseError when the writer is closed."""
         future: Future[T] = Future()
         self._queue.put(job, turn, future)
         return future
@@ -69,11 +70,12 @@ class Writer:
         does that)."""
         outcomes: list[_Outcome] = []
         try:
-            with translated(self._path, at_work=True), self._file.writing() as conn:
+            with self._file.writing() as conn:
                 self._do(group, conn, outcomes)
         except BaseException as error:  # belongs to those who asked for the writes, never to the thread
             lost = outcomes or [_Outcome(job.future, None, None) for job in group]
-            return [_Outcome(outcome.future, None, failure_of(error)) for outcome in lost]
+            failure = self._failure_of(error)
+            return [_Outcome(outcome.future, None, failure) for outcome in lost]
         return outcomes
 
     def _do(self, group: list[_Job], conn: Connection, outcomes: list[_Outcome]) -> None:
@@ -90,10 +92,21 @@ class Writer:
 
     def _try(self, job: _Job, conn: Connection) -> _Outcome:
         try:
-            with translated(self._path, at_work=True), conn.begin_nested():
-                return _Outcome(job.future, job.run(conn), None)
+            with conn.begin_nested():
+                try:
+                    return _Outcome(job.future, job.run(conn), None)
+                except UNEXPLAINED as error:
+                    raise explanation_of(conn, error) from error
         except BaseException as error:  # belongs to whoever asked for the write
-            return _Outcome(job.future, None, failure_of(error))
+            return _Outcome(job.future, None, self._failure_of(error))
+
+    def _failure_of(self, error: BaseException) -> Exception:
+        """The error that the caller of a write gets, ours for the driver's."""
+        try:
+            with translated(self._path, at_work=True):
+                raise error
+        except BaseException as translation:
+            return failure_of(translation)
 
 
 def _in_transaction(conn: Connection) -> bool:

@@ -16,7 +16,7 @@ from newsstand.model import ChangeKind, Counts, StorableItem, digest
 from newsstand.rules.reconcile import Applied, Clear, Move, Place, Put, Remove, Step
 from newsstand.storage.mapping import ItemChange, PubsubItem, PubsubNode, table
 from newsstand.storage.schema.dialects import text_bytes
-from newsstand.storage.statements.keys import check_text, chunks, free_recencies
+from newsstand.storage.statements.keys import check_texts, chunks, free_recencies
 
 BATCH = 500
 """Steps that are carried out at a time."""
@@ -262,7 +262,7 @@ def _write(conn: Connection, node_id: int, work: _Work, now: int) -> None:
     updates = [(key, row) for key, row in changed if row.stored is not None]
     count += len(inserts) - len(work.deleted)
     before = [row.stored for row in (*(row for _, row in changed), *work.deleted.values()) if row.stored is not None]
-    contents = {key: _contents(row) for key, row in changed}
+    contents = _contents(changed) if changed else {}
     quarantined += sum(new["quarantine"] is not None for new in contents.values())
     quarantined -= sum(stored.quarantined for stored in before)
     size += sum(len(new["xml"].encode()) for new in contents.values()) - sum(stored.bytes for stored in before)
@@ -302,15 +302,19 @@ def _recencies(conn: Connection, work: _Work, count: int, now: int) -> list[int]
     return free_recencies(conn, range(start, work.recency))
 
 
-def _contents(row: _Row) -> dict[str, Any]:
-    assert row.new is not None
-    xml = row.new.xml
-    check_text("an item id", row.item_id)
-    check_text("an item", xml)
-    return {
-        "xml": xml,
-        "content_digest": row.content_digest,
-        "quarantine": row.new.quarantine,
-        "publisher": row.new.publisher,
-        "position": row.position,
-    }
+def _contents(changed: Sequence[tuple[bytes, _Row]]) -> dict[bytes, dict[str, Any]]:
+    """The columns of these rows, by their keys. Raises ConfigurationError for what no database can keep."""
+    contents: dict[bytes, dict[str, Any]] = {}
+    for key, row in changed:
+        assert row.new is not None
+        publisher, xml = row.new.read()
+        contents[key] = {
+            "xml": xml,
+            "content_digest": row.content_digest,
+            "quarantine": row.new.quarantine,
+            "publisher": publisher,
+            "position": row.position,
+        }
+    check_texts("an item id", [row.item_id for _, row in changed])
+    check_texts("an item", [new["xml"] for new in contents.values()])
+    return contents

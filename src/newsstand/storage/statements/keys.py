@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, select
@@ -46,6 +46,12 @@ def check_text(what: str, text: str) -> None:
     from a service; a program may hand it in."""
     if "\0" in text or not (text.isascii() or _is_encodable(text)):
         raise ConfigurationError(f"{what} holds a NUL or half a surrogate pair: {text[:60]!r}")
+
+
+def check_texts(what: str, texts: Iterable[str]) -> None:
+    """The same of several texts of a kind."""
+    for text in texts:
+        check_text(what, text)
 
 
 def storable(text: str) -> str:

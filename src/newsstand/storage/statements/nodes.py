@@ -122,10 +122,8 @@ def find(conn: Connection, key: NodeKey) -> int | None:
 
 def save(conn: Connection, record: NodeRecord) -> NodeRecord:
     """Store what is remembered of a node, but for its revision and items, which only `items.apply` changes, and for
-    when it was read, which `note_read` knows better. Raises ConfigurationError for a name that no database can keep.
-    A record of id 0 is new, and comes back with its id; it takes the row of its key if there is one."""
-    for what, text in zip(("an account", "a service", "a node's name"), record.key, strict=True):
-        check_text(what, text)
+    when it was read, which `note_read` knows better. A record of id 0 is new, and comes back with its id; it takes the
+    row of its key if there is one. Raises ConfigurationError then for a name that no database can keep."""
     values = {
         field.name: getattr(record, field.name)
         for field in dataclasses.fields(record)
@@ -135,6 +133,8 @@ def save(conn: Connection, record: NodeRecord) -> NodeRecord:
         del values["read_at"], values["session_reads"]
         conn.execute(update(_node).where(_node.c.id == record.id).values(values))
         return record
+    for what, text in zip(("an account", "a service", "a node's name"), record.key, strict=True):
+        check_text(what, text)
     account_id = conn.execute(_FIND_ACCOUNT, {"jid": record.key.account}).scalar()
     if account_id is None:
         account_id = _made(conn.execute(insert(_account).values(jid=record.key.account)))

@@ -75,11 +75,6 @@ def check(conn: Connection, node_id: int, generation: int, leader: str | None) -
         raise LeaseLost(f"node {node_id} is at generation {row.generation}, not {generation}, or in other hands")
 
 
-def notify(conn: Connection, node_id: int) -> None:
-    """When this is committed, other workers are to poll this node."""
-    dialects.notify(conn, node_id)
-
-
 def begin_node(conn: Connection, record: NodeRecord) -> tuple[NodeRecord, LeaseRow, bool]:
     """Remember a new node; or, False, find that another worker did, and what it remembers."""
     found = nodes.find(conn, record.key)

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsstand.analysis.builtin.bookmarks import NAMESPACE, parse_bookmark
+from newsstand.analysis.builtin.bookmarks import LEGACY_NAMESPACE, NAMESPACE, parse_bookmark, parse_bookmarks
 
 if TYPE_CHECKING:
     from tests.unit.analysis.builtin.conftest import ItemOf
 
 WHERE = {"service": "juliet@capulet.example", "node": NAMESPACE}
+LEGACY = {"service": "juliet@capulet.example", "node": LEGACY_NAMESPACE}
 ROOM = "orchard@rooms.capulet.example"
 
 
@@ -89,3 +90,72 @@ def test_the_error_never_repeats_content(item_of: ItemOf) -> None:
     with pytest.raises(ValueError, match="2 payloads") as caught:
         parse_bookmark(item, **WHERE)
     assert "hunter2" not in str(caught.value)
+
+
+def storage(*inner: str) -> str:
+    return f'<storage xmlns="{LEGACY_NAMESPACE}">{"".join(inner)}</storage>'
+
+
+def test_the_older_list(item_of: ItemOf) -> None:
+    payload = storage(
+        f'<conference name="The Orchard" autojoin="true" jid="{ROOM}"><nick>Juliet</nick></conference>',
+        '<conference jid="hall@rooms.capulet.example"/>',
+        '<url name="Complete Works" url="https://plays.example/all?page=1#top"/>',
+        '<url url="xmpp:nurse@capulet.example"/>',
+    )
+    assert parse_bookmarks(item_of(payload, id="current"), **LEGACY) == {
+        "conferences": [
+            {"jid": ROOM, "autojoin": True, "name": "The Orchard", "nick": "Juliet"},
+            {"jid": "hall@rooms.capulet.example", "autojoin": False},
+        ],
+        "urls": [
+            {"url": "https://plays.example/all?page=1#top", "name": "Complete Works"},
+            {"url": "xmpp:nurse@capulet.example"},
+        ],
+    }
+
+
+def test_an_empty_list_has_no_conferences(item_of: ItemOf) -> None:
+    assert parse_bookmarks(item_of(storage()), **LEGACY) == {"conferences": []}
+
+
+def test_what_has_no_address_is_left_out(item_of: ItemOf) -> None:
+    payload = storage('<conference name="a"/>', '<conference jid=" "/>', '<url name="b"/>', '<x jid="c" url="d"/>')
+    assert parse_bookmarks(item_of(payload), **LEGACY) == {"conferences": []}
+
+
+def test_nothing_secret_is_read_of_the_older_list(item_of: ItemOf) -> None:
+    payload = storage(
+        f"""<conference jid="{ROOM}" password="hunter2">
+              <password>hunter2</password>
+              <nick>Ju<password>hunter2</password></nick>
+              <password xmlns="urn:example:x">hunter2</password>
+              <key xmlns="urn:example:x">hunter2</key>
+            </conference>""",
+        "<password>hunter2</password>",
+        '<url name="a" url="https://juliet:hunter2@plays.example/" password="hunter2"><x>hunter2</x></url>',
+    )
+    parsed = parse_bookmarks(item_of(payload), **LEGACY)
+    assert "hunter2" not in json.dumps(parsed)
+    assert "password" not in json.dumps(parsed)
+    assert parsed["conferences"] == [{"jid": ROOM, "autojoin": False, "nick": "Ju"}]
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://plays.example/@juliet", "https://plays.example/@juliet"),
+        ("https://plays.example?to=a@b", "https://plays.example?to=a@b"),
+        ("HTTPS://juliet:hunter2@plays.example:8443/x?y#z", "HTTPS://plays.example:8443/x?y#z"),
+        ("ftp://juliet@hunter2:x@plays.example", "ftp://plays.example"),
+        ("mailto:juliet@capulet.example", "mailto:juliet@capulet.example"),
+        ("plays.example", "plays.example"),
+    ],
+)
+def test_a_url_is_kept_without_its_user_and_password(item_of: ItemOf, url: str, kept: str) -> None:
+    assert parse_bookmarks(item_of(storage(f'<url url="{url}"/>')), **LEGACY)["urls"] == [{"url": kept}]
+
+
+def test_a_native_bookmark_is_another_payload(item_of: ItemOf) -> None:
+    with pytest.raises(ValueError, match="urn:xmpp:bookmarks:1"):
+        parse_bookmarks(item_of(f'<conference xmlns="{NAMESPACE}"/>', id=ROOM), **LEGACY)

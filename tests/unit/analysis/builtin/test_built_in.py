@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newsstand.analysis.analysers import Analyser, Analysers, Analysis, analyse, checked_json
-from newsstand.analysis.builtin import BUILT_IN, avatar, blog, bookmarks, nick, omemo, vcard4
+from newsstand.analysis.builtin import BUILT_IN, avatar, blog, bookmarks, displayed, nick, omemo, vcard4
 
 SECRET = "hunter2"
 PUBLIC = ("microblog", "blog", "vcard4")
@@ -23,9 +23,14 @@ PUBLIC = ("microblog", "blog", "vcard4")
 
 NAMESPACES = {
     "bookmarks": bookmarks.NAMESPACE,
+    "legacy-bookmarks": bookmarks.LEGACY_NAMESPACE,
     "avatar-metadata": avatar.NAMESPACE,
+    "avatar-data": avatar.DATA_NAMESPACE,
     "omemo-devices": omemo.NAMESPACE,
     "omemo-legacy-devices": omemo.LEGACY_NAMESPACE,
+    "omemo-bundles": omemo.NAMESPACE,
+    "omemo-legacy-bundles": omemo.LEGACY_NAMESPACE,
+    "displayed": displayed.NAMESPACE,
     "vcard4": vcard4.NAMESPACE,
     "nick": nick.NAMESPACE,
     "microblog": blog.NAMESPACE,
@@ -46,9 +51,14 @@ ATOM = """
 """
 ELEMENTS = {
     "bookmarks": "nick password extensions",
+    "legacy-bookmarks": "conference url nick password",
     "avatar-metadata": "info pointer stop",
+    "avatar-data": "data",
     "omemo-devices": "device",
     "omemo-legacy-devices": "device",
+    "omemo-bundles": "ik spk spks prekeys pk",
+    "omemo-legacy-bundles": "identityKey signedPreKeyPublic signedPreKeySignature prekeys preKeyPublic",
+    "displayed": "{urn:xmpp:sid:0}stanza-id",
     "vcard4": "fn n given adr street tel email photo rev parameters type pref text uri integer group bday",
     "nick": "nick password",
     "microblog": ATOM,
@@ -58,9 +68,14 @@ ELEMENTS = {
 
 ATTRIBUTES = {
     "bookmarks": "name autojoin password",
+    "legacy-bookmarks": "jid name autojoin url password",
     "avatar-metadata": "id bytes width height type url",
+    "avatar-data": "id password",
     "omemo-devices": "id label labelsig",
     "omemo-legacy-devices": "id label",
+    "omemo-bundles": "id password",
+    "omemo-legacy-bundles": "signedPreKeyId preKeyId",
+    "displayed": "id by password",
     "vcard4": "name",
     "nick": "password",
     "microblog": "href type rel title term ref length src version",
@@ -94,9 +109,14 @@ TEXT = st.sampled_from(VALUES) | st.text(ALLOWED, max_size=12)
 
 ROOTS = {
     "bookmarks": bookmarks.CONFERENCE,
+    "legacy-bookmarks": bookmarks.STORAGE,
     "avatar-metadata": avatar.METADATA,
+    "avatar-data": avatar.DATA,
     "omemo-devices": omemo.DEVICES,
     "omemo-legacy-devices": omemo.LEGACY_LIST,
+    "omemo-bundles": omemo.BUNDLE,
+    "omemo-legacy-bundles": omemo.LEGACY_BUNDLE,
+    "displayed": displayed.DISPLAYED,
     "vcard4": vcard4.VCARD,
     "nick": nick.NICK,
     "microblog": blog.ENTRY,
@@ -214,7 +234,7 @@ def test_ten_thousand_levels_never_end_a_parser(name: str) -> None:
     root, _, local = ROOTS[name].rpartition("}")
     item = ET.Element("item", id="i")
     leaf = ET.SubElement(item, f"{root}}}{local}")
-    for tag in ("content", "nickname", "info", "nick", "extensions"):
+    for tag in ("content", "nickname", "info", "nick", "extensions", "conference", "prekeys"):
         leaf = ET.SubElement(leaf, f"{root}}}{tag}", type="xhtml")
     for _ in range(10_000):
         leaf = ET.SubElement(leaf, "{http://www.w3.org/1999/xhtml}b")
@@ -244,11 +264,13 @@ def analyser_of(node: str, *namespaces: str) -> tuple[str | None, str | None]:
     [
         (bookmarks.NODE, bookmarks.NAMESPACE, "bookmarks"),
         (avatar.NODE, avatar.NAMESPACE, "avatar-metadata"),
-        ("urn:xmpp:avatar:data", "urn:xmpp:avatar:data", None),
+        (avatar.DATA_NODE, avatar.DATA_NAMESPACE, "avatar-data"),
         (omemo.NODE, omemo.NAMESPACE, "omemo-devices"),
-        ("urn:xmpp:omemo:2:bundles", omemo.NAMESPACE, None),
+        ("urn:xmpp:omemo:2:bundles", omemo.NAMESPACE, "omemo-bundles"),
         (omemo.LEGACY_NODE, omemo.LEGACY_NAMESPACE, "omemo-legacy-devices"),
-        ("eu.siacs.conversations.axolotl.bundles:31415", omemo.LEGACY_NAMESPACE, None),
+        ("eu.siacs.conversations.axolotl.bundles:31415", omemo.LEGACY_NAMESPACE, "omemo-legacy-bundles"),
+        ("eu.siacs.conversations.axolotl", omemo.LEGACY_NAMESPACE, None),
+        ("urn:xmpp:mds:displayed:0", displayed.NAMESPACE, "displayed"),
         (vcard4.NODE, vcard4.NAMESPACE, "vcard4"),
         ("urn:xmpp:contacts", vcard4.NAMESPACE, None),
         (nick.NODE, nick.NAMESPACE, "nick"),
@@ -257,7 +279,8 @@ def analyser_of(node: str, *namespaces: str) -> tuple[str | None, str | None]:
         ("verona-news", blog.NAMESPACE, "blog"),
         ("urn:xmpp:pubsub-social-feed:stories:0", blog.NAMESPACE, "blog"),
         ("verona-news", "urn:example:recipe", None),
-        ("storage:bookmarks", "storage:bookmarks", None),
+        ("storage:bookmarks", "storage:bookmarks", "legacy-bookmarks"),
+        ("storage:bookmarks", "storage:rosternotes", None),
         (bookmarks.NODE, blog.NAMESPACE, "blog"),
     ],
 )
