@@ -46,6 +46,7 @@ html_use_index = False
 
 # A docstring here is plain English with `names` in it.
 default_role = "literal"
+autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
@@ -57,6 +58,12 @@ HEADING = re.compile(r"^## ", re.MULTILINE)
 NAME = re.compile(r"^- `(newsstand\.[\w.]+)`$", re.MULTILINE)
 CONTENTS = ("docs/index", "docs/decisions/README")
 """The pages that list other pages, which the site shows in that order at its side."""
+
+
+SHOWN = {
+    "newsstand.slixmpp.Newsstand": ["   :members: of, ready, close", "   :special-members: __aenter__, __aexit__"],
+}
+"""What a program needs of a class that has more for slixmpp than for programs."""
 
 
 def read_page(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -93,7 +100,8 @@ def _documented(name: str) -> str:
     elif issubclass(there, BaseException):
         directive = [f".. autoexception:: {name}", "   :members:", "   :show-inheritance:"]
     else:
-        directive = [f".. autoclass:: {name}", "   :members:", "   :undoc-members:"]
+        shown = SHOWN.get(name, ["   :members:", "   :undoc-members:"])
+        directive = [f".. autoclass:: {name}", *shown]
     return "\n".join(["```{eval-rst}", *directive, "```"])
 
 
