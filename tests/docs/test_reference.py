@@ -20,6 +20,12 @@ ROOT = Path(__file__).parents[2]
 NAMED = re.findall(r"^- `(newsstand\.[\w.]+)`$", (ROOT / "docs/api.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
+def test_each_page_is_in_the_handbook_s_contents() -> None:
+    text = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^- \[[^]]+\]\(([^)]+)\)", text, re.MULTILINE))
+    assert {path.name for path in ROOT.glob("docs/*.md")} - {"index.md"} <= listed
+
+
 @pytest.mark.parametrize("name", reference_pages.PAGES)
 def test_a_page_is_what_the_code_makes_of_itself(name: str) -> None:
     made = reference_pages.PAGES[name]()
