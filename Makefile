@@ -12,7 +12,7 @@ PYTEST := $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 # Where nothing that was compiled is written down, each of the programs that tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oldest postgresql pgbouncer serializable converge mutants programs soak check docs bench format requirements clean setup
+.PHONY: help demo test oldest postgresql pgbouncer serializable matrix converge mutants programs soak check docs bench format requirements clean setup
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -37,6 +37,10 @@ postgresql: pgbouncer serializable  ## the contract of the storage behind PgBoun
 
 pgbouncer serializable: setup
 	NEWSSTAND_TEST_POSTGRESQL=$@ $(PYTHON) -m pytest -q $(STORAGE) -k postgresql
+
+matrix: setup  ## the tests that depend on versions, with each Python that is found here (docs/matrix.md)
+	@sh scripts/servers.sh all
+	@$(PYTHON) -m tests.matrix
 
 converge: setup  ## random schedules of writes and faults (SCHEDULES=n SEED=s SERVER=name REPLAY=file)
 	@test "$(SERVER)" = "" || test "$(SERVER)" = fake || sh scripts/servers.sh all
@@ -94,7 +98,7 @@ requirements: setup  ## compiles the pinned requirements (ARGS=--upgrade for new
 	$(COMPILE_PROGRAM:3.11=3.13) requirements/programs/slidge.in -o requirements/programs/slidge.txt
 
 clean:  ## removes all that the other verbs made
-	rm -rf .venv .venv-oldest .venv-docs .venv-programs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .venv-docs .venv-oldest .venv-matrix .venv-programs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup:
