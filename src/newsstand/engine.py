@@ -109,6 +109,7 @@ class Engine:
     # Sessions
 
     def on_session(self, session: Session) -> None:
+        was_online = self.context.online
         context = self.context
         context.follow(session)
         if not context.connected:
@@ -117,6 +118,8 @@ class Engine:
             self.synchroniser.lost()
             self.housekeeping.stop()
             self.ownership.session_lost()
+            if session is Session.DEAF and not was_online and not self.only_when_asked:
+                self.synchroniser.start.begin_deaf()
             return
         if session is Session.FRESH:
             for copy in self._ours():

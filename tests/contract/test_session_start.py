@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 
-from newsstand.errors import Disconnected
+from newsstand.errors import Disconnected, Timeout
 from newsstand.model import ItemsRequest, NodeKey, Origin, SyncState
 from newsstand.serving.steps import Ask, Lend, Rows
 from newsstand.storage.database import Database
 from newsstand.xmpp.transport import Session
-from tests.fakes.program import NODE, at_work, contents
+from tests.fakes.hold import SECONDS
+from tests.fakes.program import NODE, Program, at_work, contents
 from tests.fakes.service import JULIET, SERVICE, Service
 
 LONG = 1_000.0
@@ -184,19 +185,46 @@ async def test_the_end_of_a_session_ends_what_was_lent(database: Database, servi
         await program.serves_live()
 
 
-async def test_a_read_whose_end_nobody_tells_ends_with_the_session(database: Database, service: Service) -> None:
+async def lend(program: Program) -> Ask:
+    """An adapter's read that lists its node; it was sent, and is not answered yet."""
+    step = program.port.read(ItemsRequest(NodeKey(JULIET, SERVICE, NODE)), SECONDS, ())
+    assert isinstance(step, Lend | Rows)
+    ask = await program.port.go_on(step)
+    assert isinstance(ask, Ask)
+    assert ask.lent is not None
+    return ask
+
+
+async def test_the_end_of_a_session_ends_a_read_that_was_sent(database: Database, service: Service) -> None:
     await follow(database, service)
     await read_often(database, service, 2)
     async with at_work(database, service, quiet_start=LONG) as program:
-        step = program.port.read(ItemsRequest(NodeKey(JULIET, SERVICE, NODE)), LONG, ())
-        assert isinstance(step, Rows | Lend)
-        ask = await program.port.go_on(step)  # and nobody sends it
-        assert isinstance(ask, Ask)
-        assert ask.lent is not None
-        program.stream.turn(Session.LOST)
+        await lend(program)
+        asked(service)
+        program.stream.turn(Session.LOST, Session.FRESH)
         await program.settled()
-        program.stream.turn(Session.FRESH)
+        assert asked(service) == []
         await program.replica.synchronise(SERVICE, NODE)
+        await program.serves_live()
+
+
+async def test_a_read_that_nobody_waits_for_any_more_lists_nothing(database: Database, service: Service) -> None:
+    await follow(database, service)
+    await read_often(database, service, 2)
+    async with at_work(database, service, quiet_start=LONG) as program:
+        hold = service.hold("items")
+        reading = asyncio.create_task(program.read())
+        await hold.reached()
+        reading.cancel()
+        hold.release()
+        await program.serves_live()
+
+
+async def test_a_read_whose_time_is_over_lists_nothing(database: Database, service: Service) -> None:
+    await follow(database, service)
+    await read_often(database, service, 2)
+    async with at_work(database, service, quiet_start=LONG) as program:
+        assert program.port.failed(await lend(program), Timeout("no answer came"), None)
         await program.serves_live()
 
 

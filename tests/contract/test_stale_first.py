@@ -6,17 +6,22 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
-from newsstand import Analyser
+from newsstand import Analyser, Replica
+from newsstand.config import Settings
 from newsstand.errors import StanzaError
-from newsstand.model import NS_EVENT, Origin, Policy, SyncState
+from newsstand.model import NS_EVENT, ItemsRequest, NodeKey, Origin, Policy, SyncState
+from newsstand.rules.behaviour import ServiceBehaviour
+from newsstand.serving.steps import Ask
+from newsstand.state import stale_first
 from newsstand.storage.database import Database
 from newsstand.sync import late_news
 from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, Program, at_work, contents
-from tests.fakes.service import JULIET, NOTE, SERVICE, Service
+from tests.fakes.service import JULIET, NOTE, SERVICE, Service, Stream
 
 LONG = 1_000.0
 FIRST = Analyser("notes", "notes", namespace=NOTE, to_sync=True, policy=Policy.STALE_FIRST)
@@ -183,3 +188,131 @@ async def test_a_listing_first_compares_what_was_served(
         await program.replica.synchronise(SERVICE, NODE)
         assert told(program) == [("item", "i1")]
         await program.serves_live()
+
+
+async def test_a_notification_that_agrees_says_nothing_of_another_item(database: Database, known: Service) -> None:
+    known.publish(NODE, "i1", "changed", told=False)
+    async with starting(database, known) as program:
+        known.tell_interested(NODE, "i1")
+        await program.settled()
+        known.tell_interested(NODE, "i2")
+        await program.settled()
+        assert (await program.read()).origin is Origin.SERVICE
+
+
+async def test_items_that_are_pushed_one_behind_the_other_agree_each(database: Database, known: Service) -> None:
+    async with starting(database, known) as program:
+        for item_id in ("i1", "i2", "i2"):
+            known.tell_interested(NODE, item_id)
+        await program.settled()
+        assert (await program.read()).stale
+
+
+async def test_what_is_notified_while_a_difference_is_stored_ends_it(database: Database, known: Service) -> None:
+    known.publish(NODE, "i1", "changed", told=False)
+    async with starting(database, known) as program:
+        assert (await program.read()).stale
+        late = program.replica._open.synchroniser.late_news
+        apply = late._apply
+
+        async def apply_slowly(*args: Any) -> Any:
+            known.publish(NODE, "i2", "changed meanwhile", told=False)
+            known.tell_interested(NODE, "i2")
+            return await apply(*args)
+
+        late._apply = apply_slowly
+        await compared(program)
+        assert told(program) == [("item", "i1")]
+        answer = await program.read()
+        assert (answer.origin, contents(answer)) == (Origin.SERVICE, known.contents(NODE))
+
+
+async def test_what_is_compared_twice_at_a_time_is_told_once(
+    database: Database, known: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late_news, "AFTER", LONG)
+    known.publish(NODE, "i1", "changed", told=False)
+    async with starting(database, known) as program:
+        assert (await program.read()).stale
+        await program.settled()
+        late = program.replica._open.synchroniser.late_news
+        await asyncio.gather(late.compare(program.copy()), late.compare(program.copy()))
+        assert told(program) == [("item", "i1")]
+        assert asked(known) == ["items"]
+
+
+async def test_without_presence_it_is_served_at_the_start_only(database: Database, known: Service) -> None:
+    async with starting(database, known, 0.2) as program:
+        program.stream.turn(Session.LOST, Session.DEAF)
+        assert (await program.read()).stale
+        await asyncio.sleep(0.3)  # the start of the session is over
+        assert (await program.read()).origin is Origin.SERVICE
+
+
+async def test_a_program_that_goes_away_has_no_new_start(database: Database, known: Service) -> None:
+    async with starting(database, known) as program:
+        program.stream.turn(Session.DEAF)
+        assert (await program.read()).origin is Origin.SERVICE
+
+
+async def test_another_account_s_copy_is_not_compared_with_what_this_one_sees(
+    database: Database, known: Service
+) -> None:
+    stream = Stream(known, "romeo@example.org")
+    replica = Replica(stream, settings=Settings(quiet_start=LONG))
+    replica.register_analyser(FIRST)
+    await replica.open(database)
+    stream.turn(Session.FRESH)
+    try:
+        known.publish(NODE, "i1", "as romeo may see it", told=False)
+        answer = await replica.get_items(SERVICE, NODE, account=JULIET)
+        assert (answer.origin, answer.stale) == (Origin.COPY, True)
+        await asyncio.sleep(0.01)  # a timer of no seconds
+        await replica.settled()
+        assert asked(known) == []
+        assert not stream.delivered
+    finally:
+        known.streams.remove(stream)
+        await replica.close()
+
+
+async def test_a_read_that_the_copy_did_not_answer_is_not_compared(database: Database, known: Service) -> None:
+    async with starting(database, known) as program:
+        missing = ItemsRequest(NodeKey(JULIET, SERVICE, NODE), item_ids=("nowhere",))
+        program.replica._open.context.services.of(SERVICE).behaviour = ServiceBehaviour()
+        assert isinstance(await program.comes_to(missing), Ask)
+        await compared(program)
+        assert asked(known) == []
+
+
+async def test_of_what_is_notified_not_all_is_remembered(database: Database, known: Service) -> None:
+    async with starting(database, known) as program:
+        for number in range(stale_first.MOST + 10):
+            known.publish(NODE, f"more {number}", "a", told=False)
+            known.tell_interested(NODE, f"more {number}")
+        start = program.copy().stale_first
+        assert start.contradicted
+        assert len(start.notified) <= stale_first.MOST
+
+
+async def test_a_node_that_is_gone_is_served_no_more(database: Database, known: Service) -> None:
+    known.refuse("items", "item-not-found")
+    async with starting(database, known) as program:
+        assert (await program.read()).stale
+        await compared(program)
+        with pytest.raises(StanzaError):
+            await program.read()
+        assert asked(known) == ["items", "items"]
+
+
+async def test_what_another_read_shows_is_still_notified(
+    database: Database, known: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late_news, "AFTER", LONG)
+    known.publish(NODE, "i1", "changed", told=False)
+    async with starting(database, known) as program:
+        assert (await program.read()).stale
+        await program.replica.get_items(SERVICE, NODE, policy=Policy.ONLY_SERVICE)
+        await program.settled()
+        await program.replica._open.synchroniser.late_news.compare(program.copy())
+        assert told(program) == [("item", "i1")]

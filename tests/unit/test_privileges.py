@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from newsstand.slixmpp.privileges import Privileges
+from newsstand.slixmpp.privileges import MOST, Privileges
 from newsstand.xmpp.transport import Session
 
 JULIET = "juliet@capulet.example"
@@ -37,6 +37,16 @@ def test_who_may_get_may_read(privileges: Privileges, allowed: str, may: bool) -
 def test_only_the_server_itself_allows_it(privileges: Privileges, sender: str) -> None:
     announced(privileges, "both", sender)
     assert not privileges.may_read(JULIET)
+
+
+def test_strangers_do_not_fill_memory(privileges: Privileges) -> None:
+    announced(privileges, "both")
+    for number in range(MOST + 10):
+        announced(privileges, "both", f"from='a{number}@evil.example/{number}'")
+        announced(privileges, "none", f"from='b{number}.evil.example'")
+        announced(privileges, "both", f"from='c{number}.evil.example'")
+    assert len(privileges._allowed) <= MOST
+    assert privileges.may_read(JULIET)
 
 
 def test_a_later_word_of_the_server_s_counts_and_other_messages_say_nothing(privileges: Privileges) -> None:

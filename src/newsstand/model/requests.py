@@ -17,8 +17,9 @@ class Policy(enum.StrEnum):
     SERVE_STALE = "serve-stale"
     """A complete copy at once, marked where it is stale; meanwhile it is brought up to date in the background."""
     STALE_FIRST = "stale-first"
-    """At the start of a session a complete copy at once, marked, until it is known what the service holds; then as
-    ASK_WHEN_STALE. What turns out to be another is notified to the program, as the service would have done it."""
+    """At the start of a session a small complete copy at once, marked, unless something speaks against it: it is
+    compared with the service soon, and what differs is notified to the program, as the service would have done it.
+    Later as ASK_WHEN_STALE."""
     ONLY_COPY = "only-copy"
     """A complete copy, or nothing."""
     ONLY_SERVICE = "only-service"

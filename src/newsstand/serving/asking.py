@@ -81,7 +81,8 @@ class Asking:
         if copy is not None and answered is not None:
             whole = not request.item_ids and request.max_items is None and answers.read_ends(iq).rsm is None
             if copy.record.state is not SyncState.LIVE:
-                self._synchroniser.take_in(copy, list(answered), shows_all=whole)
+                if not copy.stale_first.due:  # else who was served stale would not be notified of it
+                    self._synchroniser.take_in(copy, list(answered), shows_all=whole)
                 self._synchroniser.note_answered(copy)
             elif ask.basis is not None and self.basis(request) == ask.basis:
                 self._synchroniser.compare(copy, list(answered), shows_all=whole)
@@ -111,6 +112,10 @@ class Asking:
         if not self._only_when_asked:
             answered = answers.find_items(iq)
             self._selection.observe(request.key, [] if answered is None else list(answered))
+
+    def given_up(self, ask: Ask) -> None:
+        """The request was cancelled: nobody learns what the service answers."""
+        _give_back(ask)
 
     def failed(self, ask: Ask, error: NewsstandError, iq: Element | None = None) -> bool:
         """The service answered with an error, or not at all: also where the copy answered before. Returns whether that

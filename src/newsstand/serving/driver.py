@@ -210,15 +210,10 @@ class Driver:
 
     def _judge(self, read: Read, copy: Copy | None, *, hopes: bool) -> Decision:
         """Serve, fetch or refuse."""
-        request, policy, max_age = read.request, read.policy, read.max_age
+        request = read.request
         if copy is None:
-            return decide(request, None, _UNKNOWN_BEHAVIOUR, policy or Policy.ASK_WHEN_STALE, max_age)
-        analyser = self._context.analysers.by_name.get(copy.record.analyser)
-        if policy is None and max_age is None and analyser is not None:
-            settings, policy, max_age = self._context.settings, analyser.policy, analyser.max_age
-            # Looked at first whether there are any: each hit comes by here.
-            if settings.policy and (given := settings.policy_of(analyser.name, analyser.type)) is not None:
-                policy, max_age = given, None
+            return decide(request, None, _UNKNOWN_BEHAVIOUR, read.policy or Policy.ASK_WHEN_STALE, read.max_age)
+        policy, max_age = self._policy(read, copy)
         stale_first = policy is Policy.STALE_FIRST
         if stale_first:
             policy = Policy.SERVE_STALE if not request.privileged and self._serves_stale_first(copy) else None
@@ -236,12 +231,21 @@ class Driver:
         # No analyser has programs served with parts: only a read that says so itself.
         part = read.policy is Policy.ONLY_COPY
         decision = decide(request, situation, behaviour, policy or Policy.ASK_WHEN_STALE, max_age, part=part)
-        if policy is Policy.SERVE_STALE and isinstance(decision, Serve) and decision.stale and not immutable:
-            if stale_first:
-                self._synchroniser.late_news.served(copy)
-            else:
-                self._synchroniser.try_again(copy)
+        brings_up = policy is Policy.SERVE_STALE and not (immutable or stale_first)
+        if brings_up and isinstance(decision, Serve) and decision.stale:
+            self._synchroniser.try_again(copy)
         return decision
+
+    def _policy(self, read: Read, copy: Copy) -> tuple[Policy | None, float | None]:
+        """The policy of a read, and the age that is allowed: its own, the settings', or its node's analyser's."""
+        policy, max_age = read.policy, read.max_age
+        analyser = self._context.analysers.by_name.get(copy.record.analyser)
+        if policy is None and max_age is None and analyser is not None:
+            settings, policy, max_age = self._context.settings, analyser.policy, analyser.max_age
+            # Looked at first whether there are any: each hit comes by here.
+            if settings.policy and (given := settings.policy_of(analyser.name, analyser.type)) is not None:
+                policy, max_age = given, None
+        return policy, max_age
 
     def _asks_for_immutable(self, read: Read, copy: Copy) -> bool:
         """Whether the read is of single items that may be right for ever, where it says nothing itself."""
@@ -260,9 +264,18 @@ class Driver:
 
     def _serves_stale_first(self, copy: Copy) -> bool:
         """Whether a session has just begun, in which nothing says that the service holds something else."""
-        beginning = self._synchroniser.start.is_on or (self._context.online and not self._context.connected)
+        start = self._synchroniser.start
+        # Another account's copy cannot be compared: what its service says to this one is not what it holds.
+        beginning = (start.is_on or start.is_deaf) and self._context.serves(copy.key.account)
         alone = copy.lease.ours or not self._ownership.leases.owned_by_another(copy)
         return beginning and alone and may_serve_stale(copy)
+
+    def _is_stale_first(self, step: Rows, serve: Serve) -> bool:
+        """Whether rows are served stale only because a session has just begun: the service could be asked."""
+        if not serve.stale or step.fallback is not None or step.read.request.privileged:
+            return False
+        is_first = self._policy(step.read, step.copy)[0] is Policy.STALE_FIRST
+        return is_first and self._can_ask(step.read.request)
 
     def _ask(self, read: Read, why: str, *, falls_back: bool = False, fallback: Ask | None = None) -> Step:
         """The service, unless that is being asked, or refused the same a moment ago."""
@@ -406,6 +419,10 @@ class Driver:
             lacks_items = _asks_whether_held(copy, request, behaviour) and not _are_all(request, serve.take, found)
             if lacks_items or (rsm is None and _shows_ends(copy, request, behaviour)):
                 return self._decide(read, copy, hopes=False, again=step.again, fallback=step.fallback)
+        if not immutable and self._is_stale_first(step, serve):
+            if not self._serves_stale_first(copy):  # the program may know better already
+                return self._overtaken(step, falls_back=True) if step.again else self._changed(step)
+            self._synchroniser.late_news.served(copy)
         made_of = Provenance(
             origin=Origin.COPY,
             verified_at=copy.verified_at(request.item_ids),
@@ -462,7 +479,11 @@ class Driver:
 
     async def _lend(self, step: Lend) -> Step:
         """The read is sent once we are subscribed; it does not wait for that for long."""
-        wanted = await step.lent.is_wanted(self._lending(step.read))
+        try:
+            wanted = await step.lent.is_wanted(self._lending(step.read))
+        except asyncio.CancelledError:
+            step.lent.over()
+            raise
         going = self._look(step.read, self._find(step.read), again=True)
         if wanted and isinstance(going, Ask):
             return dataclasses.replace(going, lent=step.lent)

@@ -43,7 +43,11 @@ class Reading:
             case Repeated():
                 raise step.refusal.error
             case Ask():
-                return await self._ask(step, rsm)
+                try:
+                    return await self._ask(step, rsm)
+                except asyncio.CancelledError:
+                    self._asking.given_up(step)
+                    raise
 
     async def _ask(self, ask: Ask, rsm: RsmQuery | None) -> Answer:
         request = self._request(ask, rsm)

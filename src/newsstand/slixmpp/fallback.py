@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.stanza import Iq
 
+from newsstand.errors import Timeout
 from newsstand.serving.port import Port
 from newsstand.serving.steps import Ask, Rows, Served
 from newsstand.slixmpp.transport import stanza_error
@@ -84,8 +85,10 @@ class Fallback:
         if inner.cancelled():
             return
         error = inner.exception()
-        if isinstance(error, IqTimeout) and not self._settled:
-            self.fall_back(lambda: self._fail(error))
+        if isinstance(error, IqTimeout):
+            report_silence(self._around.port(), self._ask)
+            if not self._settled:
+                self.fall_back(lambda: self._fail(error))
 
     def _fail(self, error: IqTimeout) -> None:
         if self._settled:
@@ -131,6 +134,12 @@ class Fallback:
         self._around.waiting.discard(self)
         if self._timer is not None:
             self._timer.cancel()
+
+
+def report_silence(port: Port | None, ask: Ask) -> None:
+    """Reports to the port that no answer came within the program's own time: slixmpp takes none any more."""
+    if port is not None:
+        port.failed(ask, Timeout("no answer came within the program's own time"), None)
 
 
 def report(port: Port | None, ask: Ask, reply: Iq) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, assert_never
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import quoteattr
 
-from slixmpp.exceptions import IqError
+from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.stanza import Iq
 
 from newsstand.jid import usual_bare
@@ -26,7 +26,7 @@ from newsstand.serving.own_writes import Write
 from newsstand.serving.port import Port, Spelt
 from newsstand.serving.steps import Ask, Join, Lend, Pending, Refused, Repeated, Rows, Served, Step, Wait
 from newsstand.slixmpp.early import SOONEST, Early
-from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback, StreamPart, report
+from newsstand.slixmpp.fallback import SLIXMPP_TIMEOUT, Fallback, StreamPart, report, report_silence
 from newsstand.slixmpp.privileges import Privileges
 from newsstand.slixmpp.transport import SlixmppTransport, stanza_error
 from newsstand.xmpp import xmltext
@@ -208,6 +208,8 @@ class Trigger:
             report(self.replica.port, ask, done.result())
         elif isinstance(error, IqError):
             report(self.replica.port, ask, error.iq)
+        elif isinstance(error, IqTimeout):
+            report_silence(self.replica.port, ask)
 
     async def _go_on(self, iq: Iq, step: Pending, callback: Any, timeout: Any) -> Any:
         """It takes a while until it is known what the read comes to."""

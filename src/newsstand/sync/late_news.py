@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import weakref
 from collections.abc import Callable, Sequence
 
 from newsstand.errors import DatabaseError, NewsstandError, StanzaError
@@ -15,6 +16,7 @@ from newsstand.rules.refusals import MISSING
 from newsstand.rules.start import SMALL
 from newsstand.state.context import Context
 from newsstand.state.copies import Copy
+from newsstand.state.stale_first import StaleFirst
 from newsstand.storage.statements import items, polls
 from newsstand.sync import listing
 from newsstand.sync.evictions import Apply
@@ -37,6 +39,8 @@ class LateNews:
         self._context = context
         self._apply = apply
         self._refused = refused
+        self._comparing: weakref.WeakKeyDictionary[Copy, asyncio.Lock] = weakref.WeakKeyDictionary()
+        """A copy is compared once at a time: else the program would be notified twice."""
 
     def served(self, copy: Copy) -> None:
         """A copy was served stale: it is compared soon."""
@@ -59,23 +63,26 @@ class LateNews:
                 self._context.spawn(self._agree(copy, item), f"comparing {copy.key.node}")
 
     async def _agree(self, copy: Copy, item: SeenItem) -> None:
-        received, start = copy.inbox.received, copy.stale_first
+        start = copy.stale_first
         try:
             same = not await self._differing(copy, [item])
         except DatabaseError as error:
             log.info("a notification could not be compared with the copy of %r: %s", copy.key.node, error)
             return
-        if same and copy.inbox.received == received and copy.stale_first is start:
-            start.agree(whole=copy.record.item_count == 1)
+        if same and copy.stale_first is start:
+            start.agree(item, whole=copy.record.item_count == 1)
 
     async def compare(self, copy: Copy) -> None:
         """Compare a copy that was served stale, if it is still to be; it is equal afterwards, and the program notified
         of what was not. Where the service cannot be asked, or the node changes meanwhile, nothing is drawn from it."""
-        if not self._is_due(copy) or copy.record.item_count > SMALL:
-            return
+        start = copy.stale_first
         try:
-            await self._compare(copy)
+            async with self._comparing.setdefault(copy, asyncio.Lock()):
+                if self._is_due(copy) and copy.record.item_count <= SMALL:
+                    await self._compare(copy)
         except StanzaError as error:
+            if not error.unreachable:
+                start.contradict(())  # the copy does not say that
             self._refused(copy.key, error, error.condition in MISSING)
         except NewsstandError as error:
             log.info("node %r of %s could not be compared: %s", copy.key.node, copy.key.service, error)
@@ -88,8 +95,10 @@ class LateNews:
             quiet = copy.inbox.received == received and not copy.own.under_way and not copy.listing.under_way
             return quiet and copy.stale_first is start and copy.record.state is not SyncState.LIVE
 
-        iq = await listing.request_items(context, copy.key)
-        seen = (await listing.read_answer(context, iq)).items
+        answer = await listing.read_answer(context, await listing.request_items(context, copy.key))
+        seen = answer.items
+        if answer.rsm is not None and answer.rsm.count != len(seen):
+            return  # a page (XEP-0060, 6.5.4)
         if any(item.quarantine is not None or not item.id for item in seen):
             return
         held = await context.database.scan(items.held, copy.record.id)
@@ -104,9 +113,10 @@ class LateNews:
         await self._apply(copy, plan_listing(held, seen))
         if copy.stale_first is not start:
             return
-        start.compared()
-        copy.note_verified(context.clock())
-        self._tell(copy, changed, sorted(gone))
+        if quiet := is_so():
+            start.compared()
+            copy.note_verified(context.clock())
+        await self._tell(copy, start, changed, sorted(gone), quiet=quiet)
 
     async def _differing(self, copy: Copy, seen: Sequence[SeenItem]) -> list[SeenItem]:
         """Those of the items that the copy does not hold, or of which it says something else."""
@@ -121,9 +131,12 @@ class LateNews:
                     found.append(item)
         return found
 
-    def _tell(self, copy: Copy, changed: Sequence[SeenItem], gone: Sequence[str]) -> None:
-        """Notify the program of what it was not notified of by the service itself, in the node's order."""
-        key, notified, transport = copy.key, copy.stale_first.notified, self._context.transport
+    async def _tell(
+        self, copy: Copy, start: StaleFirst, changed: Sequence[SeenItem], gone: Sequence[str], *, quiet: bool
+    ) -> None:
+        """Notify the program of what it was not notified of by the service itself, in the node's order. Unless it was
+        `quiet` meanwhile, what the service itself said of an item is the newer word."""
+        key, transport = copy.key, self._context.transport
         assert transport is not None
         made_of = Provenance(
             origin=Origin.COPY,
@@ -131,13 +144,19 @@ class LateNews:
             complete=copy.record.complete,
             revision=copy.record.revision,
         )
-        news: list[Published | Retracted] = [
-            Published((item,)) for item in changed if notified.get(item.id) != item.payload_digest
+        before, notified = dict(start.notified), start.notified
+        news: list[tuple[str, bytes | None, Published | Retracted]] = [
+            (item.id, item.payload_digest, Published((item,))) for item in changed
         ]
-        news += [Retracted((item_id,)) for item_id in gone if notified.get(item_id, b"") is not None]
-        for what in news:
-            message = notifications.write_message(what, key, self._context.spelt(key.service))
-            transport.deliver(message, made_of)
+        news += [(item_id, None, Retracted((item_id,))) for item_id in gone]
+        for item_id, says, what in news:
+            if copy.stale_first is not start:
+                return  # another session began
+            is_older = item_id in notified and (not quiet or notified[item_id] != before.get(item_id, b""))
+            if is_older or notified.get(item_id, b"") == says:
+                continue
+            transport.deliver(notifications.write_message(what, key, self._context.spelt(key.service)), made_of)
+            await asyncio.sleep(0)  # they may be many
 
 
 def may_serve_stale(copy: Copy) -> bool:

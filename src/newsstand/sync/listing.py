@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from newsstand.errors import ListingError, NodeTooLarge, NotListable, StanzaError, Timeout
+from newsstand.errors import Disconnected, ListingError, NodeTooLarge, NotListable, StanzaError, Timeout
 from newsstand.model import NodeKey, Progress, RsmQuery, SeenItem
 from newsstand.rules.batch_sizes import BatchSizes
 from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
@@ -144,12 +144,16 @@ async def _by_pages(
 async def _lent_answer(
     context: Context, pages: Pages, lent: LentRead | None, on_begin: OnBegin | None, on_answer: OnAnswer | None
 ) -> Element | None:
-    """What the service answers a read that the program lends; None where there is none, or it is not answered."""
+    """What the service answers a read that the program lends; None where there is none, or it is not answered. Raises
+    Disconnected where the session ended before."""
     if lent is None:
         return None
+    turns = context.session_changes
     if on_begin is not None:
         on_begin()
     iq = await lent.answer(context.settings.request_timeout, on_answer)
+    if iq is None and turns != context.session_changes:
+        raise Disconnected("the stream ended before the answer came")
     if iq is not None:
         pages.asked = answers.count_items(iq)  # the program asked for all
     return iq

@@ -28,6 +28,8 @@ class SessionStart:
         self._timer: asyncio.TimerHandle | None = None
         self.is_on = False
         """Whether a session has just begun."""
+        self.is_deaf = False
+        """Whether one has just begun in which the program sent no presence yet."""
 
     def begin(self) -> None:
         """A fresh session began."""
@@ -35,6 +37,13 @@ class SessionStart:
         if (seconds := self._context.settings.quiet_start) > 0:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._end)
             self.is_on = True
+
+    def begin_deaf(self) -> None:
+        """A session began, and nothing is notified in it before the program sends presence."""
+        self.stop()
+        if (seconds := self._context.settings.quiet_start) > 0:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self.stop)
+            self.is_deaf = True
 
     def _end(self) -> None:
         self.stop()
@@ -45,7 +54,7 @@ class SessionStart:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.is_on = False
+        self.is_on = self.is_deaf = False
 
     def holds_back(self, copy: Copy) -> bool:
         """Whether the copy waits until the session's start is over, while it is on."""

@@ -245,11 +245,11 @@ class Synchroniser:
 
     def lost(self) -> None:
         """The stream is down: nothing is tried until it is up."""
+        for lent in self.lent.values():
+            lent.over()  # no answer comes any more
         self._retrying.stop()
         self.revalidation.stop()
         self.start.stop()
-        for lent in self.lent.values():
-            lent.over()  # a read that the end cut off may never tell
         self._background_from.clear()
         # A task that rests for its node's sake would keep the next session's from beginning.
         self._wake()
@@ -374,6 +374,8 @@ class Synchroniser:
     async def _relist(self, copy: Copy, lent: LentRead | None = None) -> None:
         if copy.stale_first.due:
             await self.late_news.compare(copy)  # a listing would bring what differs, and nobody be notified
+            if not self._may_work(copy):
+                return  # it was closed for that, say
         later = self._is_for_later(copy)
         try:
             await self.relisting.relist(copy, self._progress(copy), lent)

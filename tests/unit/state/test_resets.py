@@ -54,8 +54,9 @@ async def used(*, ours: bool) -> Copy:
     copy.reads.begin()
     copy.stale_first.serve()
     copy.stale_first.contradict(TOLD.news)
-    copy.stale_first.agree(whole=True)
-    copy.stale_first.contradicted = True
+    copy.stale_first.agree(ITEM, whole=True)
+    copy.stale_first.verified = True
+    copy.stale_first._against = {None}
     copy.session.end_subscription()
     copy.session.subscribing()()
     copy.session.confirm(5.0)
