@@ -97,7 +97,8 @@ class Engine:
         """End all work, and wake whoever waits for something."""
         for copy in self.context.copies:
             copy.inbox.empty()
-        await self.synchroniser.start.write(self.synchroniser.start.fewer())
+        if not self.only_when_asked:  # who only looks at copies says nothing of a program's sessions
+            await self.synchroniser.start.write(self.synchroniser.start.fewer())
         self.synchroniser.lost()
         self.housekeeping.stop()
         self.ownership.stop()
@@ -141,7 +142,8 @@ class Engine:
 
     def _end_stream(self) -> None:
         start = self.synchroniser.start
-        self.context.spawn(start.write(start.fewer()), "noting how often nodes are read")
+        if not self.only_when_asked:
+            self.context.spawn(start.write(start.fewer()), "noting how often nodes are read")
         for copy in self._ours():
             resets.end_stream(copy)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -119,3 +120,16 @@ async def test_refused_it_is_served_no_more(database: Database, service: Service
         program.stream.turn(Session.LOST)
         with pytest.raises(Exception, match="no session"):
             await read(program, name_of(TEXTS[0]))
+
+
+async def test_a_function_that_raises_says_nothing(database: Database, service: Service) -> None:
+    def fails(item: Element) -> bool:
+        raise IndexError(item.tag)
+
+    async with offline(database, service):
+        pass
+    failing = dataclasses.replace(IMAGES, is_immutable=fails)
+    async with at_work(database, service, analysers=[failing]) as program:
+        await program.settled()
+        program.stream.turn(Session.LOST)
+        assert (await read(program, name_of(TEXTS[0]))).stale

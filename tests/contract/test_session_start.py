@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from newsstand import Replica
 from newsstand.errors import Disconnected, Timeout
 from newsstand.model import ItemsRequest, NodeKey, Origin, SyncState
 from newsstand.serving.steps import Ask, Lend, Rows
@@ -260,6 +261,18 @@ async def test_a_session_with_fewer_reads_is_remembered(database: Database, serv
         await program.read()
         await program.settled()
     assert asked(service) == ["items"]
+
+
+async def test_who_only_looks_at_the_copies_changes_nothing_of_that(database: Database, service: Service) -> None:
+    await follow(database, service)
+    await read_often(database, service, 3)
+    replica = Replica()
+    replica.only_when_asked = True
+    await replica.open(database)
+    assert (await replica.get_items(SERVICE, NODE, account=JULIET)).stale
+    await replica.close()
+    async with at_work(database, service, quiet_start=LONG) as program:
+        assert program.copy().reads.expected == 3
 
 
 async def test_the_next_session_of_the_same_program_knows_it_too(database: Database, service: Service) -> None:

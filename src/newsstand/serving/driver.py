@@ -260,7 +260,11 @@ class Driver:
         if analyser is None or analyser.is_immutable is None or not _are_all(read.request, take, found):
             return False
         texts = (row if read.form is Form.TEXTS else row.xml for row in found.rows)
-        return all(analyser.is_immutable(xmltext.parse([text])) for text in texts)
+        try:
+            return all(analyser.is_immutable(xmltext.parse([text])) for text in texts)
+        except Exception:  # the analyser's, whoever wrote it: the read goes on
+            log.exception("analyser %r could not say whether an item is immutable", analyser.name)
+            return False
 
     def _serves_stale_first(self, copy: Copy) -> bool:
         """Whether a session has just begun, in which nothing says that the service holds something else."""

@@ -245,8 +245,6 @@ class Synchroniser:
 
     def lost(self) -> None:
         """The stream is down: nothing is tried until it is up."""
-        for lent in self.lent.values():
-            lent.over()  # no answer comes any more
         self._retrying.stop()
         self.revalidation.stop()
         self.start.stop()
