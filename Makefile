@@ -12,7 +12,7 @@ PYTEST := $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 # Where nothing that was compiled is written down, each of the programs that tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oldest postgresql pgbouncer serializable converge mutants soak check bench format requirements clean setup
+.PHONY: help demo test oldest postgresql pgbouncer serializable matrix converge mutants programs soak check bench format requirements clean setup
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -37,6 +37,10 @@ postgresql: pgbouncer serializable  ## the contract of the storage behind PgBoun
 pgbouncer serializable: setup
 	NEWSSTAND_TEST_POSTGRESQL=$@ $(PYTHON) -m pytest -q $(STORAGE) -k postgresql
 
+matrix: setup  ## the tests that depend on versions, with each Python that is found here (docs/matrix.md)
+	@sh scripts/servers.sh all
+	@$(PYTHON) -m tests.matrix
+
 converge: setup  ## random schedules of writes and faults (SCHEDULES=n SEED=s SERVER=name REPLAY=file)
 	@test "$(SERVER)" = "" || test "$(SERVER)" = fake || sh scripts/servers.sh all
 	@$(PYTHON) -m tests.converge $(if $(SERVER),--server $(SERVER)) $(if $(SCHEDULES),--schedules $(SCHEDULES)) \
@@ -44,6 +48,17 @@ converge: setup  ## random schedules of writes and faults (SCHEDULES=n SEED=s SE
 
 mutants: setup  ## planted faults, each of which the convergence machine must find (ARGS="-k word" chooses)
 	@$(PYTHON) -m tests.mutants $(ARGS)
+
+# Each has an environment of its own, with what it needs pinned by hash. slidge wants a newer Python than the others.
+PROGRAMS := omemo slixfeed rivista poezio slidge
+NEWER := $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.1[34]*/bin/python)
+programs: setup  ## real programs from PyPI, without and with Newsstand: what they send (docs/programs.md; ARGS="poezio")
+	@sh scripts/servers.sh prosody
+	@for program in $(filter-out slidge,$(PROGRAMS)); do \
+		sh scripts/setup.sh .venv-programs/$$program requirements/programs/$$program.txt || exit 1; done
+	@PYTHON="python3.13 python3.14 $(NEWER)" sh scripts/setup.sh .venv-programs/slidge requirements/programs/slidge.txt || \
+		echo "slidge is not measured: it needs Python 3.13 (PYENV_ROOT= may say where one is)." >&2
+	@$(PYTHON) -m tests.programs $(ARGS)
 
 soak: setup  ## what takes longer: eight processes that start at once, eight workers and 1,000 nodes (docs/soak.md)
 	NEWSSTAND_ROUNDS=$(or $(ROUNDS),50) $(PYTHON) -m pytest -q -rP tests/migration/test_starts.py -k at_once
@@ -66,13 +81,17 @@ format: setup  ## puts the code in order
 
 COMPILE := .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--custom-compile-command "make requirements"
+COMPILE_PROGRAM = $(COMPILE) $(ARGS) -c requirements/dev.txt pyproject.toml requirements/programs/build.in
 requirements: setup  ## compiles the pinned requirements (ARGS=--upgrade for newer ones)
 	$(COMPILE) $(ARGS) pyproject.toml -o requirements/run.txt
 	$(COMPILE) $(ARGS) -c requirements/run.txt pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) $(ARGS) -c requirements/oldest.in pyproject.toml requirements/dev.in -o requirements/oldest.txt
+	for program in $(filter-out slidge,$(PROGRAMS)); do $(COMPILE_PROGRAM) requirements/programs/$$program.in \
+		-o requirements/programs/$$program.txt || exit 1; done
+	$(COMPILE_PROGRAM:3.11=3.13) requirements/programs/slidge.in -o requirements/programs/slidge.txt
 
 clean:  ## removes all that the other verbs made
-	rm -rf .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .venv-oldest .venv-matrix .venv-programs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup:

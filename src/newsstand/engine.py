@@ -168,12 +168,10 @@ class Engine:
         self.ownership.polling.poll_soon()
 
     def may_begin(self) -> None:
-        """Work may begin, in this session: on what was read last first. What is not read any more is dropped before."""
+        """Work may begin, in this session. What is not read any more is dropped before."""
         if not self.only_when_asked:
             self.housekeeping.make_round()
-        for copy in sorted(self._ours(), key=lambda copy: -(copy.record.read_at or 0)):
-            if copy.lease.ours:
-                self.synchroniser.want(copy)
+        self.synchroniser.want_all()
 
     def doubted(self, copy: Copy) -> None:
         """Another worker doubts a copy of ours."""

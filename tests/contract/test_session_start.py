@@ -7,11 +7,12 @@ import asyncio
 import pytest
 
 from newsstand.errors import Disconnected
-from newsstand.model import Origin, SyncState
+from newsstand.model import ItemsRequest, NodeKey, Origin, SyncState
+from newsstand.serving.steps import Ask, Lend, Rows
 from newsstand.storage.database import Database
 from newsstand.xmpp.transport import Session
 from tests.fakes.program import NODE, at_work, contents
-from tests.fakes.service import SERVICE, Service
+from tests.fakes.service import JULIET, SERVICE, Service
 
 LONG = 1_000.0
 """Seconds of a session's start that no test sees the end of."""
@@ -179,6 +180,22 @@ async def test_the_end_of_a_session_ends_what_was_lent(database: Database, servi
         program.stream.turn(Session.FRESH)
         await program.read()
         await program.settled()
+        await program.replica.synchronise(SERVICE, NODE)
+        await program.serves_live()
+
+
+async def test_a_read_whose_end_nobody_tells_ends_with_the_session(database: Database, service: Service) -> None:
+    await follow(database, service)
+    await read_often(database, service, 2)
+    async with at_work(database, service, quiet_start=LONG) as program:
+        step = program.port.read(ItemsRequest(NodeKey(JULIET, SERVICE, NODE)), LONG, ())
+        assert isinstance(step, Rows | Lend)
+        ask = await program.port.go_on(step)  # and nobody sends it
+        assert isinstance(ask, Ask)
+        assert ask.lent is not None
+        program.stream.turn(Session.LOST)
+        await program.settled()
+        program.stream.turn(Session.FRESH)
         await program.replica.synchronise(SERVICE, NODE)
         await program.serves_live()
 

@@ -85,7 +85,7 @@ class Synchroniser:
         self._retrying = Retrying(context, ownership.storing, self.want, self.is_waited_for)
         self.closing = ClosedNodes(context, ownership, self._retrying)
         self.late_news = LateNews(context, self.apply, self._note_refused)
-        self.start = SessionStart(context, self.is_waited_for, listener.may_begin)
+        self.start = SessionStart(context, self.is_waited_for, self.want_all)
         self._slots = context.new_slots(context.settings.listing_time)
         self._waiting: dict[Copy, list[model.Progress | None]] = {}
         """Those of which somebody waits until they are live, and what reports to each how far a listing has come."""
@@ -117,6 +117,12 @@ class Synchroniser:
             task = self._context.spawn(self._work(copy), f"synchronising {copy.key.node}")
             copy.work = dataclasses.replace(copy.work, task=task)
         return copy.work.task
+
+    def want_all(self) -> None:
+        """See to it that all of our copies are worked on: those first that were read last."""
+        for copy in sorted(self._context.copies, key=lambda copy: -(copy.record.read_at or 0)):
+            if copy.lease.ours and self._context.serves(copy.key.account):
+                self.want(copy)
 
     def lend(self, request: ItemsRequest, copy: Copy) -> LentRead | None:
         """Have this read of the program list its node, where that pays: the caller sends it when it is wanted. None:
@@ -242,6 +248,8 @@ class Synchroniser:
         self._retrying.stop()
         self.revalidation.stop()
         self.start.stop()
+        for lent in self.lent.values():
+            lent.over()  # a read that the end cut off may never tell
         self._background_from.clear()
         # A task that rests for its node's sake would keep the next session's from beginning.
         self._wake()

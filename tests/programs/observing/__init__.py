@@ -1,0 +1,1 @@
+"""What observes a program from within its process. The folder stands in its PYTHONPATH."""
