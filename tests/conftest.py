@@ -45,8 +45,8 @@ PLUGINS = ("xep_0004", "xep_0030", "xep_0060", "xep_0163")
 
 
 def pytest_collection_finish() -> None:
-    """What is imported and collected lives as long as the run: looking through it for garbage, again and again, was a
-    fifth of the work of many files. What tests make is collected as ever."""
+    """What is imported and collected lives as long as the run, and need not be looked through for garbage again and
+    again. What tests make is collected as ever."""
     gc.collect()
     gc.freeze()
 
