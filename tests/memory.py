@@ -15,8 +15,8 @@ each."""
 
 def keep_files_in_memory() -> None:
     """From here on temporary files are made in memory, by this process and by those that it starts: to make, empty and
-    delete a database of PostgreSQL is to do so with hundreds of files, and takes less than half the work there; a file of
-    SQLite waits for no disk. Where there is little memory, or TMPDIR says where they are made, nothing changes.
+    delete a database of PostgreSQL is to do so with hundreds of files, and takes less than half the work there; a file
+    of SQLite waits for no disk. Where there is little memory, or TMPDIR says where they are made, nothing changes.
 
     A test can tell no difference: locks, renames and kills (SIGKILL) are the same there, and none cuts the power."""
     if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK | os.X_OK) and _free() > _NEEDED:
