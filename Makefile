@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 STORAGE := $(addprefix tests/contract/test_storage_,$(addsuffix .py,items leases nodes parsed postgresql search sessions writer)) \
 	tests/contract/test_several_workers.py tests/contract/test_workers_backlog.py tests/contract/test_workers_races.py
-SOURCES := src tests examples scripts $(wildcard benchmarks)
+SOURCES := src tests examples scripts docs $(wildcard benchmarks)
 
 # The tests wait more than they work: three processes keep two cores busy. A file's tests stay in one process, which
 # starts the servers that they ask for. In the order of the folders, so that what is left at the end is short.
@@ -12,7 +12,7 @@ PYTEST := $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 # Where nothing that was compiled is written down, each of the programs that tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oldest postgresql pgbouncer serializable matrix converge mutants programs soak check bench format requirements clean setup
+.PHONY: help demo test oldest postgresql pgbouncer serializable matrix converge mutants programs soak check docs bench format requirements clean setup
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -24,6 +24,7 @@ demo: setup  ## a throw-away server, real nodes, the whole story in a minute (AR
 
 test: setup  ## every test, those with a real server too (ARGS="-k word" chooses, ARGS="-n0" keeps to one process)
 	@sh scripts/servers.sh all || { test -z "$$CI" && echo "Tests that need a server are skipped." >&2; }
+	@test -z "$$CI" || sh scripts/setup.sh .venv-docs requirements/docs.txt
 	$(PYTEST) $(ARGS)
 	$(if $(ARGS),,@$(MAKE) --no-print-directory -j3 --output-sync=target oldest postgresql)
 
@@ -71,6 +72,11 @@ check: setup  ## what to run before a commit: style, types, imports, unit tests,
 	.venv/bin/lint-imports --no-cache
 	$(PYTHON) -m pytest -q tests/unit tests/docs/test_packages.py
 
+docs: setup  ## the handbook, as a site in build/docs
+	@.venv/bin/python -m scripts.reference_pages
+	@sh scripts/setup.sh .venv-docs requirements/docs.txt
+	.venv-docs/bin/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/docs
+
 bench: setup  ## the benchmarks (ARGS="--help" for their options)
 	@sh scripts/servers.sh all
 	@$(PYTHON) -m benchmarks $(ARGS)
@@ -86,12 +92,13 @@ requirements: setup  ## compiles the pinned requirements (ARGS=--upgrade for new
 	$(COMPILE) $(ARGS) pyproject.toml -o requirements/run.txt
 	$(COMPILE) $(ARGS) -c requirements/run.txt pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) $(ARGS) -c requirements/oldest.in pyproject.toml requirements/dev.in -o requirements/oldest.txt
+	$(COMPILE) $(ARGS) -c requirements/run.txt pyproject.toml requirements/docs.in -o requirements/docs.txt
 	for program in $(filter-out slidge,$(PROGRAMS)); do $(COMPILE_PROGRAM) requirements/programs/$$program.in \
 		-o requirements/programs/$$program.txt || exit 1; done
 	$(COMPILE_PROGRAM:3.11=3.13) requirements/programs/slidge.in -o requirements/programs/slidge.txt
 
 clean:  ## removes all that the other verbs made
-	rm -rf .venv .venv-oldest .venv-matrix .venv-programs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .venv-docs .venv-oldest .venv-matrix .venv-programs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack
@@ -18,11 +19,13 @@ from newsstand.demo.servers.prosody import Prosody
 from newsstand.demo.servers.xmpp_server import XmppServer
 from tests.databases import Databases, Guarded
 from tests.fakes.packages import Packages
+from tests.memory import keep_files_in_memory
 from tests.servers.ejabberd import Ejabberd
 from tests.servers.libervia_pubsub import LiberviaPubsub
 from tests.signals import end_as_if_interrupted
 
 end_as_if_interrupted()
+keep_files_in_memory()
 
 # The examples of a continuous integration run are the same each time: what it says is about the change. Elsewhere they
 # are new each time, and one that fails tells how to replay it.
@@ -39,6 +42,13 @@ os.environ["NEWSSTAND_QUIET_START"] = "0"
 
 LOGIN_SECONDS = 15.0
 PLUGINS = ("xep_0004", "xep_0030", "xep_0060", "xep_0163")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected lives as long as the run, and need not be looked through for garbage again and
+    again. What tests make is collected as ever."""
+    gc.collect()
+    gc.freeze()
 
 
 class Connect(Protocol):

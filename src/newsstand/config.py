@@ -83,11 +83,13 @@ class Settings:
     retry_first: float = 5.0
     """The pause after a failed synchronisation; it doubles with each failure."""
     retry_most: float = 3_600.0
+    """The longest of these pauses."""
     retry_lasting: float = 86_400.0
     """The pause after an error that will not pass by itself (the node is too large, its service refuses the
     subscription, or lists it so that nobody can rely on it), unless something changes before: see
     docs/decisions/015-fair-shares.md."""
     parser_timeout: float = 30.0
+    """How long an analyser's `match` or `parser` may take, and the import of a package that brings one."""
     lease: float = 15.0
     """How long a worker that does not renew its leases any more keeps the nodes that it owns, where several use one
     database. Until then the others trust its copies; then they acquire its nodes. The end of a process on the same

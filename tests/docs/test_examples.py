@@ -96,6 +96,45 @@ async def program(prosody: Prosody, tmp_path: Path) -> AsyncIterator[Any]:
 
 
 @pytest.mark.usefixtures("garden")
+@pytest.mark.parametrize("page", ["README.md", "docs/using.md"])
+async def test_the_first_line_that_a_page_shows_is_all_that_a_program_needs(
+    prosody: Prosody, page: str, tmp_path: Path
+) -> None:
+    line = examples(ROOT / page)[0]
+    assert line.count("\n") == 1
+    # In a process that imports nothing of Newsstand, as a program would run it that exists already.
+    script = f"""
+import asyncio, slixmpp
+
+async def main():
+    xmpp = slixmpp.ClientXMPP({prosody.jid("juliet")!r}, {prosody.password!r},
+        plugin_config={{"feature_mechanisms": {{"unencrypted_plain": True, "use_mech": "PLAIN"}}}})
+    xmpp.enable_plaintext, xmpp.enable_starttls, xmpp.enable_direct_tls = True, False, False
+    xmpp.register_plugin("xep_0060")
+    {line}
+    started = asyncio.Event()
+    xmpp.add_event_handler("session_start", lambda _: (xmpp.send_presence(), started.set()))
+    xmpp.connect({prosody.host!r}, {prosody.port})
+    await started.wait()
+    await xmpp.plugin["newsstand"].ready()
+    for _ in range(12):  # after ten the node is copied at once
+        iq = await xmpp.plugin["xep_0060"].get_items({prosody.pubsub!r}, {NODE!r})
+        await xmpp.plugin["newsstand"].replica.settled()
+    print(hasattr(iq, "newsstand"), len(iq["pubsub"]["items"]))
+    await xmpp.plugin["newsstand"].close()
+    await xmpp.disconnect()
+
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert (out.decode(), err.decode()) == ("True 3\n", "")
+    assert (tmp_path / "news.db").exists()
+
+
+@pytest.mark.usefixtures("garden")
 async def test_the_readme_s_program_runs_as_printed(
     prosody: Prosody, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,8 +152,8 @@ async def test_the_readme_s_program_runs_as_printed(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(slixmpp, "ClientXMPP", Loopback)
-    first = here(examples(ROOT / "README.md")[0], prosody)
-    code = compile(first, "README.md", "exec")
+    program = here(examples(ROOT / "README.md")[1], prosody)
+    code = compile(program, "README.md", "exec")
     await asyncio.to_thread(exec, code, {"__name__": "__main__"})  # it starts a loop of its own
     assert capsys.readouterr().out.splitlines() == ["copy False", "['Compost in autumn']"]
     assert (tmp_path / "news.db").exists()
@@ -123,7 +162,7 @@ async def test_the_readme_s_program_runs_as_printed(
 @pytest.mark.usefixtures("garden")
 async def test_the_readme_s_analyser_copies_and_parses_recipes(prosody: Prosody, program: Any) -> None:
     replica = program.plugin["newsstand"].replica
-    await run(examples(ROOT / "README.md")[1], {"replica": replica})
+    await run(examples(ROOT / "README.md")[2], {"replica": replica})
     pubsub = program.plugin["xep_0060"]
     await pubsub.get_items(prosody.pubsub, "recipes")
     await replica.settled()
@@ -216,7 +255,7 @@ async def test_the_passwords_and_the_statements_that_docs_using_shows_let_a_data
 
 
 def test_no_page_has_an_example_that_no_test_runs() -> None:
-    run_here = {"README.md": 2, "tutorial.md": 4, "using.md": 5}
+    run_here = {"README.md": 3, "tutorial.md": 4, "using.md": 5}
     assert {page.name: n for page in PAGES if (n := len(examples(page)))} == run_here
 
 
@@ -226,7 +265,7 @@ def test_the_plugin_is_registered_by_importing_it() -> None:
 
 def test_the_readme_s_program_passes_a_strict_type_checker(tmp_path: Path) -> None:
     """As its user would run it: on a file of his own, with Newsstand installed."""
-    (tmp_path / "program.py").write_text(examples(ROOT / "README.md")[0])
+    (tmp_path / "program.py").write_text(examples(ROOT / "README.md")[1])
     checked = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--config-file=", "program.py"],
         cwd=tmp_path,

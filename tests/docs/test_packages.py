@@ -93,7 +93,7 @@ def test_what_the_readme_tells_to_run_is_in_the_sdist(built: Built) -> None:
     names, text = built.names(), (ROOT / "README.md").read_text()
     linked = set(re.findall(r"\]\((?!https?:)([^)#]+)", text))
     assert linked
-    for name in {*linked, "Makefile", "CHANGELOG.md", "LICENSE", "pyproject.toml"}:
+    for name in {*linked, "Makefile", "CHANGELOG.md", "LICENSE", "LICENSES", "REUSE.toml", "pyproject.toml"}:
         assert name in names or any(other.startswith(f"{name}/") for other in names), name
     for folder in ("requirements", "scripts", "benchmarks", "src", "tests", "docs", "examples"):
         tracked = run("git", "ls-files", folder, cwd=ROOT) if (ROOT / ".git").exists() else ""

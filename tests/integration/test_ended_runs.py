@@ -25,7 +25,7 @@ ENDS_WITHIN = 60.0
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """For TMPDIR. PostgreSQL's user must get through it."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # a server's processes may still end
         os.chmod(folder, 0o711)
         yield Path(folder)
 
@@ -119,8 +119,10 @@ async def test_a_run_of_the_tests(processes: int, servers: Servers, folder: Path
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-async def test_postgresql_ends_with_a_program_that_cannot_end_it(how: signal.Signals, servers: Servers) -> None:
-    """It runs as another user, who may not even read where our Python lies."""
+async def test_postgresql_ends_with_a_program_that_cannot_end_it(
+    how: signal.Signals, servers: Servers, folder: Path
+) -> None:
+    """It runs as another user, who may not even read where our Python lies. Its files stay, in our folder."""
     await servers.get("libervia-pubsub")  # which needs it too
     program = (
         "import asyncio\n"
@@ -131,7 +133,7 @@ async def test_postgresql_ends_with_a_program_that_cannot_end_it(how: signal.Sig
         "        await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )
-    async with run_of("-c", program) as process:
+    async with run_of("-c", program, TMPDIR=str(folder)) as process:
         assert process.stdout is not None
         async with asyncio.timeout(STARTS_WITHIN):
             pid = int(await process.stdout.readline())

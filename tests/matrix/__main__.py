@@ -20,14 +20,12 @@ REQUIREMENTS = {"newest": "requirements/dev.txt", "oldest": "requirements/oldest
 SHOWN = ("slixmpp", "sqlalchemy", "alembic")
 TESTS = {
     "unit": ["tests/unit"],
-    "storage": [
-        f"tests/contract/test_storage_{name}.py" for name in ("items", "nodes", "sessions", "search", "writer")
+    "SQLite": [
+        *(f"tests/contract/test_storage_{name}.py" for name in ("items", "nodes", "sessions", "search")),
+        *(f"tests/contract/test_{name}.py" for name in ("reading", "session_start", "stale_first")),
+        *("-k", "not postgresql"),
     ],
-    "reads": [
-        "tests/contract/test_reading.py",
-        "tests/contract/test_session_start.py",
-        "tests/contract/test_stale_first.py",
-    ],
+    "PostgreSQL": ["tests/contract/test_storage_items.py", "tests/contract/test_storage_postgresql.py"],
     "slixmpp, Prosody": [
         *("tests/integration/test_trigger.py", "tests/integration/test_following.py"),
         *("tests/integration/test_stale_first.py", "tests/integration/test_early_reads.py"),

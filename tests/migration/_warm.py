@@ -9,6 +9,7 @@ others may be made, or `-`: then files are made in FOLDER.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -118,7 +119,9 @@ def make_start(ground: Files | Server, revision: str) -> None:
 
 
 def fork(do: Callable[[], object]) -> int:
-    """Do it in a process of its own; its id."""
+    """Do it in a process of its own; its id. What was imported is not looked through there for garbage: that would
+    touch nearly every page that the two processes share, and each would be copied."""
+    gc.freeze()
     child = os.fork()
     if child:
         return child

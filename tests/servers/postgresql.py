@@ -23,8 +23,12 @@ from newsstand.demo.servers.process import (
 
 PACKAGES = "postgresql"
 _UNPRIVILEGED = "postgres"
-# What is thrown away need not survive a power cut.
-_SETTINGS = ("listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=100")
+# What is thrown away need not survive a power cut. It all lies in the folder, its shared memory too: of a server that
+# was killed nothing stays elsewhere. It may lie in memory: its log is short.
+_SETTINGS = (
+    *("listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=100"),
+    *("dynamic_shared_memory_type=mmap", "max_wal_size=256MB"),
+)
 # Nobody called `stranger` is let in.
 _ASKING = """
 local all {superuser} trust

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Newsstand(BasePlugin):
-    """`xmpp.register_plugin("newsstand", {"database": "sqlite:///news.db"})`.
+    """`xmpp.register_plugin("newsstand", {"database": "sqlite:///news.db"}, module="newsstand.slixmpp")`.
 
     Without `database` it is where the command line has it: see `newsstand.default_place`.
     `entry_points` false leaves out the analysers of installed packages. With `migrate` false, this process waits for

@@ -248,8 +248,6 @@ class Synchroniser:
         self._retrying.stop()
         self.revalidation.stop()
         self.start.stop()
-        for lent in self.lent.values():
-            lent.over()  # a read that the end cut off may never tell
         self._background_from.clear()
         # A task that rests for its node's sake would keep the next session's from beginning.
         self._wake()
