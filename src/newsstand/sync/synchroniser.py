@@ -245,6 +245,8 @@ class Synchroniser:
 
     def lost(self) -> None:
         """The stream is down: nothing is tried until it is up."""
+        for lent in self.lent.values():
+            lent.over()  # a read that the end cut off may never tell
         self._retrying.stop()
         self.revalidation.stop()
         self.start.stop()
