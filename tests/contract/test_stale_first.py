@@ -317,3 +317,21 @@ async def test_what_another_read_shows_is_still_notified(
         await program.settled()
         await program.replica._open.synchroniser.late_news.compare(program.copy())
         assert told(program) == [("item", "i1")]
+
+
+async def test_a_last_item_that_is_pushed_does_not_show_that_there_is_no_other(
+    database: Database, service: Service
+) -> None:
+    service.create("bookmarks", "a room")
+    async with starting(database, service, 0) as program:
+        await program.follow(NODE)  # by it the service is known
+        await program.follow("bookmarks")
+    service.publish("bookmarks", "another room", "new", told=False)
+    service.publish("bookmarks", "a room", "first a room", told=False)
+    async with starting(database, service) as program:
+        await program.settled()
+        service.tell_last("bookmarks", JULIET)
+        await program.settled()
+        assert (await program.read("bookmarks")).stale
+        await compared(program)
+        assert told(program) == [("item", "another room")]

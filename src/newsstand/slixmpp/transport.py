@@ -130,7 +130,10 @@ class SlixmppTransport:
         stanza: Any = Message(self.xmpp, xml=_in_namespace(message, self.xmpp.default_ns))
         stanza.newsstand = made_of
         # As `recv_stanza` does, without the filters: XEP-0198 counts there what the server sent.
-        handlers: list[Any] = getattr(self.xmpp, "_XMLStream__handlers", [])
+        handlers: list[Any] | None = getattr(self.xmpp, "_XMLStream__handlers", None)
+        if handlers is None:
+            log.warning("a notification cannot be handed over: this slixmpp keeps its handlers elsewhere")
+            return
         for handler in [handler for handler in handlers if handler.match(stanza)]:
             handler.prerun(stanza)
             try:

@@ -28,6 +28,10 @@ AFTER = 3.0
 """Seconds after which a copy that was served stale is compared. Services push the last item of each node when presence
 comes, and of a node of one item that is all there is to know."""
 
+ONLY = "current"
+"""The id of the item of a node that never has another one (XEP-0163, 4.1, by convention). Elsewhere, the last item does
+not show that there is no other."""
+
 Refused = Callable[[NodeKey, StanzaError, bool], None]
 """The service refused to list a node, with this error; whether that says that there is no such node."""
 
@@ -70,7 +74,7 @@ class LateNews:
             log.info("a notification could not be compared with the copy of %r: %s", copy.key.node, error)
             return
         if same and copy.stale_first is start:
-            start.agree(item, whole=copy.record.item_count == 1)
+            start.agree(item, whole=copy.record.item_count == 1 and item.id == ONLY)
 
     async def compare(self, copy: Copy) -> None:
         """Compare a copy that was served stale, if it is still to be; it is equal afterwards, and the program notified
