@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from newsstand import Replica
+from newsstand.config import Settings
 from newsstand.errors import NotInCopy
 from newsstand.model import NS_PUBSUB, NodeKey, Origin, Policy, SyncState
 from newsstand.rules.behaviour import Behaviour, ServiceBehaviour
@@ -161,7 +162,7 @@ async def test_a_stream_whose_own_jid_is_spelt_otherwise_keeps_its_account_s_cop
         await program.follow()
     stream = Stream(service, "Juliet@Example.org")
     stream.is_of = lambda account: account == JULIET  # type: ignore[method-assign]  # as a server sees it
-    replica = Replica(stream)
+    replica = Replica(stream, settings=Settings(quiet_start=0))
     replica.register_analyser(NOTES)
     await replica.open(database)
     try:

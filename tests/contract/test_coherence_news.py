@@ -131,7 +131,7 @@ async def test_a_subscription_that_ends_while_the_copy_is_failed_is_taken_up_aga
 
 
 async def test_a_subscription_that_ends_during_a_listing_is_taken_up_again(program: Program) -> None:
-    hold = program.service.hold("ids")
+    hold = program.service.hold("items", answered=True)
     program.stream.turn(Session.LOST, Session.FRESH)
     await hold.reached()
     program.service.end_subscription(NODE)
@@ -142,7 +142,7 @@ async def test_a_subscription_that_ends_during_a_listing_is_taken_up_again(progr
 
 
 async def test_a_node_created_again_during_a_listing_is_subscribed_to_again(program: Program) -> None:
-    hold = program.service.hold("ids")
+    hold = program.service.hold("items", answered=True)
     program.stream.turn(Session.LOST, Session.FRESH)
     await hold.reached()
     program.service.delete(NODE)
@@ -155,7 +155,7 @@ async def test_a_node_created_again_during_a_listing_is_subscribed_to_again(prog
 
 
 async def test_what_happens_while_deaf_during_a_listing_is_not_missed(program: Program) -> None:
-    hold = program.service.hold("ids")
+    hold = program.service.hold("items", answered=True)
     program.stream.turn(Session.LOST, Session.FRESH)
     await hold.reached()
     program.stream.turn(Session.DEAF)
@@ -168,7 +168,7 @@ async def test_what_happens_while_deaf_during_a_listing_is_not_missed(program: P
 
 
 async def test_an_own_unsubscription_during_a_listing_ends_what_the_copy_answers(program: Program) -> None:
-    hold = program.service.hold("ids")
+    hold = program.service.hold("items", answered=True)
     program.stream.turn(Session.LOST, Session.FRESH)
     await hold.reached()
     write = program.write("unsubscribe")

@@ -125,7 +125,7 @@ async def test_a_node_deleted_through_a_session_is_not_served(program: Program) 
 async def test_an_analyser_that_refuses_a_node_during_its_listing_ends_what_the_copy_answers(
     program: Program,
 ) -> None:
-    hold = program.service.hold("ids")
+    hold = program.service.hold("items", answered=True)
     program.stream.turn(Session.LOST, Session.FRESH)
     await hold.reached()
     own = program.replica._analysers._own
@@ -151,7 +151,7 @@ async def test_an_owner_who_ends_the_own_subscription_is_subscribed_again(progra
 
 
 async def test_one_who_gives_up_waiting_does_not_end_a_synchronisation_for_others(program: Program) -> None:
-    hold = program.service.hold("ids")
+    hold = program.service.hold("items", answered=True)
     waiting: list[asyncio.Task[NodeRecord]] = [
         asyncio.create_task(program.replica.synchronise(SERVICE, NODE)) for _ in range(2)
     ]

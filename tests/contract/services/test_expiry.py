@@ -50,7 +50,7 @@ async def let_expire(trial: Trial, node: tuple[str, str]) -> None:
 async def at_work(trial: Trial, database: Database, **settings: float) -> AsyncIterator[Replica]:
     """Juliet's program, with a fresh session of its own."""
     entity = await trial.service.log_in("juliet")
-    replica = Replica(entity.transport, settings=Settings(**settings), entry_points=False)  # type: ignore[arg-type]
+    replica = Replica(entity.transport, settings=Settings(quiet_start=0, **settings), entry_points=False)  # type: ignore[arg-type]
     replica.register_analyser(NOTES)
     await replica.open(database)
     try:
