@@ -268,7 +268,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 async def test_a_node_whose_owner_would_have_to_agree_is_never_subscribed(database: Database) -> None:
     service = CautiousService()
-    replica = Replica(service, settings=Settings())
+    replica = Replica(service, settings=Settings(quiet_start=0))
     await replica.open(database)
     for _ in range(3):
         answer: Any = await replica.get_items("pubsub.localhost", "private")
