@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,8 +15,10 @@ from newsstand.config import Settings
 from newsstand.errors import StanzaError
 from newsstand.model import NS_EVENT, ItemsRequest, NodeKey, Origin, Policy, SyncState
 from newsstand.rules.behaviour import ServiceBehaviour
+from newsstand.rules.reconcile import Applied, Step
 from newsstand.serving.steps import Ask
 from newsstand.state import stale_first
+from newsstand.state.copies import Copy
 from newsstand.storage.database import Database
 from newsstand.sync import late_news
 from newsstand.xmpp.transport import Session
@@ -335,3 +337,22 @@ async def test_a_last_item_that_is_pushed_does_not_show_that_there_is_no_other(
         assert (await program.read("bookmarks")).stale
         await compared(program)
         assert told(program) == [("item", "another room")]
+
+
+async def test_of_a_node_that_is_refused_meanwhile_nothing_is_told(
+    database: Database, known: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known.publish(NODE, "i1", "changed", told=False)
+    async with starting(database, known) as program:
+        synchroniser = program.replica._open.synchroniser
+        apply = synchroniser.apply
+
+        async def apply_and_refuse(copy: Copy, steps: Sequence[Step]) -> Applied:
+            applied = await apply(copy, steps)
+            synchroniser.closing.shut(copy, "the service says forbidden", refused=True)
+            return applied
+
+        monkeypatch.setattr(synchroniser.late_news, "_apply", apply_and_refuse)
+        await program.read()
+        await compared(program)
+        assert told(program) == []

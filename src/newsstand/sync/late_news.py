@@ -154,8 +154,8 @@ class LateNews:
         ]
         news += [(item_id, None, Retracted((item_id,))) for item_id in gone]
         for item_id, says, what in news:
-            if copy.stale_first is not start:
-                return  # another session began
+            if copy.stale_first is not start or copy.is_closed():
+                return  # another session began, or the account may not read it any more
             is_older = item_id in notified and (not quiet or notified[item_id] != before.get(item_id, b""))
             if is_older or notified.get(item_id, b"") == says:
                 continue
